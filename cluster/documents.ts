@@ -1,0 +1,132 @@
+/** The documents operators see: one shape for the admin API, the command line and the client. */
+
+export type NodeState = 'up' | 'suspect' | 'down' | 'drained';
+export type MemberRole = 'active' | 'standby';
+
+export interface NodeDocument {
+  readonly id: string;
+  readonly incarnation: string;
+  readonly state: NodeState;
+  readonly cordoned: boolean;
+  readonly zone: string | null;
+  readonly adminUrl: string | null;
+  readonly pid: number | null;
+  readonly members: { readonly active: number; readonly standby: number };
+}
+
+export interface MemberDocument {
+  readonly index: number;
+  readonly nodeId: string;
+  readonly role: MemberRole;
+  readonly healthy: boolean;
+  /** The last seq this member can serve without the log; 0: nothing yet. */
+  readonly syncedThrough: number;
+  /** When it last synced, ISO 8601; null: never. A member synced at seq 0 has a time here. */
+  readonly lastSync: string | null;
+  /** What it is doing: empty, restoring, following, promoting, active, quarantined, unreachable. */
+  readonly state: string;
+  /** Events it would have to replay to reach the group's seq. */
+  readonly lag: number;
+  /** Why it is quarantined or cannot sync; null: nothing is wrong. */
+  readonly error: string | null;
+}
+
+export interface GroupHealth {
+  readonly status: 'healthy' | 'degraded' | 'dead';
+  readonly healthy: number;
+  readonly total: number;
+}
+
+export interface GroupDocument {
+  readonly name: string;
+  readonly kind: string;
+  readonly groupId: string;
+  /** The stable address clients deliver to; never changes at failover. */
+  readonly origin: string;
+  readonly epoch: number;
+  readonly health: GroupHealth;
+  readonly activeIndex: number | null;
+  readonly activeNode: string | null;
+  readonly activeHealthy: boolean;
+  readonly memberCount: number;
+  readonly standbyCount: number;
+  readonly members: readonly MemberDocument[];
+  readonly seq: number;
+  /** Events past the oldest `syncedThrough` of a healthy standby: what a failover would replay at most. */
+  readonly bufferedEventCount: number;
+  /** False from a promotion until every member is healthy and has synced past it (P8). */
+  readonly reprotected: boolean;
+  readonly paused: boolean;
+  readonly quarantined: boolean;
+  readonly standby: 'warm' | 'hot';
+  readonly sync: { readonly everyEvents: number; readonly everyMs: number };
+  readonly createdAt: string;
+}
+
+export interface ClusterDocument {
+  readonly namespace: string;
+  readonly version: string;
+  readonly nodes: readonly NodeDocument[];
+  readonly groups: {
+    readonly total: number;
+    readonly healthy: number;
+    readonly degraded: number;
+    readonly dead: number;
+  };
+  readonly broker: {
+    readonly connected: boolean;
+    readonly server: string | null;
+    readonly version: string | null;
+    readonly url: string | null;
+  };
+}
+
+/** One change of the writer, with a stopwatch. All times in milliseconds. */
+export interface HistoryEntry {
+  readonly epoch: number;
+  readonly node: string;
+  readonly index: number;
+  /** created, disconnect, no-responders, silence, restarted, vacated, failover, switchover, rollback. */
+  readonly cause: string;
+  /** When the change began: the first sign that the old writer was gone. ISO 8601. */
+  readonly startedAt: string;
+  /** The last seq of the previous epoch. */
+  readonly fromSeq: number;
+  /** Null until the promoted active has opened. */
+  readonly phases: {
+    readonly detectMs: number;
+    readonly decideMs: number;
+    readonly claimMs: number;
+    readonly replayMs: number;
+    readonly openMs: number;
+  } | null;
+  /** Events replayed past what the member had. */
+  readonly replayed: number;
+  readonly unavailableMs: number | null;
+}
+
+export interface OperationDocument {
+  readonly id: string;
+  readonly kind: string;
+  readonly target: string;
+  readonly state: 'running' | 'done' | 'failed';
+  readonly step: string;
+  readonly attempts: number;
+  readonly lastError: { readonly code: string; readonly detail: string } | null;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly by: string;
+  readonly steps: readonly { readonly name: string; readonly at: string; readonly detail?: string }[];
+}
+
+/** What a user asks for when creating a group. */
+export interface GroupSpec {
+  readonly name: string;
+  readonly kind: string;
+  readonly memberCount?: number | undefined;
+  /** 64 hexadecimal characters: 32 bytes. Drawn at random when absent. */
+  readonly groupSeed?: string | undefined;
+  readonly standby?: 'warm' | 'hot' | undefined;
+  readonly sync?: { readonly everyEvents?: number | undefined; readonly everyMs?: number | undefined } | undefined;
+  readonly placement?: { readonly nodes?: readonly string[] | undefined; readonly spread?: 'node' | 'zone' | undefined } | undefined;
+}

@@ -1,0 +1,55 @@
+/**
+ * A kind: how a group's state folds over its events. Everything in it must be deterministic: the
+ * same events in the same order give the same state on every member, today and in a year.
+ */
+
+/** What `decide` returns to refuse a command. The state stays as it is; nothing enters the log (I4). */
+export class Rejection {
+  constructor(
+    /** Kebab-case, chosen by the kind, stable for callers. */
+    readonly code: string,
+    readonly detail: string,
+  ) {}
+}
+
+export function reject(code: string, detail: string): Rejection {
+  return new Rejection(code, detail);
+}
+
+/** Zero or more events, optionally with a result for the caller, or a refusal. */
+export type Decision<Event, Result = unknown> =
+  | readonly Event[]
+  | { readonly events: readonly Event[]; readonly result: Result }
+  | Rejection;
+
+/** Facts about the event being applied; all of them are in the log. */
+export interface EventContext {
+  readonly seq: number;
+  /** When the active recorded it: milliseconds since 1970, the only clock a kind may use. */
+  readonly recordedAtMs: number;
+}
+
+export type Query<State> = (state: State, args: never) => unknown;
+
+/**
+ * The shape the core runs. `defineKind` (src/kind.ts) makes one from what a user writes.
+ *
+ * `apply` either changes `state` in place and returns nothing, or returns the next state. It must
+ * not throw for an event that `decide` let through: on the active a throwing event is refused and
+ * the state rebuilt from the log; on replay it stops the group at that seq (P15).
+ */
+export interface Kind<State = unknown, Command = unknown, Event = unknown, Result = unknown> {
+  readonly name: string;
+  /** Positive integer, raised whenever the meaning of events or state changes. */
+  readonly version: number;
+  init(): State;
+  // biome-ignore lint/suspicious/noConfusingVoidType: a user's `apply` that changes in place returns nothing
+  apply(state: State, event: Event, context: EventContext): State | void;
+  /** Without it a command is its own single event. */
+  decide?(state: State, command: Command, context: EventContext): Decision<Event, Result>;
+  /** Says what is wrong with a command's shape, or nothing. Runs before `decide`, knows no state. */
+  problemWith?(command: unknown): string | undefined;
+  readonly queries?: Readonly<Record<string, Query<State>>>;
+  /** Brings an event recorded under an older version of the kind to the present shape. */
+  upcast?(event: unknown, version: number): Event;
+}

@@ -1,0 +1,43 @@
+/**
+ * P14: every queue, table and loop of a group has a limit, all of them here.
+ * Tables that are part of the replicated state must be equal on every member, so these are constants
+ * of the program's version, not settings.
+ */
+export const limits = {
+  /** One event as encoded by the client (msgpack). 256 KiB: two always fit a record. */
+  eventSizeBytes: 256 * 1024,
+  /** Encoded events of one batch; a batch is never split over records. */
+  batchSizeBytes: 256 * 1024,
+  batchEvents: 4096,
+  /** Events and headers of one record: half of the broker's default 1 MiB message limit (P2). */
+  recordSizeBytes: 512 * 1024,
+  /** What an active holds for clients beyond the record in flight: about eight full records. */
+  intakeSizeBytes: 4 * 1024 * 1024,
+  intakeEvents: 65_536,
+  /** Reads that wait for the next quiet point of an active. */
+  waitingReads: 4096,
+  /** Unanswered numbers a session may hold; 16 full batches. */
+  sessionWindow: 65_536,
+  /** Sessions remembered per group; about 200 bytes each when idle. */
+  sessions: 65_536,
+  /** A session may be forgotten after this much recorded time without a delivery. */
+  sessionIdleMs: 24 * 60 * 60 * 1000,
+  /** A full session table evicts sessions idle for this long; no client retries for longer. */
+  sessionEvictMs: 60 * 60 * 1000,
+  /** Idempotency keys remembered per group, oldest forgotten first; about 150 bytes each. */
+  keys: 262_144,
+  keySizeBytes: 256,
+  /** A rejection's `detail` is cut to this many characters: it is recorded with the decision. */
+  rejectionDetailChars: 256,
+  /** Epochs a group's history keeps. */
+  historyEpochs: 256,
+  /** Nesting depth of an event or a query's arguments. */
+  valueDepth: 64,
+  members: { least: 2, most: 9 },
+  /** One chunk of a snapshot. */
+  chunkSizeBytes: 512 * 1024,
+  /** Chunks of one snapshot: 4 GiB of encoded state. */
+  snapshotChunks: 8192,
+  /** How often a candidate tries its claim again when the old writer's last appends still land. */
+  claimAttempts: 16,
+} as const;

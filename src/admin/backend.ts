@@ -1,0 +1,93 @@
+/** What the admin API needs from the node it runs in. The API itself knows HTTP and nothing else. */
+import type {
+  ClusterDocument,
+  GroupDocument,
+  GroupSpec,
+  HistoryEntry,
+  NodeDocument,
+  OperationDocument,
+} from '../../cluster/documents.js';
+import type { Batch, BatchAnswer } from '../../replication/batch.js';
+
+export type Consistency = 'linearizable' | 'local' | 'standby';
+
+export interface ReadAnswer {
+  readonly value: unknown;
+  readonly seq: number;
+  readonly epoch: number;
+  /** Index of the member that answered. */
+  readonly member: number;
+}
+
+export interface QueryRequest {
+  readonly name: string;
+  readonly args?: unknown;
+  readonly consistency?: Consistency | undefined;
+  readonly minSeq?: number | undefined;
+}
+
+export interface EventEntry {
+  readonly seq: number;
+  readonly epoch: number;
+  /** When the active recorded it, ISO 8601. */
+  readonly at: string;
+  readonly event: unknown;
+}
+
+export interface EventPage {
+  readonly events: readonly EventEntry[];
+  /** Pass as `from` for the next page; null: the end of the log was reached. */
+  readonly next: number | null;
+}
+
+export interface Actor {
+  /** Name of the token that asked, or `local` without authentication. */
+  readonly by: string;
+}
+
+/** A failed precondition of a switchover; all of them are reported at once. */
+export interface Precondition {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+export interface SwitchoverRequest {
+  /** Guard: refuse unless this node hosts the active. */
+  readonly leader?: string | undefined;
+  readonly candidate?: string | undefined;
+  readonly dryRun?: boolean | undefined;
+  /** How long writes may pause before the old active serves on. Default 5000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export type SwitchoverAnswer =
+  | { readonly kind: 'started'; readonly operation: OperationDocument }
+  | { readonly kind: 'dry-run'; readonly preconditions: readonly Precondition[] }
+  | { readonly kind: 'refused'; readonly preconditions: readonly Precondition[] };
+
+/** Every method throws `UnderstudyError` with one of the contract's codes. */
+export interface Backend {
+  /** True once this node is connected and has read the registry. */
+  ready(): { readonly ready: boolean; readonly reason: string };
+  cluster(): Promise<ClusterDocument>;
+  nodes(): Promise<readonly NodeDocument[]>;
+  kinds(): readonly { readonly name: string; readonly version: number }[];
+  groups(): Promise<readonly GroupDocument[]>;
+  group(name: string): Promise<GroupDocument>;
+  createGroup(spec: GroupSpec, actor: Actor): Promise<GroupDocument>;
+  deleteGroup(name: string, actor: Actor): Promise<void>;
+  /** Retries the same batch until answered or `timeoutMs` has passed (`timeout`: outcome unknown). */
+  deliver(group: string, batch: Batch, timeoutMs: number): Promise<BatchAnswer & { readonly ok: true }>;
+  /** Up to `limit` events with from <= seq <= to. */
+  events(group: string, range: { from: number; to: number | null; limit: number }): Promise<EventPage>;
+  state(group: string, request: { at: number | null; consistency: Consistency }): Promise<ReadAnswer>;
+  query(group: string, request: QueryRequest): Promise<ReadAnswer>;
+  sync(group: string, actor: Actor): Promise<{ readonly through: number }>;
+  switchover(group: string, request: SwitchoverRequest, actor: Actor): Promise<SwitchoverAnswer>;
+  failover(group: string, request: { candidate?: string | undefined }, actor: Actor): Promise<OperationDocument>;
+  history(group: string): Promise<readonly HistoryEntry[]>;
+  operations(): Promise<readonly OperationDocument[]>;
+  /** Waits up to `waitMs` for the operation to end. */
+  operation(id: string, waitMs: number): Promise<OperationDocument>;
+}
