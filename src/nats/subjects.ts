@@ -1,0 +1,56 @@
+/** Every subject and stream name Understudy uses, in one place: this is what permissions are written for. */
+
+export interface Names {
+  /** Clients deliver here; the active of the group subscribes. JSON or a packed batch. */
+  deliver(group: string): string;
+  /** Clients query here; the active of the group subscribes. JSON. */
+  query(group: string): string;
+  /** Hints from the group's active to everybody who waits: a new epoch, a new snapshot. */
+  notice(group: string): string;
+  /** All notices of all groups. */
+  readonly allNotices: string;
+  /** Every node's beat. */
+  readonly beat: string;
+  /** Requests to one node: `ping`, `promote`, `handoff`, … */
+  node(node: string, verb: string): string;
+  /** The subject of a group's log; its shard is fixed by its id. */
+  log(shard: number, groupId: string): string;
+  logStream(shard: number): string;
+  snapshotChunk(groupId: string, snapshotId: string, index: number): string;
+  snapshotsOf(groupId: string): string;
+  readonly snapshotStream: string;
+  readonly groupsBucket: string;
+  readonly operationsBucket: string;
+  readonly nodesBucket: string;
+}
+
+/** `namespace`: one subject token, letters, digits, `-` and `_`. */
+export function namesFor(namespace: string): Names {
+  return {
+    deliver: (group) => `${namespace}.deliver.${group}`,
+    query: (group) => `${namespace}.query.${group}`,
+    notice: (group) => `${namespace}.notice.${group}`,
+    allNotices: `${namespace}.notice.*`,
+    beat: `${namespace}.beat`,
+    node: (node, verb) => `${namespace}.node.${node}.${verb}`,
+    log: (shard, groupId) => `${namespace}.log.${shard}.${groupId}`,
+    logStream: (shard) => `${namespace}_log_${shard}`,
+    snapshotChunk: (groupId, snapshotId, index) =>
+      `${namespace}.snapshot.${groupId}.${snapshotId}.${index}`,
+    snapshotsOf: (groupId) => `${namespace}.snapshot.${groupId}.>`,
+    snapshotStream: `${namespace}_snapshots`,
+    groupsBucket: `${namespace}_groups`,
+    operationsBucket: `${namespace}_operations`,
+    nodesBucket: `${namespace}_nodes`,
+  };
+}
+
+/** Which shard stream holds a group's log: the first 32 bits of its id, modulo the shards. */
+export function shardOf(groupId: string, shards: number): number {
+  return Number.parseInt(groupId.slice(0, 8), 16) % shards;
+}
+
+/** Published on `notice(group)` as JSON. Hints: losing one costs time, never safety. */
+export type Notice =
+  | { readonly kind: 'opened'; readonly group: string; readonly epoch: number; readonly node: string; readonly index: number }
+  | { readonly kind: 'snapshot'; readonly group: string; readonly epoch: number; readonly position: number; readonly seq: number };
