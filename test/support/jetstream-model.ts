@@ -1,0 +1,286 @@
+/**
+ * JetStream as far as the ports can see it, in virtual time, with faults on demand.
+ *
+ * One stream for all groups, so positions have gaps as they do in a shard. A record is stored by
+ * reference: whoever appended it must not change the bytes afterwards.
+ */
+import { type Position, position } from '../../replication/ids.js';
+import type {
+  AppendOutcome,
+  Log,
+  ReadOutcome,
+  ReplaySink,
+  SnapshotStore,
+  StoredRecord,
+} from '../../replication/ports.js';
+import { ModelSnapshots } from './model-snapshots.js';
+import { type Call, type Client, type FaultRates, noFaults, Wire } from './model-wire.js';
+import type { Scheduler } from './scheduler.js';
+
+export interface Faults extends FaultRates {
+  /** The store refuses every append and every chunk. */
+  isFull: boolean;
+}
+
+/** How a broker without a leader behaves: `refusing` answers "no responders", `silent` not at all. */
+export type Leaderless = 'refusing' | 'silent';
+
+export interface ModelOptions {
+  /** 3: a second checked append on a subject is `busy` while one is being replicated. */
+  readonly replicas: 1 | 3;
+  /** How long an answer is waited for. */
+  readonly timeoutMs: number;
+  /** One way; also the time it takes to replicate an append. */
+  readonly latencyMs: { readonly least: number; readonly most: number };
+  /** How many of the last records a stale read may lack. */
+  readonly staleRecords: number;
+  readonly replayBatchRecords: number;
+}
+
+const defaultOptions: ModelOptions = {
+  replicas: 1,
+  timeoutMs: 1000,
+  latencyMs: { least: 0.1, most: 1 },
+  staleRecords: 8,
+  replayBatchRecords: 64,
+};
+
+/** Called right after a record is stored, before anybody is told. */
+export type StoredListener = (groupId: string, record: StoredRecord, client: string) => void;
+
+interface Proposal {
+  readonly call: Call<AppendOutcome>;
+  readonly commit: () => StoredRecord;
+  readonly cancel: () => void;
+}
+
+type Pick = (records: readonly StoredRecord[], size: number) => StoredRecord | undefined;
+
+const unknown: AppendOutcome = { kind: 'unknown' };
+const noAnswer: ReadOutcome = { kind: 'failed', reason: 'no answer in time' };
+const noLeader: ReadOutcome = { kind: 'failed', reason: 'the stream has no leader' };
+
+export class JetStreamModel {
+  /** Change at will; takes effect with the next request. */
+  readonly faults: Faults = { ...noFaults, isFull: false };
+  readonly #options: ModelOptions;
+  readonly #scheduler: Scheduler;
+  readonly #wire: Wire;
+  readonly #snapshots: ModelSnapshots;
+  readonly #groups = new Map<string, StoredRecord[]>();
+  /** Appends being replicated, one per group at most. */
+  readonly #proposals = new Map<string, Proposal>();
+  readonly #listeners: StoredListener[] = [];
+  #lastPosition = 0;
+  #leaderless: Leaderless | null = null;
+
+  constructor(scheduler: Scheduler, options: Partial<ModelOptions> = {}) {
+    this.#options = { ...defaultOptions, ...options };
+    this.#scheduler = scheduler;
+    this.#wire = new Wire(scheduler, this.#options, this.faults);
+    this.#snapshots = new ModelSnapshots(this.#wire, () => ({
+      isFull: this.faults.isFull,
+      hasLeader: this.#leaderless === null,
+    }));
+  }
+
+  /** The log of a group as one client sees it. After `crash` ask again: the old one is mute. */
+  log(clientName: string, groupId: string): Log {
+    const client = this.#wire.client(clientName);
+    return {
+      append: (bytes, expected, done) => this.#append(client, groupId, bytes, expected, done),
+      last: (done) => this.#read(client, groupId, done, (records, size) => records[size - 1]),
+      next: (after, done) =>
+        this.#read(client, groupId, done, (records) => records[indexAfter(records, after)]),
+      at: (at, done) =>
+        this.#read(client, groupId, done, (records) => {
+          const record = records[indexAfter(records, position(at - 1))];
+          return record?.position === at ? record : undefined;
+        }),
+      replay: (after, through, sink) => this.#replay(client, groupId, after, through, sink),
+    };
+  }
+
+  snapshots(clientName: string, groupId: string): SnapshotStore {
+    return this.#snapshots.store(this.#wire.client(clientName), groupId);
+  }
+
+  /** Everything stored for a group, in order: for checkers, not for the system under test. */
+  records(groupId: string): readonly StoredRecord[] {
+    return this.#records(groupId);
+  }
+
+  /** The ids of what is stored of a group's snapshots, whole or not: for checkers. */
+  snapshotIds(groupId: string): readonly string[] {
+    return this.#snapshots.ids(groupId);
+  }
+
+  onStored(listener: StoredListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Cuts a client off; what is on the wire in either direction is gone. */
+  partition(clientName: string): void {
+    this.#wire.partition(clientName);
+  }
+
+  heal(clientName: string): void {
+    this.#wire.heal(clientName);
+  }
+
+  /** The connection breaks and is back at once: open calls end, what was sent may still land. */
+  disconnect(clientName: string): void {
+    this.#wire.disconnect(clientName);
+  }
+
+  /** None of the client's callbacks runs any more; what it sent may still land. */
+  crash(clientName: string): void {
+    this.#wire.crash(clientName);
+  }
+
+  /** Appends that are being replicated are either committed or forgotten, and nobody is told. */
+  loseLeader(manner: Leaderless): void {
+    this.#leaderless = manner;
+    const proposals = [...this.#proposals.values()];
+    this.#proposals.clear();
+    for (const { call, commit, cancel } of proposals) {
+      cancel();
+      if (this.#wire.details.chance(0.5)) commit();
+      this.#wire.leaveUnanswered(call);
+    }
+  }
+
+  electLeader(): void {
+    this.#leaderless = null;
+  }
+
+  #records(groupId: string): StoredRecord[] {
+    let records = this.#groups.get(groupId);
+    if (!records) {
+      records = [];
+      this.#groups.set(groupId, records);
+    }
+    return records;
+  }
+
+  #append(
+    client: Client,
+    groupId: string,
+    bytes: Uint8Array,
+    expected: Position,
+    done: (outcome: AppendOutcome) => void,
+  ): void {
+    const call = this.#wire.call(client, done, unknown);
+    this.#wire.send(call, () => {
+      if (this.#leaderless === 'silent') return this.#wire.leaveUnanswered(call);
+      const refusal = this.#refusal(groupId, expected);
+      if (refusal) return this.#wire.answer(call, refusal);
+      const commit = () => this.#store(groupId, bytes, client.name);
+      if (this.#options.replicas === 3) return this.#propose(call, groupId, commit);
+      this.#wire.answer(call, { kind: 'stored', position: commit().position });
+    });
+  }
+
+  #refusal(groupId: string, expected: Position): AppendOutcome | null {
+    if (this.#leaderless) return { kind: 'not-stored' };
+    if (this.#proposals.has(groupId)) return { kind: 'busy' };
+    const last = this.#records(groupId).at(-1)?.position ?? 0;
+    if (last !== expected) return { kind: 'wrong-last' };
+    return this.faults.isFull ? { kind: 'refused', reason: 'the store is full' } : null;
+  }
+
+  #propose(call: Call<AppendOutcome>, groupId: string, commit: () => StoredRecord): void {
+    const cancel = this.#scheduler.after(this.#wire.latencyMs(), () => {
+      this.#proposals.delete(groupId);
+      this.#wire.answer(call, { kind: 'stored', position: commit().position });
+    });
+    this.#proposals.set(groupId, { call, commit, cancel });
+  }
+
+  #store(groupId: string, bytes: Uint8Array, client: string): StoredRecord {
+    const record = { position: position(++this.#lastPosition), bytes };
+    this.#records(groupId).push(record);
+    for (const listener of this.#listeners) listener(groupId, record, client);
+    return record;
+  }
+
+  /** How many of a group's records a reader sees. */
+  #visible(records: readonly StoredRecord[]): number {
+    if (!this.#wire.strikes('staleRead')) return records.length;
+    const lacking = 1 + this.#wire.details.below(this.#options.staleRecords);
+    return Math.max(0, records.length - lacking);
+  }
+
+  #read(client: Client, groupId: string, done: (outcome: ReadOutcome) => void, pick: Pick): void {
+    const call = this.#wire.call(client, done, noAnswer);
+    this.#wire.send(call, () => {
+      if (this.#leaderless === 'silent') return this.#wire.leaveUnanswered(call);
+      if (this.#leaderless) return this.#wire.answer(call, noLeader);
+      const records = this.#records(groupId);
+      const size = this.#visible(records);
+      const record = pick(records, size);
+      const isVisible = record && record.position <= (records[size - 1]?.position ?? 0);
+      this.#wire.answer(call, isVisible ? { kind: 'record', record } : { kind: 'none' });
+    });
+  }
+
+  /** `through` is the position of a record of the group: it is what ends the replay. */
+  #replay(
+    client: Client,
+    groupId: string,
+    after: Position,
+    through: Position,
+    sink: ReplaySink,
+  ): () => void {
+    let isStopped = false;
+    const receive = (from: Position, batch: readonly StoredRecord[] | null) => {
+      if (isStopped) return;
+      if (!batch) return sink.end(`no answer in time after position ${from}`);
+      if (batch.length > 0) sink.records(batch);
+      const last = batch.at(-1)?.position ?? from;
+      if (isStopped) return;
+      if (last >= through) sink.end(null);
+      else fetch(last);
+    };
+    const fetch = (from: Position) => {
+      const call = this.#wire.call<readonly StoredRecord[] | null>(
+        client,
+        (batch) => receive(from, batch),
+        null,
+      );
+      this.#wire.send(call, () => this.#answerBatch(call, groupId, from, through));
+    };
+    fetch(after);
+    return () => {
+      isStopped = true;
+    };
+  }
+
+  /** A replica that lags says nothing: the caller's patience runs out. */
+  #answerBatch(
+    call: Call<readonly StoredRecord[] | null>,
+    groupId: string,
+    after: Position,
+    through: Position,
+  ): void {
+    const records = this.#records(groupId);
+    const first = indexAfter(records, after);
+    const visible = Math.min(this.#visible(records), indexAfter(records, through));
+    const end = Math.min(visible, first + this.#options.replayBatchRecords);
+    const isBlank = end <= first && after < through;
+    if (this.#leaderless || isBlank) this.#wire.leaveUnanswered(call);
+    else this.#wire.answer(call, records.slice(first, end));
+  }
+}
+
+/** Index of the first record whose position is greater than `after`. */
+function indexAfter(records: readonly StoredRecord[], after: Position): number {
+  let low = 0;
+  let high = records.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((records[middle] as StoredRecord).position > after) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
