@@ -1,0 +1,102 @@
+/** Real nats-servers for tests: each in a directory of its own, gone afterwards. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from 'nats';
+import { type Broker, type BrokerOptions, startBroker } from '../../src/broker/start.js';
+
+export interface TestBroker extends Broker {
+  readonly dataDir: string;
+  /** Stops the server and removes its directory. */
+  remove(): Promise<void>;
+}
+
+/** A single server on a free port. */
+export async function startTestBroker(options: Partial<BrokerOptions> = {}): Promise<TestBroker> {
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'understudy-broker-'));
+  const removeDir = () => rmSync(dataDir, { recursive: true, force: true });
+  try {
+    const broker = await startBroker({ port: 0, ...options, dataDir });
+    const remove = async () => {
+      await broker.stop(2_000);
+      removeDir();
+    };
+    return { ...broker, dataDir, remove };
+  } catch (error) {
+    removeDir();
+    throw error;
+  }
+}
+
+export interface TestCluster {
+  readonly brokers: readonly TestBroker[];
+  /** All servers, for `connect({ servers })`. */
+  readonly urls: readonly string[];
+  remove(): Promise<void>;
+}
+
+/** `size` servers in one JetStream cluster, ready to hold streams with `size` replicas. */
+export async function startTestCluster(
+  size = 3,
+  options: Partial<BrokerOptions> = {},
+): Promise<TestCluster> {
+  const ports = await freePorts(size);
+  const routes = ports.map((port) => `nats://127.0.0.1:${port}`);
+  const starts = ports.map((port, i) =>
+    startTestBroker({
+      ...options,
+      serverName: `n${i + 1}`,
+      cluster: { name: 'test', port, routes },
+    }),
+  );
+  const settled = await Promise.allSettled(starts);
+  const brokers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const remove = async () => void (await Promise.all(brokers.map((broker) => broker.remove())));
+  const urls = brokers.map((broker) => broker.url);
+  try {
+    await Promise.all(starts);
+    await untilReplicated(urls);
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return { brokers, urls, remove };
+}
+
+/** Held together so that they differ, then let go: nobody else on this machine hands them out twice. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, () => listening()));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+function listening(): Promise<Server> {
+  return new Promise((done) => {
+    const server = createServer().listen(0, '127.0.0.1', () => done(server));
+  });
+}
+
+const placementAttempts = 100;
+const placementPauseMs = 50;
+
+/** The leader is known before the leader knows its peers: wait until it can place a replicated stream. */
+async function untilReplicated(urls: readonly string[]): Promise<void> {
+  const connection = await connect({ servers: [...urls] });
+  try {
+    const manager = await jetstreamManager(connection, { checkAPI: false });
+    const stream = { name: 'probe', subjects: ['probe'], num_replicas: urls.length };
+    for (let left = placementAttempts; left > 0; left -= 1) {
+      const added = await manager.streams.add(stream).catch((error: unknown) => error);
+      if (!(added instanceof Error)) break;
+      if (left === 1) throw added;
+      await delay(placementPauseMs);
+    }
+    await manager.streams.delete(stream.name);
+  } finally {
+    await connection.close();
+  }
+}

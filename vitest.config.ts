@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config';
+
+const quick = ['unit', 'contract', 'simulation'];
+
+export default defineConfig({
+  test: {
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    projects: [
+      ...quick.map((name) => ({
+        extends: true as const,
+        test: { name, include: [`test/${name}/**/*.test.ts`] },
+      })),
+      {
+        // Each of these files starts servers and node processes of its own: one file at a time.
+        extends: true as const,
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
