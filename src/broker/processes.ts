@@ -26,7 +26,9 @@ function fromProc(pid: number): ProcessInfo {
 }
 
 function fromPs(pid: number): ProcessInfo {
-  const line = execFileSync('ps', ['-o', 'ppid=,command=', '-p', String(pid)], { encoding: 'utf8' });
+  const line = execFileSync('ps', ['-o', 'ppid=,command=', '-p', String(pid)], {
+    encoding: 'utf8',
+  });
   const [, parent = '', command = ''] = /^\s*(\d+)\s+(.*)$/m.exec(line) ?? [];
   return { parent: Number(parent), command };
 }

@@ -23,7 +23,8 @@ export async function untilReady(
   await until(() => gone() || readUrl(config.portsDir) !== null, timeoutMs);
   const url = readUrl(config.portsDir);
   if (url === null) return null;
-  const login = config.login === undefined ? {} : { user: config.login.user, pass: config.login.password };
+  const login =
+    config.login === undefined ? {} : { user: config.login.user, pass: config.login.password };
   const connection = await connect({ servers: url, reconnect: false, ...login }).catch(() => null);
   if (connection === null) return null;
   try {
