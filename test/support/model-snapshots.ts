@@ -24,7 +24,7 @@ export class ModelSnapshots {
     return {
       put: (snapshotId, chunks, done) => this.#put(client, groupId, snapshotId, chunks, done),
       get: (snapshotId, count, done) => this.#get(client, groupId, snapshotId, count, done),
-      keepOnly: (snapshotIds) => this.#keepOnly(client, groupId, snapshotIds),
+      dropBefore: (snapshotId) => this.#dropBefore(client, groupId, snapshotId),
     };
   }
 
@@ -115,13 +115,20 @@ export class ModelSnapshots {
     chunks[which] = copy;
   }
 
-  #keepOnly(client: Client, groupId: string, snapshotIds: readonly string[]): void {
+  #dropBefore(client: Client, groupId: string, snapshotId: string): void {
     const call = this.#wire.call<null>(client, () => {}, null);
     this.#wire.send(call, () => {
       if (!this.#state().hasLeader) return this.#wire.leaveUnanswered(call);
       const snapshots = this.#group(groupId);
-      for (const id of snapshots.keys()) if (!snapshotIds.includes(id)) snapshots.delete(id);
+      for (const id of snapshots.keys()) if (isOlder(id, snapshotId)) snapshots.delete(id);
       this.#wire.answer(call, null);
     });
   }
+}
+
+/** Ids begin with the epoch and the number of a record: that is their order. */
+function isOlder(id: string, than: string): boolean {
+  const [epoch = 0, number = 0] = id.split('-').map(Number);
+  const [otherEpoch = 0, otherNumber = 0] = than.split('-').map(Number);
+  return epoch < otherEpoch || (epoch === otherEpoch && number < otherNumber);
 }

@@ -170,7 +170,8 @@ export class Wire {
     if (!call.isOpen) return;
     const latencyMs = this.latencyMs();
     const isLate = this.#scheduler.now() + latencyMs >= call.deadlineMs;
-    if (isLate || !call.isConnected || this.strikes('answerLost')) return this.leaveUnanswered(call);
+    if (isLate || !call.isConnected || this.strikes('answerLost'))
+      return this.leaveUnanswered(call);
     this.#scheduler.after(latencyMs, () => {
       if (call.isConnected) call.settle(answer);
       else this.leaveUnanswered(call);

@@ -105,7 +105,10 @@ class EventHeap {
     for (;;) {
       let below = 2 * at + 1;
       if (below >= events.length) break;
-      if (below + 1 < events.length && isBefore(events[below + 1] as Event, events[below] as Event)) {
+      if (
+        below + 1 < events.length &&
+        isBefore(events[below + 1] as Event, events[below] as Event)
+      ) {
         below++;
       }
       const child = events[below] as Event;

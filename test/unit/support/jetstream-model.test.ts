@@ -20,7 +20,7 @@ function setUp(options: Partial<ModelOptions> = {}, seed = 1) {
   return { scheduler, model, outcomes, append, kinds, stored };
 }
 
-describe('modelled appends', () => {
+describe('modelled appends over a bad wire', () => {
   it('loses a request: unknown at the deadline, nothing stored', () => {
     const { scheduler, model, append, outcomes, stored } = setUp();
     model.faults.requestLost = 1;
@@ -67,7 +67,9 @@ describe('modelled appends', () => {
     expect(firsts(0)).toEqual([1]);
     expect(firsts(0.5)).toEqual([1, 2]);
   });
+});
 
+describe('modelled appends at the broker', () => {
   it('is busy while three replicas commit, and says wrong-last afterwards', () => {
     const { scheduler, append, kinds, stored } = setUp({
       replicas: 3,
