@@ -1,0 +1,269 @@
+/** Where a kind is written: `defineKind` checks it, infers its types and returns what the core runs. */
+import type { StandardSchemaV1 } from '@standard-schema/spec';
+import { UnderstudyError } from '../replication/errors.js';
+import type { Decision, EventContext, Kind, Query } from '../replication/kind.js';
+
+export { reject } from '../replication/kind.js';
+
+type Queries<State> = Readonly<Record<string, Query<State>>>;
+
+interface CommonOptions<State, Command, Event, Q extends object> {
+  /** `[a-z][a-z0-9-]{0,63}`, unique in the cluster; every group records it. */
+  readonly name: string;
+  /** Positive integer, raised whenever the meaning of events or state changes. */
+  readonly version: number;
+  /** The state before the first event, made afresh at every call. */
+  readonly init: () => State;
+  /** Changes `state` in place, or returns the next state. Must not throw for a decided event. */
+  readonly apply: (
+    state: State,
+    event: Event,
+    context: EventContext,
+    // biome-ignore lint/suspicious/noConfusingVoidType: an `apply` that changes in place returns nothing
+  ) => NoInfer<State> | void;
+  /**
+   * Validates a command, synchronously, before anything else sees it. Its output is ignored: no
+   * defaults, no coercion, no stripping. `decide`, `apply` and the log get what the client sent.
+   */
+  readonly schema?: StandardSchemaV1<Command, unknown>;
+  /** Answers from the state; change nothing. Arguments come from outside: check them, see `query`. */
+  readonly queries?: Q & Queries<NoInfer<State>>;
+  /** Brings an event recorded under an older version of the kind to the present shape. */
+  readonly upcast?: (event: unknown, version: number) => NoInfer<Event>;
+}
+
+/** A kind whose commands are its events. */
+export interface FoldOptions<State, Event, Q extends object>
+  extends CommonOptions<State, Event, Event, Q> {
+  readonly decide?: undefined;
+}
+
+/** A kind that decides, on its state, which events a command becomes. */
+export interface DeciderOptions<State, Command, Event, Outcome, Q extends object>
+  extends CommonOptions<State, Command, Event, Q> {
+  /** Returns events, `{ events, result }`, or `reject(code, detail)`; changes nothing. */
+  readonly decide: (state: State, command: Command, context: EventContext) => Outcome;
+}
+
+type EventsIn<Outcome> = Outcome extends readonly (infer Event)[]
+  ? Event
+  : Outcome extends { readonly events: readonly (infer Event)[] }
+    ? Event
+    : never;
+
+type ResultIn<Outcome> = Outcome extends { readonly result: infer Result }
+  ? Result
+  : Outcome extends readonly unknown[]
+    ? undefined
+    : never;
+
+declare const inferred: unique symbol;
+
+/** A `Kind` that remembers its types; `CommandOf` and its like read them. */
+export interface DefinedKind<
+  State = unknown,
+  Command = unknown,
+  Event = unknown,
+  Result = unknown,
+  Q extends object = object,
+> extends Omit<Kind<State, Command, Event, Result>, 'queries'> {
+  /** Each can be called with its own types, and as the core calls it. Has no prototype. */
+  readonly queries: { readonly [N in keyof Q]: Q[N] & Query<unknown> };
+  /** Exists in the type only. */
+  readonly [inferred]?: {
+    readonly state: State;
+    readonly command: Command;
+    readonly event: Event;
+    readonly result: Result;
+    readonly queries: Q;
+  };
+}
+
+type Part<K, Name extends string> = K extends { readonly [inferred]?: infer Parts }
+  ? Name extends keyof NonNullable<Parts>
+    ? NonNullable<Parts>[Name]
+    : never
+  : never;
+
+export type StateOf<K> = Part<K, 'state'>;
+/** What a client delivers. */
+export type CommandOf<K> = Part<K, 'command'>;
+/** What the log holds. */
+export type EventOf<K> = Part<K, 'event'>;
+/** What a delivery answers beside its seq. */
+export type ResultOf<K> = Part<K, 'result'>;
+export type QueryName<K> = keyof Part<K, 'queries'> & string;
+/** `undefined` for a query that takes none. */
+export type QueryArgs<K, N extends QueryName<K>> = Part<K, 'queries'>[N] extends (
+  state: never,
+  ...args: infer Rest
+) => unknown
+  ? Rest extends readonly [infer Args, ...unknown[]]
+    ? Args
+    : undefined
+  : never;
+export type QueryResult<K, N extends QueryName<K>> = Part<K, 'queries'>[N] extends (
+  ...args: never
+) => infer Value
+  ? Value
+  : never;
+
+/**
+ * Makes a kind of `options`. Throws `invalid-config` that names every option that is wrong.
+ *
+ * State is inferred from `init`, Command from `schema` or from `decide`'s parameter, Event from
+ * `apply`'s parameter, or else from what a `decide` written before `apply` returns. Without `decide`
+ * a command is its own single event.
+ */
+export function defineKind<
+  State,
+  Command,
+  const Outcome extends Decision<Event>,
+  Event = EventsIn<Outcome>,
+  Q extends object = Record<never, never>,
+>(
+  options: DeciderOptions<State, Command, Event, Outcome, Q>,
+): DefinedKind<State, Command, Event, ResultIn<Outcome>, Q>;
+export function defineKind<State, Event, Q extends object = Record<never, never>>(
+  options: FoldOptions<State, Event, Q>,
+): DefinedKind<State, Event, Event, undefined, Q>;
+export function defineKind(options: AnyOptions): DefinedKind {
+  const problems = problemsWith(options);
+  if (problems.length > 0) {
+    throw new UnderstudyError('invalid-config', `defineKind: ${problems.join('; ')}`, { problems });
+  }
+  const { name, version, init, apply, decide, schema, queries, upcast } = options;
+  return Object.freeze({
+    name,
+    version,
+    init,
+    apply,
+    queries: Object.freeze(Object.assign(Object.create(null) as object, queries)),
+    ...(decide && { decide }),
+    ...(upcast && { upcast }),
+    ...(schema && { problemWith: (command: unknown) => problemWith(schema, command) }),
+  });
+}
+
+/**
+ * A query whose arguments are checked against `args` first; a wrong shape throws `bad-request`.
+ * As with commands, the schema validates only: `run` gets the arguments as they were sent.
+ */
+export function query<State, Args, Value>(
+  args: StandardSchemaV1<Args, unknown>,
+  run: (state: State, args: Args) => Value,
+): (state: State, args: Args) => Value {
+  return (state, given) => {
+    const problem = problemWith(args, given);
+    if (problem !== undefined) throw new UnderstudyError('bad-request', problem);
+    return run(state, given);
+  };
+}
+
+type AnyOptions =
+  | FoldOptions<unknown, unknown, object>
+  | DeciderOptions<unknown, unknown, unknown, Decision<unknown>, object>;
+
+const known = new Set([
+  'name',
+  'version',
+  'init',
+  'apply',
+  'decide',
+  'schema',
+  'queries',
+  'upcast',
+]);
+const namePattern = /^[a-z][a-z0-9-]{0,63}$/;
+
+/** Types do not reach kinds written in JavaScript: every option is checked again. */
+function problemsWith(options: unknown): string[] {
+  if (!isObject(options)) return [`expected an object with options, received ${brief(options)}`];
+  const { name, version, schema } = options;
+  const problems: string[] = [];
+  const check = (ok: boolean, option: string, expected: string) => {
+    if (!ok) problems.push(`${option}: expected ${expected}, received ${brief(options[option])}`);
+  };
+  check(typeof name === 'string' && namePattern.test(name), 'name', String(namePattern));
+  check(Number.isSafeInteger(version) && Number(version) > 0, 'version', 'a positive integer');
+  for (const option of ['init', 'apply', 'decide', 'upcast']) {
+    const optional = option === 'decide' || option === 'upcast';
+    const given = options[option];
+    check(typeof given === 'function' || (optional && given === undefined), option, 'a function');
+  }
+  if (schema !== undefined) problems.push(...problemsWithSchema(schema));
+  problems.push(...problemsWithQueries(options.queries));
+  for (const option of Object.keys(options)) {
+    if (known.has(option)) continue;
+    problems.push(`${option}: unknown option; the options are ${[...known].join(', ')}`);
+  }
+  return problems;
+}
+
+function problemsWithSchema(schema: unknown): string[] {
+  const standard = isObject(schema) ? schema['~standard'] : undefined;
+  if (!isObject(standard) || typeof standard.validate !== 'function') {
+    return ['schema: expected a Standard Schema validator (zod, valibot, arktype …)'];
+  }
+  const probe = problemWith(schema as unknown as StandardSchemaV1, undefined);
+  return probe === asynchronous ? [`schema: ${asynchronous}`] : [];
+}
+
+function problemsWithQueries(queries: unknown): string[] {
+  if (queries === undefined) return [];
+  if (!isObject(queries)) return [`queries: expected an object, received ${brief(queries)}`];
+  return Object.entries(queries)
+    .filter(([, run]) => typeof run !== 'function')
+    .map(([name, run]) => `queries.${name}: expected a function, received ${brief(run)}`);
+}
+
+const asynchronous =
+  'it validates asynchronously, but commands are checked one after the other, at once; ' +
+  'remove what returns a promise';
+const shownIssues = 3;
+
+/** One line that says what is wrong with `value` and where, or nothing. Never throws. */
+function problemWith(schema: StandardSchemaV1, value: unknown): string | undefined {
+  try {
+    const outcome = schema['~standard'].validate(value);
+    if ('then' in outcome) {
+      Promise.resolve(outcome).catch(() => {});
+      return asynchronous;
+    }
+    return outcome.issues && describeAll(outcome.issues, value);
+  } catch (error) {
+    return `its schema threw: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+function describeAll(issues: readonly StandardSchemaV1.Issue[], value: unknown): string {
+  const lines = issues.slice(0, shownIssues).map((issue) => describe(issue, value));
+  if (issues.length > shownIssues) lines.push(`and ${issues.length - shownIssues} more`);
+  return lines.join('; ').replace(/\s*\n\s*/g, ' ');
+}
+
+function describe(issue: StandardSchemaV1.Issue, value: unknown): string {
+  const path = (issue.path ?? []).map((step) => (typeof step === 'object' ? step.key : step));
+  let at: unknown = value;
+  for (const key of path)
+    at = isObject(at) && Object.hasOwn(at, key) ? at[key as string] : undefined;
+  const where = path.length > 0 ? `${path.map(String).join('.')}: ` : '';
+  const received =
+    /\breceived\b/.test(issue.message) || isObject(at) ? '' : `, received ${brief(at)}`;
+  return where + issue.message + received;
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+const shownChars = 60;
+
+/** A value in a message: short, on one line. */
+function brief(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'function') return 'a function';
+  if (isObject(value)) return Array.isArray(value) ? 'an array' : 'an object';
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > shownChars ? `${text.slice(0, shownChars)}…` : text;
+}
