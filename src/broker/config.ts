@@ -1,6 +1,3 @@
-/** How often the store is flushed to disk: a duration such as `100ms`, or `always`: before every answer. */
-export type SyncInterval = 'always' | (string & {});
-
 export interface ClusterOptions {
   readonly name: string;
   /** Where the other servers of the cluster reach this one, on loopback. */
@@ -17,7 +14,11 @@ export interface ConfigOptions {
   readonly logFile: string;
   /** The server writes a file with its ports here, once it listens. */
   readonly portsDir: string;
-  readonly syncInterval?: SyncInterval | undefined;
+  /**
+   * How often the store is flushed to disk: a duration such as `1s`, or `always`, before every answer.
+   * Default `100ms`: a power cut may lose that much, a killed process nothing.
+   */
+  readonly syncInterval?: string | undefined;
   /** Absent: three quarters of the free space, as nats-server sees it at start. */
   readonly maxStoreSizeBytes?: number | undefined;
   /** Absent: everybody who reaches the port may connect. The port is on loopback only. */

@@ -6,7 +6,7 @@ import { UnderstudyError } from '../../replication/errors.js';
 import { type ConfigOptions, writeConfig } from './config.js';
 import { findServer } from './find.js';
 import { logSize, logTail } from './log.js';
-import { leaveNote, reclaim, releaseNote } from './ownership.js';
+import { noteBroker, releaseDir, takeDir } from './ownership.js';
 import { untilReady } from './ready.js';
 
 export interface BrokerOptions
@@ -55,13 +55,10 @@ export async function startBroker(options: BrokerOptions): Promise<Broker> {
   const config = configFor(dataDir, options);
   const configFile = join(dataDir, 'broker.conf');
   mkdirSync(dataDir, { recursive: true });
-  const orphan = await reclaim(dataDir, configFile);
+  const orphan = await takeDir(dataDir, configFile);
   if (orphan !== null) options.logger?.warn({ pid: orphan }, 'stopped a broker left by a crash');
-  rmSync(config.portsDir, { recursive: true, force: true });
-  mkdirSync(config.portsDir);
-  writeFileSync(configFile, writeConfig(config), { mode: 0o600 });
   const logStart = logSize(config.logFile);
-  const server = launch(binary, configFile, config.logFile, dataDir);
+  const server = launch(binary, configFile, config, dataDir);
   const url = await readyOrStopped(server, config, options, logStart);
   options.logger?.info({ pid: server.pid, url }, 'broker is ready');
   const port = Number(new URL(url).port);
@@ -83,31 +80,51 @@ function configFor(dataDir: string, options: BrokerOptions): ConfigOptions {
 
 type Server = Pick<Broker, 'pid' | 'exited' | 'stop' | 'kill'>;
 
-function launch(binary: string, configFile: string, logFile: string, dataDir: string): Server {
+function launch(
+  binary: string,
+  configFile: string,
+  config: ConfigOptions,
+  dataDir: string,
+): Server {
+  try {
+    rmSync(config.portsDir, { recursive: true, force: true });
+    mkdirSync(config.portsDir);
+    writeFileSync(configFile, writeConfig(config), { mode: 0o600 });
+    const child = run(binary, configFile, config.logFile);
+    noteBroker(dataDir, child.pid);
+    return supervise(child, dataDir);
+  } catch (error) {
+    releaseDir(dataDir);
+    throw error;
+  }
+}
+
+type RunningChild = ChildProcess & { readonly pid: number };
+
+function run(binary: string, configFile: string, logFile: string): RunningChild {
   const log = openSync(logFile, 'a');
   // Its own process group: Ctrl-C in a terminal must reach our nodes first, the broker last.
   const child = spawn(binary, ['-c', configFile], { stdio: ['ignore', log, log], detached: true });
   closeSync(log);
-  const { pid } = child;
-  if (pid === undefined) throw new UnderstudyError('broker-unavailable', `cannot run ${binary}`);
-  const server = supervise(child, pid, dataDir);
-  try {
-    leaveNote(dataDir, pid);
-  } catch (error) {
-    child.kill('SIGKILL');
-    throw error;
-  }
-  return server;
+  if (child.pid === undefined) throw cannotRun(child, binary);
+  return child as RunningChild;
 }
 
-function supervise(child: ChildProcess, pid: number, dataDir: string): Server {
+/** The reason follows in an event that nobody may leave unheard. */
+function cannotRun(child: ChildProcess, binary: string): UnderstudyError {
+  child.once('error', () => {});
+  const message = `${binary} cannot be run. Is it a nats-server for ${process.platform}-${process.arch}?`;
+  return new UnderstudyError('broker-unavailable', message);
+}
+
+function supervise(child: RunningChild, dataDir: string): Server {
   let expected = false;
   const killWithUs = () => child.kill('SIGTERM');
   process.once('exit', killWithUs);
   const exited = new Promise<BrokerExit>((done) => {
     child.once('exit', (code, signal) => {
       process.off('exit', killWithUs);
-      releaseNote(dataDir);
+      releaseDir(dataDir);
       done({ code, signal, expected });
     });
   });
@@ -118,7 +135,7 @@ function supervise(child: ChildProcess, pid: number, dataDir: string): Server {
     await exited;
     clearTimeout(timer);
   };
-  return { pid, exited, stop, kill: (signal) => void child.kill(signal) };
+  return { pid: child.pid, exited, stop, kill: (signal) => void child.kill(signal) };
 }
 
 async function readyOrStopped(
