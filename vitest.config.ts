@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { closingLine } from './test/support/closing-line.js';
 
 const quick = ['unit', 'contract', 'simulation'];
 
 export default defineConfig({
   test: {
+    reporters: ['default', closingLine],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [
