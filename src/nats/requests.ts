@@ -1,0 +1,202 @@
+/**
+ * Requests to the broker without a promise, a timer or a subscription each: one inbox for all of
+ * them, the reply's last token is the request's number. Shared by all groups on a connection.
+ */
+import {
+  createInbox,
+  InvalidArgumentError,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  PermissionViolationError,
+  type PublishOptions,
+  type Status,
+  type Subscription,
+} from 'nats';
+
+export type Reply =
+  | { readonly kind: 'message'; readonly message: Msg }
+  /** It never left this process. */
+  | { readonly kind: 'not-sent'; readonly reason: string }
+  /** The broker does not let this user send it, or it is larger than the broker takes. */
+  | { readonly kind: 'denied'; readonly reason: string }
+  /** Sent, but what became of it is not known: no answer in time, or the connection broke. */
+  | { readonly kind: 'lost'; readonly reason: string };
+
+/** Gets exactly one reply, or with `more` one after the other until it says `done`. */
+export type OnReply = (reply: Reply) => 'done' | 'more';
+
+export interface RequestsOptions {
+  /** How long the broker may be silent. */
+  readonly timeoutMs: number;
+  /** Requests on the wire at the same time; the others wait in line. */
+  readonly inFlight: number;
+  /** The longest the line may get: beyond it nothing is sent. */
+  readonly waiting: number;
+  readonly inboxPrefix?: string | undefined;
+}
+
+interface Request {
+  readonly subject: string;
+  readonly payload: Uint8Array | string;
+  readonly options: PublishOptions | null;
+  readonly onReply: OnReply;
+  lastSignMs: number;
+}
+
+export class Requests {
+  readonly #connection: NatsConnection;
+  readonly #options: RequestsOptions;
+  readonly #inbox: string;
+  readonly #subscription: Subscription;
+  readonly #open = new Map<number, Request>();
+  #line: Request[] = [];
+  #lineHead = 0;
+  #number = 0;
+  #isConnected: boolean;
+  #ticking: NodeJS.Timeout | null = null;
+
+  constructor(connection: NatsConnection, options: RequestsOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#isConnected = !connection.isClosed();
+    this.#inbox = `${createInbox(options.inboxPrefix)}.`;
+    this.#subscription = connection.subscribe(`${this.#inbox}*`, {
+      callback: (_error, message) => this.#receive(message),
+    });
+    void this.#followStatus();
+  }
+
+  /**
+   * `onReply` never runs before this returns. The payload must not change until the first reply:
+   * it may be waiting in line.
+   */
+  send(
+    subject: string,
+    payload: Uint8Array | string,
+    onReply: OnReply,
+    headers: MsgHdrs | null = null,
+  ): void {
+    const options = headers ? { headers } : null;
+    const request = { subject, payload, options, onReply, lastSignMs: 0 };
+    if (!this.#isConnected) return endSoon(request, notSent('the broker is not connected'));
+    if (this.#open.size < this.#options.inFlight) return this.#publish(request);
+    const waiting = this.#line.length - this.#lineHead;
+    if (waiting < this.#options.waiting) this.#line.push(request);
+    else endSoon(request, notSent(`${waiting} requests are waiting for their turn`));
+  }
+
+  /** Ends every open request as lost. */
+  close(): void {
+    this.#subscription.unsubscribe();
+    this.#endAll('closed');
+  }
+
+  #publish(request: Request): void {
+    const number = this.#number++;
+    const reply = this.#inbox + number.toString(36);
+    const options = request.options ? { ...request.options, reply } : { reply };
+    try {
+      this.#connection.publish(request.subject, request.payload, options);
+    } catch (error) {
+      // Thrown before anything was written: too large, or the connection is closed.
+      const reason = (error as Error).message;
+      const isTooLarge = error instanceof InvalidArgumentError;
+      return endSoon(request, isTooLarge ? { kind: 'denied', reason } : notSent(reason));
+    }
+    request.lastSignMs = performance.now();
+    this.#open.set(number, request);
+    this.#ticking ??= setInterval(() => this.#tick(), Math.ceil(this.#options.timeoutMs / 8));
+  }
+
+  #receive(message: Msg): void {
+    const number = Number.parseInt(message.subject.slice(this.#inbox.length), 36);
+    const request = this.#open.get(number);
+    if (!request) return;
+    request.lastSignMs = performance.now();
+    if (hand(request, { kind: 'message', message }) === 'more') return;
+    this.#open.delete(number);
+    this.#advance();
+  }
+
+  #advance(): void {
+    while (this.#open.size < this.#options.inFlight) {
+      const next = this.#line[this.#lineHead];
+      if (!next) break;
+      this.#lineHead++;
+      this.#publish(next);
+    }
+    if (this.#lineHead === this.#line.length || this.#lineHead > 1024) {
+      this.#line.splice(0, this.#lineHead);
+      this.#lineHead = 0;
+    }
+  }
+
+  #end(number: number, reply: Reply): void {
+    const request = this.#open.get(number);
+    if (this.#open.delete(number) && request) hand(request, reply);
+  }
+
+  #tick(): void {
+    if (this.#open.size === 0 && this.#ticking) {
+      clearInterval(this.#ticking);
+      this.#ticking = null;
+      return;
+    }
+    const { timeoutMs } = this.#options;
+    const oldestMs = performance.now() - timeoutMs;
+    for (const [number, request] of [...this.#open]) {
+      if (request.lastSignMs > oldestMs) continue;
+      this.#end(number, { kind: 'lost', reason: `no answer within ${timeoutMs} ms` });
+    }
+    this.#advance();
+  }
+
+  async #followStatus(): Promise<void> {
+    for await (const status of this.#connection.status()) this.#onStatus(status);
+  }
+
+  #onStatus(status: Status): void {
+    if (status.type === 'reconnect') this.#isConnected = true;
+    if (status.type === 'disconnect' || status.type === 'close') this.#endAll(status.type);
+    if (status.type !== 'error' || !(status.error instanceof PermissionViolationError)) return;
+    const { subject, message: reason } = status.error;
+    for (const [number, request] of [...this.#open]) {
+      if (request.subject === subject) this.#end(number, { kind: 'denied', reason });
+    }
+    this.#advance();
+  }
+
+  #endAll(why: string): void {
+    this.#isConnected = false;
+    if (this.#ticking) clearInterval(this.#ticking);
+    this.#ticking = null;
+    const waiting = this.#line.slice(this.#lineHead);
+    this.#line = [];
+    this.#lineHead = 0;
+    const reason = `the connection to the broker is lost (${why})`;
+    for (const number of [...this.#open.keys()]) this.#end(number, { kind: 'lost', reason });
+    for (const request of waiting) endSoon(request, notSent(reason));
+  }
+}
+
+function notSent(reason: string): Reply {
+  return { kind: 'not-sent', reason };
+}
+
+/** An error thrown into the client library would end its reading and be seen by nobody. */
+function hand(request: Request, reply: Reply): 'done' | 'more' {
+  try {
+    return request.onReply(reply);
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
+    return 'done';
+  }
+}
+
+/** Not in the same turn: a caller that tries again at once must not starve everybody else. */
+function endSoon(request: Request, reply: Reply): void {
+  setImmediate(() => request.onReply(reply));
+}
