@@ -116,7 +116,11 @@ export interface OperationDocument {
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly by: string;
-  readonly steps: readonly { readonly name: string; readonly at: string; readonly detail?: string }[];
+  readonly steps: readonly {
+    readonly name: string;
+    readonly at: string;
+    readonly detail?: string;
+  }[];
 }
 
 /** What a user asks for when creating a group. */
@@ -127,6 +131,13 @@ export interface GroupSpec {
   /** 64 hexadecimal characters: 32 bytes. Drawn at random when absent. */
   readonly groupSeed?: string | undefined;
   readonly standby?: 'warm' | 'hot' | undefined;
-  readonly sync?: { readonly everyEvents?: number | undefined; readonly everyMs?: number | undefined } | undefined;
-  readonly placement?: { readonly nodes?: readonly string[] | undefined; readonly spread?: 'node' | 'zone' | undefined } | undefined;
+  readonly sync?:
+    | { readonly everyEvents?: number | undefined; readonly everyMs?: number | undefined }
+    | undefined;
+  readonly placement?:
+    | {
+        readonly nodes?: readonly string[] | undefined;
+        readonly spread?: 'node' | 'zone' | undefined;
+      }
+    | undefined;
 }

@@ -48,8 +48,19 @@ export interface AnswerRun {
 
 /** One command's answer, unpacked from its run. */
 export type CommandAnswer =
-  | { readonly ok: true; readonly seq: number; readonly epoch: number; readonly result: unknown; readonly duplicate: boolean }
-  | { readonly ok: false; readonly code: string; readonly detail: string; readonly duplicate: boolean };
+  | {
+      readonly ok: true;
+      readonly seq: number;
+      readonly epoch: number;
+      readonly result: unknown;
+      readonly duplicate: boolean;
+    }
+  | {
+      readonly ok: false;
+      readonly code: string;
+      readonly detail: string;
+      readonly duplicate: boolean;
+    };
 
 export type BatchAnswer =
   | { readonly ok: true; readonly runs: readonly AnswerRun[] }
@@ -62,7 +73,9 @@ export const malformedCode = 'bad-request';
 /** Each command's answer in order, starting with the run's first. */
 export function unpackRun(run: AnswerRun): CommandAnswer[] {
   const answers: CommandAnswer[] = [];
-  const refused = new Map(run.rejections?.map(([offset, code, detail]) => [offset, { code, detail }]));
+  const refused = new Map(
+    run.rejections?.map(([offset, code, detail]) => [offset, { code, detail }]),
+  );
   let at = run.baseSeq;
   for (let i = 0; i < run.count; i++) {
     const refusal = refused.get(i);
@@ -146,7 +159,10 @@ export function decodeBatch(bytes: Uint8Array): Batch | { readonly problem: stri
   if (version !== wireVersion) {
     return { problem: `wire version ${String(version)}; this node speaks ${wireVersion}` };
   }
-  if (session !== null && (typeof session !== 'string' || session.length === 0 || session.length > 64)) {
+  if (
+    session !== null &&
+    (typeof session !== 'string' || session.length === 0 || session.length > 64)
+  ) {
     return { problem: 'session is not null or a string of 1 to 64 characters' };
   }
   if (!isCount(first, 1) || !isCount(floor, 1) || floor > first) {
@@ -164,9 +180,13 @@ export function decodeBatch(bytes: Uint8Array): Batch | { readonly problem: stri
 function problemWithKeys(keys: unknown, count: number): string | undefined {
   if (!Array.isArray(keys) || keys.length !== count) return 'keys are not one per event';
   const bad = keys.some(
-    (key) => key !== null && (typeof key !== 'string' || key.length === 0 || key.length > limits.keySizeBytes),
+    (key) =>
+      key !== null &&
+      (typeof key !== 'string' || key.length === 0 || key.length > limits.keySizeBytes),
   );
-  return bad ? `a key is not null or a string of 1 to ${limits.keySizeBytes} characters` : undefined;
+  return bad
+    ? `a key is not null or a string of 1 to ${limits.keySizeBytes} characters`
+    : undefined;
 }
 
 export function encodeAnswer(answer: BatchAnswer): Uint8Array {
@@ -190,7 +210,11 @@ export function encodeAnswer(answer: BatchAnswer): Uint8Array {
 export function decodeAnswer(bytes: Uint8Array): BatchAnswer {
   const [version, code, body] = unpackr.unpack(bytes) as [number, string | null, unknown];
   if (version !== wireVersion) {
-    return { ok: false, code: 'unsupported', detail: `wire version ${version}, expected ${wireVersion}` };
+    return {
+      ok: false,
+      code: 'unsupported',
+      detail: `wire version ${version}, expected ${wireVersion}`,
+    };
   }
   if (code !== null) {
     const known = code === 'moved' || isErrorCode(code) ? code : 'internal';

@@ -61,15 +61,23 @@ export interface Log {
 /** Where the pieces of snapshots are kept. Immutable: a (snapshot, index) is written once. */
 export interface SnapshotStore {
   /** Durable when `done` reports no failure. */
-  put(snapshotId: string, chunks: readonly Uint8Array[], done: (failure: string | null) => void): void;
+  put(
+    snapshotId: string,
+    chunks: readonly Uint8Array[],
+    done: (failure: string | null) => void,
+  ): void;
   /** All chunks in order. Contents are not trusted: the caller verifies them (I7). */
   get(
     snapshotId: string,
     chunkCount: number,
     done: (result: readonly Uint8Array[] | { readonly failure: string }) => void,
   ): void;
-  /** Forgets every snapshot of the group except these. Losing this call leaves garbage, nothing worse. */
-  keepOnly(snapshotIds: readonly string[]): void;
+  /**
+   * Forgets every snapshot of the group that is older than this one. Ids are
+   * `<epoch>-<number>-<seq>` and ordered by epoch, then number: an active that was deposed can only
+   * drop what its successor does not need either. Losing this call leaves garbage, nothing worse.
+   */
+  dropBefore(snapshotId: string): void;
 }
 
 /** A collision-resistant hash of 32 bytes; SHA-256 in production. */

@@ -78,14 +78,28 @@ export interface Backend {
   createGroup(spec: GroupSpec, actor: Actor): Promise<GroupDocument>;
   deleteGroup(name: string, actor: Actor): Promise<void>;
   /** Retries the same batch until answered or `timeoutMs` has passed (`timeout`: outcome unknown). */
-  deliver(group: string, batch: Batch, timeoutMs: number): Promise<BatchAnswer & { readonly ok: true }>;
+  deliver(
+    group: string,
+    batch: Batch,
+    timeoutMs: number,
+  ): Promise<BatchAnswer & { readonly ok: true }>;
   /** Up to `limit` events with from <= seq <= to. */
-  events(group: string, range: { from: number; to: number | null; limit: number }): Promise<EventPage>;
-  state(group: string, request: { at: number | null; consistency: Consistency }): Promise<ReadAnswer>;
+  events(
+    group: string,
+    range: { from: number; to: number | null; limit: number },
+  ): Promise<EventPage>;
+  state(
+    group: string,
+    request: { at: number | null; consistency: Consistency },
+  ): Promise<ReadAnswer>;
   query(group: string, request: QueryRequest): Promise<ReadAnswer>;
   sync(group: string, actor: Actor): Promise<{ readonly through: number }>;
   switchover(group: string, request: SwitchoverRequest, actor: Actor): Promise<SwitchoverAnswer>;
-  failover(group: string, request: { candidate?: string | undefined }, actor: Actor): Promise<OperationDocument>;
+  failover(
+    group: string,
+    request: { candidate?: string | undefined },
+    actor: Actor,
+  ): Promise<OperationDocument>;
   history(group: string): Promise<readonly HistoryEntry[]>;
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */

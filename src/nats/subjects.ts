@@ -52,5 +52,17 @@ export function shardOf(groupId: string, shards: number): number {
 
 /** Published on `notice(group)` as JSON. Hints: losing one costs time, never safety. */
 export type Notice =
-  | { readonly kind: 'opened'; readonly group: string; readonly epoch: number; readonly node: string; readonly index: number }
-  | { readonly kind: 'snapshot'; readonly group: string; readonly epoch: number; readonly position: number; readonly seq: number };
+  | {
+      readonly kind: 'opened';
+      readonly group: string;
+      readonly epoch: number;
+      readonly node: string;
+      readonly index: number;
+    }
+  | {
+      readonly kind: 'snapshot';
+      readonly group: string;
+      readonly epoch: number;
+      readonly position: number;
+      readonly seq: number;
+    };

@@ -1,0 +1,397 @@
+/**
+ * The coordinator of one node: which members run here, what is known of the other nodes, and when a
+ * standby of ours should step forward. `stepNode` is the whole of it, as `step` is of a member.
+ *
+ * The registry says what should be (level-triggered: every sighting of a group is compared with what
+ * runs); beats say what is; the log decides.
+ */
+import type { MemberReport, PromotionCause } from '../replication/effects.js';
+import { type Epoch, epoch } from '../replication/ids.js';
+import {
+  brokerBack,
+  brokerLost,
+  disconnected,
+  heard,
+  judges,
+  type Membership,
+  newMembership,
+  type ProbeResult,
+  probed,
+  tickMembership,
+} from './membership.js';
+import { place } from './placement.js';
+import { leadOf, rankCandidates, type Vacancy, vacancyOf } from './succession.js';
+import type { Beat, ClusterTimings, GroupConfig, NodeInfo } from './types.js';
+
+export interface GroupState {
+  config: GroupConfig;
+  /** Revision of the registry entry, for compare-and-set. */
+  revision: number;
+  /** Index of the member that belongs here; null: none. */
+  ownIndex: number | null;
+  readonly reports: Map<number, MemberReport>;
+  vacancy: Vacancy | null;
+  /** After an attempt: not again before this. */
+  actAtMs: number;
+  replaceAtMs: number;
+}
+
+export interface Coordinator {
+  info: NodeInfo;
+  readonly membership: Membership;
+  readonly groups: Map<string, GroupState>;
+  readonly cordoned: Set<string>;
+  /** Own reports as last told to the others. */
+  readonly told: Map<string, MemberReport>;
+  nextBeatAtMs: number;
+  beats: number;
+}
+
+export type NodeInput =
+  | { readonly kind: 'tick' }
+  | { readonly kind: 'beat'; readonly beat: Beat }
+  | { readonly kind: 'disconnected'; readonly node: string; readonly incarnation: string }
+  | {
+      readonly kind: 'probed';
+      readonly node: string;
+      readonly incarnation: string;
+      readonly result: ProbeResult;
+    }
+  | { readonly kind: 'broker'; readonly connected: boolean }
+  | { readonly kind: 'group'; readonly config: GroupConfig; readonly revision: number }
+  | { readonly kind: 'group-gone'; readonly name: string }
+  | { readonly kind: 'own-report'; readonly report: MemberReport }
+  | {
+      readonly kind: 'handed-off';
+      readonly group: string;
+      readonly epoch: Epoch;
+      readonly target: number;
+    };
+
+export type NodeEffect =
+  | { readonly kind: 'beat'; readonly beat: Beat }
+  | { readonly kind: 'probe'; readonly node: string; readonly incarnation: string }
+  | { readonly kind: 'start-member'; readonly config: GroupConfig; readonly index: number }
+  | { readonly kind: 'stop-member'; readonly group: string }
+  | { readonly kind: 'promote'; readonly group: string; readonly cause: PromotionCause }
+  | { readonly kind: 'epoch-seen'; readonly group: string; readonly epoch: Epoch }
+  /** Write the registry entry with this member on another node, if it is still at `revision`. */
+  | {
+      readonly kind: 'replace-member';
+      readonly group: string;
+      readonly revision: number;
+      readonly index: number;
+      readonly node: string;
+    };
+
+export interface NodeInstant {
+  readonly monoMs: number;
+  readonly wallMs: number;
+}
+
+/** Every so many beats all reports are told again, for those who missed a change. */
+const fullEveryBeats = 4;
+const retryMs = 500;
+
+export function newCoordinator(
+  info: NodeInfo,
+  timings: ClusterTimings,
+  now: NodeInstant,
+): Coordinator {
+  const membership = newMembership(info.id, timings, now.monoMs);
+  heard(membership, info, now.monoMs);
+  return {
+    info,
+    membership,
+    groups: new Map(),
+    cordoned: new Set(),
+    told: new Map(),
+    nextBeatAtMs: now.monoMs,
+    beats: 0,
+  };
+}
+
+export function stepNode(node: Coordinator, input: NodeInput, now: NodeInstant): NodeEffect[] {
+  const out: NodeEffect[] = [];
+  const { membership } = node;
+  switch (input.kind) {
+    case 'tick':
+      onTick(node, now, out);
+      break;
+    case 'beat':
+      onBeat(node, input.beat, now, out);
+      break;
+    case 'disconnected':
+      if (disconnected(membership, input.node, input.incarnation, now.monoMs)) {
+        out.push({ kind: 'probe', node: input.node, incarnation: input.incarnation });
+      }
+      break;
+    case 'probed':
+      probed(membership, input.node, input.incarnation, input.result, now.monoMs);
+      considerAll(node, now, out);
+      break;
+    case 'broker':
+      if (input.connected) brokerBack(membership, now.monoMs);
+      else brokerLost(membership);
+      break;
+    case 'group':
+      onGroup(node, input.config, input.revision, out);
+      break;
+    case 'group-gone':
+      onGroupGone(node, input.name, out);
+      break;
+    case 'own-report':
+      onOwnReport(node, input.report, now, out);
+      break;
+    case 'handed-off':
+      onHandedOff(node, input, now, out);
+      break;
+    default:
+      throw input satisfies never;
+  }
+  return out;
+}
+
+function onTick(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
+  for (const id of tickMembership(node.membership, now.monoMs)) {
+    const view = node.membership.nodes.get(id);
+    if (view) out.push({ kind: 'probe', node: id, incarnation: view.info.incarnation });
+  }
+  considerAll(node, now, out);
+  for (const group of node.groups.values()) considerReplacement(node, group, now, out);
+  if (now.monoMs >= node.nextBeatAtMs) beat(node, now, out);
+}
+
+function beat(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
+  node.nextBeatAtMs = now.monoMs + node.membership.timings.beatMs;
+  node.beats += 1;
+  heard(node.membership, node.info, now.monoMs);
+  const isFull = node.beats % fullEveryBeats === 1;
+  const reports: MemberReport[] = [];
+  for (const group of node.groups.values()) {
+    const report = group.ownIndex === null ? undefined : group.reports.get(group.ownIndex);
+    if (report === undefined) continue;
+    if (isFull || node.told.get(group.config.name) !== report) reports.push(report);
+    node.told.set(group.config.name, report);
+  }
+  out.push({ kind: 'beat', beat: { info: node.info, reports } });
+}
+
+function onBeat(
+  node: Coordinator,
+  { info, reports }: Beat,
+  now: NodeInstant,
+  out: NodeEffect[],
+): void {
+  if (info.id === node.info.id) return;
+  const known = node.membership.nodes.get(info.id);
+  if (known !== undefined && info.incarnation < known.info.incarnation) return;
+  if (heard(node.membership, info, now.monoMs)) forgetReports(node, info.id);
+  for (const report of reports) {
+    const group = node.groups.get(report.group);
+    if (group === undefined || group.config.members[report.index]?.node !== info.id) continue;
+    group.reports.set(report.index, report);
+    passOnEpoch(group, report, out);
+    consider(node, group, now, out);
+  }
+}
+
+/** A new life of a node knows nothing of what the former one reported. */
+function forgetReports(node: Coordinator, id: string): void {
+  for (const { config, reports } of node.groups.values()) {
+    for (const [index, member] of config.members.entries()) {
+      if (member.node === id) reports.delete(index);
+    }
+  }
+}
+
+function passOnEpoch(group: GroupState, report: MemberReport, out: NodeEffect[]): void {
+  const own = group.ownIndex === null ? undefined : group.reports.get(group.ownIndex);
+  if (own === undefined || report.epoch <= own.epoch) return;
+  out.push({ kind: 'epoch-seen', group: group.config.name, epoch: report.epoch });
+}
+
+function onOwnReport(
+  node: Coordinator,
+  report: MemberReport,
+  now: NodeInstant,
+  out: NodeEffect[],
+): void {
+  const group = node.groups.get(report.group);
+  if (group === undefined || group.ownIndex !== report.index) return;
+  const before = group.reports.get(report.index);
+  group.reports.set(report.index, report);
+  const isNews = before?.state !== report.state || before.epoch !== report.epoch;
+  const synced = before?.lastSyncMs !== report.lastSyncMs;
+  if (isNews) consider(node, group, now, out);
+  // Others choose successors by these: they should not wait for the next beat.
+  if (isNews || synced) node.nextBeatAtMs = Math.min(node.nextBeatAtMs, now.monoMs);
+}
+
+function onGroup(
+  node: Coordinator,
+  config: GroupConfig,
+  revision: number,
+  out: NodeEffect[],
+): void {
+  const known = node.groups.get(config.name);
+  if (known !== undefined && known.config.groupId !== config.groupId) {
+    onGroupGone(node, config.name, out);
+  }
+  const index = config.members.findIndex((member) => member.node === node.info.id);
+  const ownIndex = index < 0 ? null : index;
+  const group = node.groups.get(config.name);
+  if (group !== undefined && revision <= group.revision) return;
+  if (group === undefined) {
+    node.groups.set(config.name, {
+      config,
+      revision,
+      ownIndex,
+      reports: new Map(),
+      vacancy: null,
+      actAtMs: 0,
+      replaceAtMs: 0,
+    });
+    if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
+    return;
+  }
+  moveMembers(group, config, ownIndex, out);
+  group.config = config;
+  group.revision = revision;
+  group.ownIndex = ownIndex;
+}
+
+function moveMembers(
+  group: GroupState,
+  config: GroupConfig,
+  ownIndex: number | null,
+  out: NodeEffect[],
+): void {
+  for (const [index, member] of group.config.members.entries()) {
+    if (config.members[index]?.node !== member.node) group.reports.delete(index);
+  }
+  if (ownIndex === group.ownIndex) return;
+  if (group.ownIndex !== null) out.push({ kind: 'stop-member', group: config.name });
+  if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
+}
+
+function onGroupGone(node: Coordinator, name: string, out: NodeEffect[]): void {
+  const group = node.groups.get(name);
+  if (group === undefined) return;
+  node.groups.delete(name);
+  node.told.delete(name);
+  if (group.ownIndex !== null) out.push({ kind: 'stop-member', group: name });
+}
+
+function considerAll(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
+  for (const group of node.groups.values()) consider(node, group, now, out);
+}
+
+/** P7: the best candidate acts at once, each further one a rank delay later. */
+function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: NodeEffect[]): void {
+  if (group.ownIndex === null || !judges(node.membership, now.monoMs)) return;
+  noteVacancy(node, group, now);
+  const { vacancy } = group;
+  if (vacancy === null || now.monoMs < group.actAtMs) return;
+  const ranked = rankCandidates(node.membership, group.config, group.reports);
+  const rank = ranked.findIndex(({ index }) => index === group.ownIndex);
+  if (rank < 0) return;
+  const { rankDelayMs, observeMs } = node.membership.timings;
+  if (now.monoMs < vacancy.sinceMs + rank * rankDelayMs) return;
+  group.actAtMs = now.monoMs + retryMs;
+  const cause = promotionCause(vacancy, vacancy.cause === 'silence' ? observeMs : 0, now);
+  out.push({ kind: 'promote', group: group.config.name, cause });
+}
+
+/** A vacancy keeps the time of its first sighting while epoch and cause stay the same. */
+function noteVacancy(node: Coordinator, group: GroupState, now: NodeInstant): void {
+  const seen = vacancyOf(node.membership, group.config, group.reports, now.monoMs);
+  const known = group.vacancy;
+  const same = seen !== null && known?.epoch === seen.epoch && known.cause === seen.cause;
+  if (!same) group.vacancy = seen;
+  if (seen === null) group.actAtMs = 0;
+}
+
+function promotionCause(vacancy: Vacancy, observeMs: number, now: NodeInstant): PromotionCause {
+  return {
+    cause: vacancy.cause,
+    endsEpoch: epoch(vacancy.epoch),
+    startedAtMs: now.wallMs - (now.monoMs - vacancy.firstSignMs),
+    detectMs: vacancy.sinceMs - vacancy.firstSignMs,
+    decideMs: now.monoMs - vacancy.sinceMs,
+    operation: null,
+    observeMs,
+  };
+}
+
+function onHandedOff(
+  node: Coordinator,
+  input: Extract<NodeInput, { kind: 'handed-off' }>,
+  now: NodeInstant,
+  out: NodeEffect[],
+): void {
+  const group = node.groups.get(input.group);
+  if (group === undefined || group.ownIndex !== input.target) return;
+  group.actAtMs = now.monoMs + retryMs;
+  const vacancy: Vacancy = {
+    epoch: input.epoch,
+    cause: 'switchover',
+    firstSignMs: now.monoMs,
+    sinceMs: now.monoMs,
+  };
+  out.push({ kind: 'promote', group: input.group, cause: promotionCause(vacancy, 0, now) });
+}
+
+/** P8: the active's node places a member anew whose node has been down for long. */
+function considerReplacement(
+  node: Coordinator,
+  group: GroupState,
+  now: NodeInstant,
+  out: NodeEffect[],
+): void {
+  const { writer } = leadOf(group.reports);
+  const leads = writer !== null && writer.index === group.ownIndex && writer.node === node.info.id;
+  if (!leads || now.monoMs < group.replaceAtMs || !judges(node.membership, now.monoMs)) return;
+  const { nodes, timings } = node.membership;
+  for (const [index, member] of group.config.members.entries()) {
+    const view = nodes.get(member.node);
+    const downForMs = view?.state === 'down' ? now.monoMs - (view.downSinceMs ?? now.monoMs) : 0;
+    if (downForMs < timings.replaceAfterMs) continue;
+    const target = placeOne(node, group);
+    if (target === null) return;
+    group.replaceAtMs = now.monoMs + retryMs;
+    const { revision } = group;
+    const { name } = group.config;
+    out.push({ kind: 'replace-member', group: name, revision, index, node: target });
+    return;
+  }
+}
+
+function placeOne(node: Coordinator, group: GroupState): string | null {
+  const taken = group.config.members.map(({ node: id }) => ({
+    id,
+    zone: zoneOf(node, id),
+    load: 0,
+  }));
+  const nodes = placeableNodes(node);
+  return place({ nodes, count: 1, taken, spread: 'node' })?.[0] ?? null;
+}
+
+function zoneOf(node: Coordinator, id: string): string | null {
+  return node.membership.nodes.get(id)?.info.zone ?? null;
+}
+
+/** Nodes that may be given a member now, with what they host already. */
+export function placeableNodes(
+  node: Coordinator,
+): { id: string; zone: string | null; load: number }[] {
+  const loads = new Map<string, number>();
+  for (const { config } of node.groups.values()) {
+    for (const { node: id } of config.members) loads.set(id, (loads.get(id) ?? 0) + 1);
+  }
+  return [...node.membership.nodes.values()]
+    .filter(
+      (view) => view.state === 'up' && !view.info.draining && !node.cordoned.has(view.info.id),
+    )
+    .map(({ info }) => ({ id: info.id, zone: info.zone, load: loads.get(info.id) ?? 0 }));
+}

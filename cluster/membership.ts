@@ -1,0 +1,159 @@
+/**
+ * Who is there (P9): beats, probes and the broker's hints, folded into up, suspect or down.
+ *
+ * D1 Nothing here grants the right to write; a wrong verdict costs a failover, never an event.
+ * D2 A node that has lost the broker, or was frozen itself, judges nobody until a grace has passed.
+ * D3 A later incarnation of a node ends the earlier one at once.
+ */
+import type { ClusterTimings, NodeInfo } from './types.js';
+
+export type DownCause = 'disconnect' | 'no-responders' | 'silence' | 'restarted';
+
+export interface NodeView {
+  info: NodeInfo;
+  state: 'up' | 'suspect' | 'down';
+  lastHeardMs: number;
+  /** The first sign that something is wrong; null while it is up. */
+  firstSignMs: number | null;
+  firstSign: DownCause | null;
+  cause: DownCause | null;
+  downSinceMs: number | null;
+  probing: boolean;
+}
+
+export interface Membership {
+  readonly self: string;
+  readonly timings: ClusterTimings;
+  readonly nodes: Map<string, NodeView>;
+  connected: boolean;
+  /** Until then nobody is judged (D2). */
+  graceUntilMs: number;
+  lastTickMs: number;
+}
+
+export type ProbeResult = 'alive' | 'gone' | 'silent';
+
+/** The driver ticks at least this often; a longer gap means that this process itself stood still. */
+export const tickEveryMs = 50;
+const frozenAfterMs = 400;
+
+export function newMembership(self: string, timings: ClusterTimings, nowMs: number): Membership {
+  return {
+    self,
+    timings,
+    nodes: new Map(),
+    connected: true,
+    graceUntilMs: nowMs + timings.graceMs,
+    lastTickMs: nowMs,
+  };
+}
+
+/** A node was heard of. Returns true if this is the first word of this life of it. */
+export function heard(membership: Membership, info: NodeInfo, nowMs: number): boolean {
+  const known = membership.nodes.get(info.id);
+  if (known !== undefined && info.incarnation < known.info.incarnation) return false;
+  const isNew = known === undefined || info.incarnation > known.info.incarnation;
+  membership.nodes.set(info.id, {
+    info,
+    state: 'up',
+    lastHeardMs: nowMs,
+    firstSignMs: null,
+    firstSign: null,
+    cause: null,
+    downSinceMs: null,
+    probing: isNew ? false : (known?.probing ?? false),
+  });
+  return isNew;
+}
+
+/** The broker says a node's connection is gone. Returns true if the node should be probed now. */
+export function disconnected(
+  membership: Membership,
+  node: string,
+  incarnation: string,
+  nowMs: number,
+): boolean {
+  const view = membership.nodes.get(node);
+  if (view === undefined || view.info.incarnation !== incarnation) return false;
+  if (!judges(membership, nowMs) || view.state === 'down') return false;
+  suspect(view, 'disconnect', nowMs);
+  view.probing = true;
+  return true;
+}
+
+export function probed(
+  membership: Membership,
+  node: string,
+  incarnation: string,
+  result: ProbeResult,
+  nowMs: number,
+): void {
+  const view = membership.nodes.get(node);
+  if (view === undefined || view.info.incarnation !== incarnation) return;
+  view.probing = false;
+  if (result === 'alive') heard(membership, view.info, nowMs);
+  if (result !== 'gone' || !judges(membership, nowMs) || view.state === 'down') return;
+  suspect(view, 'no-responders', nowMs);
+  bringDown(view, view.firstSign === 'disconnect' ? 'disconnect' : 'no-responders', nowMs);
+}
+
+/** Passes judgement on silence. Returns the nodes to probe. */
+export function tickMembership(membership: Membership, nowMs: number): string[] {
+  const gapMs = nowMs - membership.lastTickMs;
+  membership.lastTickMs = nowMs;
+  if (gapMs > frozenAfterMs) startGrace(membership, nowMs);
+  if (!judges(membership, nowMs)) return [];
+  const { suspectAfterMs, hangTimeoutMs } = membership.timings;
+  const toProbe: string[] = [];
+  for (const [id, view] of membership.nodes) {
+    if (id === membership.self || view.state === 'down') continue;
+    const silentMs = nowMs - view.lastHeardMs;
+    if (silentMs < suspectAfterMs) continue;
+    suspect(view, 'silence', view.lastHeardMs);
+    if (silentMs >= hangTimeoutMs) bringDown(view, 'silence', nowMs);
+    else if (!view.probing) {
+      view.probing = true;
+      toProbe.push(id);
+    }
+  }
+  return toProbe;
+}
+
+export function brokerLost(membership: Membership): void {
+  membership.connected = false;
+}
+
+export function brokerBack(membership: Membership, nowMs: number): void {
+  membership.connected = true;
+  startGrace(membership, nowMs);
+}
+
+/** D2 */
+export function judges(membership: Membership, nowMs: number): boolean {
+  return membership.connected && nowMs >= membership.graceUntilMs;
+}
+
+function startGrace(membership: Membership, nowMs: number): void {
+  membership.graceUntilMs = nowMs + membership.timings.graceMs;
+  for (const view of membership.nodes.values()) {
+    view.lastHeardMs = nowMs;
+    if (view.state === 'suspect') {
+      view.state = 'up';
+      view.firstSignMs = null;
+      view.firstSign = null;
+    }
+  }
+}
+
+function suspect(view: NodeView, sign: DownCause, sinceMs: number): void {
+  if (view.state === 'up') view.state = 'suspect';
+  if (view.firstSignMs !== null) return;
+  view.firstSignMs = sinceMs;
+  view.firstSign = sign;
+}
+
+function bringDown(view: NodeView, cause: DownCause, nowMs: number): void {
+  view.state = 'down';
+  view.cause = cause;
+  view.downSinceMs = nowMs;
+}

@@ -1,0 +1,44 @@
+/** Which node gets a member: apart from each other, least loaded first, the same answer everywhere. */
+
+export interface PlaceableNode {
+  readonly id: string;
+  readonly zone: string | null;
+  /** Members it hosts already. */
+  readonly load: number;
+}
+
+export interface PlacementRequest {
+  /** Only nodes that are up and not cordoned. */
+  readonly nodes: readonly PlaceableNode[];
+  readonly count: number;
+  /** Nodes and zones of the members that stay. */
+  readonly taken: readonly PlaceableNode[];
+  /** Prefer different zones while there are any. */
+  readonly spread: 'node' | 'zone';
+}
+
+/** Nodes for `count` members, none of them taken or twice; null if there are not enough. */
+export function place(request: PlacementRequest): string[] | null {
+  const { nodes, count, taken, spread } = request;
+  const chosen: PlaceableNode[] = [...taken];
+  const result: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const free = nodes.filter((node) => !chosen.some((other) => other.id === node.id));
+    const best = free.toSorted((a, b) => compare(a, b, chosen, spread))[0];
+    if (best === undefined) return null;
+    chosen.push(best);
+    result.push(best.id);
+  }
+  return result;
+}
+
+function compare(
+  a: PlaceableNode,
+  b: PlaceableNode,
+  chosen: readonly PlaceableNode[],
+  spread: 'node' | 'zone',
+): number {
+  const inZone = (node: PlaceableNode) => chosen.filter((other) => other.zone === node.zone).length;
+  const byZone = spread === 'zone' ? inZone(a) - inZone(b) : 0;
+  return byZone || a.load - b.load || (a.id < b.id ? -1 : 1);
+}

@@ -1,0 +1,60 @@
+/** What the nodes of a cluster share: the registry of groups, and what they tell each other. */
+import type { MemberReport } from '../replication/effects.js';
+
+/** A group as the registry holds it: desired state, changed only by compare-and-set. */
+export interface GroupConfig {
+  readonly name: string;
+  readonly kind: string;
+  readonly groupId: string;
+  /** 64 hexadecimal characters; `groupId` and the members' identities derive from it. */
+  readonly seed: string;
+  readonly standby: 'warm';
+  readonly sync: { readonly everyEvents: number; readonly everyMs: number };
+  /** Node of each member, by index. */
+  readonly members: readonly { readonly node: string; readonly publicKey: string }[];
+  readonly createdAtMs: number;
+}
+
+/** What a node says about itself when it starts, and with every beat. */
+export interface NodeInfo {
+  readonly id: string;
+  /** Fixed-width, growing with the time of start: the later life of a node has the greater string. */
+  readonly incarnation: string;
+  readonly zone: string | null;
+  readonly adminUrl: string | null;
+  readonly pid: number | null;
+  readonly draining: boolean;
+}
+
+export interface Beat {
+  readonly info: NodeInfo;
+  /** The members whose report changed since the last beat; all of them now and then. */
+  readonly reports: readonly MemberReport[];
+}
+
+export interface ClusterTimings {
+  /** How often a node beats. */
+  readonly beatMs: number;
+  /** Silence after which a node is suspected and probed. */
+  readonly suspectAfterMs: number;
+  /** Silence after which a node that still has a connection is given up on. */
+  readonly hangTimeoutMs: number;
+  /** After a start or the return of the broker: how long nobody is judged. */
+  readonly graceMs: number;
+  /** How long each further candidate waits before it acts in place of a better one. */
+  readonly rankDelayMs: number;
+  /** On silence alone: how long to look whether the log still advances. */
+  readonly observeMs: number;
+  /** How long a member's node may be down before the member is placed elsewhere. */
+  readonly replaceAfterMs: number;
+}
+
+export const defaultTimings: ClusterTimings = {
+  beatMs: 250,
+  suspectAfterMs: 750,
+  hangTimeoutMs: 2000,
+  graceMs: 1000,
+  rankDelayMs: 150,
+  observeMs: 200,
+  replaceAfterMs: 10_000,
+};

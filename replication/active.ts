@@ -1,0 +1,478 @@
+/**
+ * The active: takes deliveries, decides them, commits them, answers (P2, P4, P5, P11).
+ *
+ * A1 An answer leaves only after a record appended after its decision is acknowledged.
+ * A2 Reads see the replica only at rest: nothing decided that is not committed.
+ * A3 While one record is in flight the next is drafted, unless reads wait for a rest.
+ * A4 Losing the fence ends everything here; whatever was not acknowledged was not answered.
+ */
+import type { BatchAnswer } from './batch.js';
+import {
+  type Delivery,
+  type Draft,
+  decideInto,
+  draftBody,
+  newDelivery,
+  newDraft,
+  undoDraft,
+} from './draft.js';
+import type { Effect, Input, Instant, MemberConfig, ReadRequest, ReadResult } from './effects.js';
+import { type Seq, seq } from './ids.js';
+import { limits } from './limits.js';
+import { type Body, encodeRecord, type LogRecord, type Opened } from './record.js';
+import type { Replica } from './replica.js';
+import { refusal } from './sessions.js';
+import { type Cut, cutSnapshot } from './snapshot/snapshot.js';
+import { send, type Writer } from './writer.js';
+
+interface WaitingRead extends ReadRequest {
+  /** Number of the record whose commit makes the answer honest; null: none sent yet. */
+  coveredBy: number | null;
+}
+
+interface HandOff {
+  readonly request: number;
+  readonly target: number;
+  readonly budgetMs: number;
+}
+
+export interface Active {
+  readonly config: MemberConfig;
+  replica: Replica;
+  readonly writer: Writer;
+  /** Waiting to be decided. */
+  intake: Delivery[];
+  intakeSizeBytes: number;
+  intakeEvents: number;
+  draft: Draft | null;
+  /** Deliveries to answer when the record in flight is committed. */
+  inFlight: Delivery[];
+  /** Deliveries fully answered by older records, waiting for what is in flight (A1). */
+  reads: WaitingRead[];
+  /** What the first barrier of this epoch tells. */
+  opened: Opened | null;
+  /** The kind threw: the replica must be rebuilt before anything else is decided (P15). */
+  spoilt: boolean;
+  snapshot: SnapshotWork;
+  handOff: HandOff | null;
+  /** Somebody spoke of a later epoch: the next append tells. */
+  doubted: boolean;
+}
+
+interface SnapshotWork {
+  /** Being stored. */
+  cut: Cut | null;
+  call: number;
+  /** Stored, and waiting for its record. */
+  stored: Cut | null;
+  /** Asked for by operators, and the seq each wants to see covered. */
+  requests: { readonly request: number; readonly from: Seq }[];
+  lastAtMs: number;
+  /** Id of the newest one this active has recorded. */
+  newestId: string | null;
+  /** After a failure: not again before this. */
+  notBeforeMs: number;
+}
+
+const snapshotRetryMs = 1000;
+
+export function newActive(
+  config: MemberConfig,
+  replica: Replica,
+  writer: Writer,
+  opened: Opened | null,
+): Active {
+  return {
+    config,
+    replica,
+    writer,
+    intake: [],
+    intakeSizeBytes: 0,
+    intakeEvents: 0,
+    draft: null,
+    inFlight: [],
+    reads: [],
+    opened,
+    spoilt: false,
+    // A fresh active syncs the standbys at once (P8): they must not depend on the old epoch's snapshot.
+    snapshot: {
+      cut: null,
+      call: 0,
+      stored: null,
+      requests: [],
+      lastAtMs: Number.NEGATIVE_INFINITY,
+      newestId: null,
+      notBeforeMs: 0,
+    },
+    handOff: null,
+    doubted: false,
+  };
+}
+
+/** Takes a batch in, or refuses it at once (P14). */
+export function deliver(
+  active: Active,
+  input: Extract<Input, { kind: 'deliver' }>,
+  now: Instant,
+  out: Effect[],
+): void {
+  const { request, batch } = input;
+  const refused = admission(active, batch, now);
+  if (refused !== undefined) {
+    out.push({ kind: 'answer', request, answer: { ok: false, ...refused } });
+    return;
+  }
+  active.intake.push(newDelivery(request, batch));
+  active.intakeSizeBytes += batch.blob.length;
+  active.intakeEvents += batch.count;
+  pump(active, now, out);
+}
+
+type Refused = Omit<BatchAnswer & { ok: false }, 'ok'>;
+
+function admission(active: Active, batch: Delivery['batch'], now: Instant): Refused | undefined {
+  if (batch.blob.length > limits.batchSizeBytes || batch.count > limits.batchEvents) {
+    const detail =
+      `${batch.count} events in ${batch.blob.length} bytes; a batch may have ` +
+      `${limits.batchEvents} in ${limits.batchSizeBytes}`;
+    return { code: 'too-large', detail };
+  }
+  const { intakeSizeBytes, intakeEvents } = active;
+  if (
+    intakeSizeBytes + batch.blob.length > limits.intakeSizeBytes ||
+    intakeEvents + batch.count > limits.intakeEvents
+  ) {
+    const waiting = `${intakeEvents} events in ${intakeSizeBytes} bytes wait for the log`;
+    const reason =
+      active.writer.stalled === null ? '' : `, which is stalled: ${active.writer.stalled}`;
+    return { code: 'overloaded', detail: `${waiting}${reason}. Send again later.` };
+  }
+  if (batch.session === null) return undefined;
+  return refusal(active.replica.sessions, { ...batch, session: batch.session }, now.wallMs);
+}
+
+export function read(active: Active, read: ReadRequest, now: Instant, out: Effect[]): void {
+  if (active.reads.length >= limits.waitingReads) {
+    const detail = `${active.reads.length} reads wait already. Ask again later.`;
+    out.push({
+      kind: 'answer-read',
+      request: read.request,
+      result: { ok: false, code: 'overloaded', detail },
+    });
+    return;
+  }
+  active.reads.push({ ...read, coveredBy: null });
+  pump(active, now, out);
+}
+
+export function requestSync(active: Active, request: number, now: Instant, out: Effect[]): void {
+  active.snapshot.requests.push({ request, from: seqOf(active) });
+  pump(active, now, out);
+}
+
+export function requestHandOff(
+  active: Active,
+  handOff: HandOff,
+  now: Instant,
+  out: Effect[],
+): void {
+  if (active.handOff !== null) {
+    const failure = `member ${active.handOff.target} is being handed the role already`;
+    out.push({ kind: 'answer-hand-off', request: handOff.request, failure });
+    return;
+  }
+  active.handOff = handOff;
+  pump(active, now, out);
+}
+
+/** The seq the replica stands at, decided but perhaps not committed. */
+function seqOf(active: Active): Seq {
+  return active.draft?.seq ?? active.writer.inFlight?.record.seq ?? active.writer.tip.seq;
+}
+
+/** The record in flight is committed: answer, then go on. */
+export function onCommitted(active: Active, record: LogRecord, now: Instant, out: Effect[]): void {
+  active.replica.tip = active.writer.tip;
+  for (const delivery of active.inFlight) answer(delivery, out);
+  active.inFlight = [];
+  if (record.body.type === 'snapshot') snapshotCommitted(active, record.body.id, now, out);
+  pump(active, now, out);
+}
+
+function answer(delivery: Delivery, out: Effect[]): void {
+  out.push({
+    kind: 'answer',
+    request: delivery.request,
+    answer: { ok: true, runs: delivery.runs },
+  });
+}
+
+/** Moves everything on as far as it goes now. Called after every change; the only scheduler here. */
+export function pump(active: Active, now: Instant, out: Effect[]): void {
+  const { writer } = active;
+  if (writer.inFlight === null && active.draft === null) {
+    rest(active, now, out);
+    const urgent = urgentRecord(active);
+    if (urgent !== null) sendMark(active, urgent, now, out);
+    else fillDraft(active, now, out);
+  }
+  if (writer.inFlight === null && active.draft !== null) sendDraft(active, out);
+  if (writer.inFlight === null && needsBarrier(active)) {
+    sendMark(active, { type: 'barrier', opened: null }, now, out);
+  }
+  if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);
+}
+
+/** While something waits for the replica to be at rest, nothing is decided ahead (A3). */
+function wantsRest(active: Active, now: Instant): boolean {
+  return active.reads.length > 0 || urgentRecord(active) !== null || snapshotDue(active, now);
+}
+
+/** Nothing is in flight and nothing decided: the replica is exactly the committed state (A2). */
+function rest(active: Active, now: Instant, out: Effect[]): void {
+  if (active.spoilt) return;
+  answerReads(active, out);
+  if (snapshotDue(active, now)) startSnapshot(active, now, out);
+}
+
+function fillDraft(active: Active, now: Instant, out: Effect[]): void {
+  if (active.spoilt || active.handOff !== null) return;
+  while (active.intake.length > 0) {
+    const delivery = active.intake[0] as Delivery;
+    active.draft ??= newDraft(seqOf(active), notBefore(active, now));
+    const outcome = decideInto(active.draft, active.replica, active.writer.tip.epoch, delivery);
+    if (outcome === 'full') break;
+    if (outcome === 'spoilt') return spoil(active);
+    active.intake.shift();
+    active.intakeSizeBytes -= delivery.batch.blob.length;
+    active.intakeEvents -= delivery.batch.count;
+    if (outcome !== 'finished') {
+      const answer = { ok: false, code: 'bad-request', detail: outcome.refused } as const;
+      out.push({ kind: 'answer', request: delivery.request, answer });
+    }
+  }
+  if (active.draft !== null && active.draft.runs.length === 0) answerKnown(active, out);
+}
+
+/** Only answers given before: they wait for what is in flight, and need no record of their own. */
+function answerKnown(active: Active, out: Effect[]): void {
+  const { finished } = active.draft as Draft;
+  active.draft = null;
+  if (active.writer.inFlight !== null) active.inFlight.push(...finished);
+  else for (const delivery of finished) answer(delivery, out);
+}
+
+/** P15: what was drafted is undone and decided again on a rebuilt replica, without the poison. */
+function spoil(active: Active): void {
+  const draft = active.draft as Draft;
+  const again = undoDraft(draft);
+  const waiting = active.intake.filter((delivery) => !again.includes(delivery));
+  active.intake = [...again, ...waiting];
+  active.intakeSizeBytes = active.intake.reduce((sum, d) => sum + d.batch.blob.length, 0);
+  active.intakeEvents = active.intake.reduce((sum, d) => sum + d.batch.count, 0);
+  active.draft = null;
+  active.spoilt = true;
+}
+
+function sendDraft(active: Active, out: Effect[]): void {
+  const draft = active.draft as Draft;
+  active.draft = null;
+  active.inFlight.push(...draft.finished);
+  const body = draftBody(draft, active.config.kind.version);
+  sendRecord(active, body, draft.seq, draft.recordedAtMs, out);
+}
+
+/** Appends a record that holds no events. */
+function sendMark(active: Active, body: Body, now: Instant, out: Effect[]): void {
+  if (body.type === 'barrier') active.opened = null;
+  sendRecord(active, body, active.writer.tip.seq, notBefore(active, now), out);
+}
+
+/** The wall clock may jump back; what is recorded does not. */
+function notBefore(active: Active, now: Instant): number {
+  const { inFlight, tip } = active.writer;
+  return Math.max(now.wallMs, inFlight?.record.recordedAtMs ?? tip.recordedAtMs);
+}
+
+/** Marks that go before any waiting command. */
+function urgentRecord(active: Active): Body | null {
+  if (active.spoilt) return null;
+  if (active.opened !== null) return { type: 'barrier', opened: active.opened };
+  if (active.snapshot.stored !== null) return active.snapshot.stored.body;
+  if (active.handOff !== null) return { type: 'handoff', target: active.handOff.target };
+  return null;
+}
+
+/** Reads wait for a record and no command is there to give them one; or the fence is in doubt. */
+function needsBarrier(active: Active): boolean {
+  const waits = active.reads.some((read) => read.coveredBy === null);
+  return !active.spoilt && (waits || active.doubted);
+}
+
+function sendRecord(
+  active: Active,
+  body: Body,
+  upTo: number,
+  recordedAtMs: number,
+  out: Effect[],
+): void {
+  const { tip } = active.writer;
+  const record: LogRecord = {
+    epoch: tip.epoch,
+    number: tip.number + 1,
+    writer: active.config.id,
+    previous: tip.hash,
+    recordedAtMs,
+    baseSeq: tip.seq,
+    seq: seq(upTo),
+    snapshotPosition: tip.snapshotPosition,
+    snapshotSeq: tip.snapshotSeq,
+    body,
+  };
+  active.doubted = false;
+  for (const read of active.reads) read.coveredBy ??= record.number;
+  out.push(...send(active.writer, record, encodeRecord(record)).effects);
+}
+
+/** A local read is honest at any rest; a linearizable one after a record sent since it came (P11). */
+function answerReads(active: Active, out: Effect[]): void {
+  if (active.reads.length === 0) return;
+  const committed = active.writer.tip.number;
+  const waiting: WaitingRead[] = [];
+  for (const read of active.reads) {
+    const covered = read.coveredBy !== null && read.coveredBy <= committed;
+    if (read.consistency === 'local' || covered) {
+      out.push({
+        kind: 'answer-read',
+        request: read.request,
+        result: readReplica(active.replica, read),
+      });
+    } else waiting.push(read);
+  }
+  active.reads = waiting;
+}
+
+export function readReplica(
+  replica: Replica,
+  read: { readonly query: string | null; readonly args: unknown },
+): ReadResult {
+  const { seq: at, epoch } = replica.tip;
+  if (read.query === null) return { ok: true, value: replica.state, seq: at, epoch };
+  const query = replica.kind.queries?.[read.query];
+  if (query === undefined || !Object.hasOwn(replica.kind.queries ?? {}, read.query)) {
+    const known = Object.keys(replica.kind.queries ?? {}).join(', ') || 'none';
+    const detail = `kind ${replica.kind.name} has no query ${read.query}; it has: ${known}`;
+    return { ok: false, code: 'bad-request', detail };
+  }
+  try {
+    return { ok: true, value: query(replica.state, read.args as never), seq: at, epoch };
+  } catch (error) {
+    const detail = `query ${read.query}: ${error instanceof Error ? error.message : String(error)}`;
+    return { ok: false, code: 'bad-request', detail };
+  }
+}
+
+function snapshotDue(active: Active, now: Instant): boolean {
+  const { snapshot, config, writer } = active;
+  if (snapshot.cut !== null || snapshot.stored !== null) return false;
+  if (now.monoMs < snapshot.notBeforeMs) return false;
+  const isFirst = snapshot.lastAtMs === Number.NEGATIVE_INFINITY;
+  const behind = writer.tip.seq - writer.tip.snapshotSeq;
+  if (isFirst || snapshot.requests.length > 0) return true;
+  if (behind >= config.sync.everyEvents) return true;
+  return behind > 0 && now.monoMs - snapshot.lastAtMs >= config.sync.everyMs;
+}
+
+/** When `pump` has something to do although nothing arrives. */
+export function activeWakeAtMs(active: Active): number {
+  const { snapshot, config, writer } = active;
+  if (snapshot.cut !== null || snapshot.stored !== null) return Number.POSITIVE_INFINITY;
+  if (snapshot.requests.length > 0) return snapshot.notBeforeMs;
+  if (snapshot.lastAtMs === Number.NEGATIVE_INFINITY) return snapshot.notBeforeMs;
+  if (writer.tip.seq === writer.tip.snapshotSeq) return Number.POSITIVE_INFINITY;
+  return Math.max(snapshot.notBeforeMs, snapshot.lastAtMs + config.sync.everyMs);
+}
+
+function startSnapshot(active: Active, now: Instant, out: Effect[]): void {
+  const { snapshot, writer } = active;
+  snapshot.lastAtMs = now.monoMs;
+  if (writer.tip.snapshotPosition > 0 && writer.tip.snapshotSeq === writer.tip.seq) {
+    return announceSnapshot(active, out);
+  }
+  const cut = cutSnapshot(active.replica);
+  if ('problem' in cut) return snapshotFailed(active, cut.problem, now, out);
+  snapshot.cut = cut;
+  snapshot.call = writer.calls.next++;
+  out.push({ kind: 'put-snapshot', call: snapshot.call, id: cut.body.id, chunks: cut.chunks });
+}
+
+export function onSnapshotPut(
+  active: Active,
+  input: Extract<Input, { kind: 'snapshot-put' }>,
+  now: Instant,
+  out: Effect[],
+): void {
+  const { snapshot } = active;
+  if (snapshot.cut === null || snapshot.call !== input.call) return;
+  if (input.failure !== null) return snapshotFailed(active, input.failure, now, out);
+  snapshot.stored = snapshot.cut;
+  snapshot.cut = null;
+  pump(active, now, out);
+}
+
+function snapshotFailed(active: Active, problem: string, now: Instant, out: Effect[]): void {
+  const { snapshot } = active;
+  snapshot.cut = null;
+  snapshot.notBeforeMs = now.monoMs + snapshotRetryMs;
+  for (const { request } of snapshot.requests) {
+    out.push({ kind: 'answer-sync', request, result: { failure: problem } });
+  }
+  snapshot.requests = [];
+  out.push({ kind: 'alarm', code: 'internal', detail: `no snapshot: ${problem}` });
+}
+
+function snapshotCommitted(active: Active, id: string, now: Instant, out: Effect[]): void {
+  const { snapshot } = active;
+  snapshot.stored = null;
+  snapshot.lastAtMs = now.monoMs;
+  // The one before stays readable for members that are fetching it.
+  if (snapshot.newestId !== null) out.push({ kind: 'drop-snapshots', before: snapshot.newestId });
+  snapshot.newestId = id;
+  announceSnapshot(active, out);
+}
+
+function announceSnapshot(active: Active, out: Effect[]): void {
+  const { epoch, snapshotPosition, snapshotSeq } = active.writer.tip;
+  out.push({
+    kind: 'announce-snapshot',
+    epoch,
+    position: snapshotPosition,
+    seq: snapshotSeq,
+  });
+  answerSyncs(active, snapshotSeq, out);
+}
+
+/** Requests that came after the cut wait for the next one. */
+function answerSyncs(active: Active, through: Seq, out: Effect[]): void {
+  const { snapshot } = active;
+  for (const { request, from } of snapshot.requests) {
+    if (from <= through) out.push({ kind: 'answer-sync', request, result: { through } });
+  }
+  snapshot.requests = snapshot.requests.filter(({ from }) => from > through);
+}
+
+/** The role is lost or left: everybody who waits is told to ask again (A4). */
+export function dismiss(active: Active, out: Effect[]): void {
+  const detail = 'this member is not the active any more; send the same batch again';
+  const moved = { ok: false, code: 'moved', detail } as const;
+  const deliveries = [...active.inFlight, ...(active.draft?.finished ?? []), ...active.intake];
+  for (const { request } of deliveries) out.push({ kind: 'answer', request, answer: moved });
+  for (const { request } of active.reads) out.push({ kind: 'answer-read', request, result: moved });
+  for (const { request } of active.snapshot.requests) {
+    out.push({ kind: 'answer-sync', request, result: { failure: detail } });
+  }
+  active.intake = [];
+  active.reads = [];
+  active.inFlight = [];
+  active.draft = null;
+}

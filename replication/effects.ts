@@ -1,0 +1,169 @@
+/** What goes into a member's `step` and what comes out. Data only: a driver executes it. */
+import type { Batch, BatchAnswer } from './batch.js';
+import type { ErrorCode } from './errors.js';
+import type { Epoch, Position, Seq, WriterId } from './ids.js';
+import type { Kind } from './kind.js';
+import type { AppendOutcome, Hash, ReadOutcome, StoredRecord } from './ports.js';
+import type { EpochNote } from './replica.js';
+
+/** The time a step happens at. Only `wallMs` may be off or jump; nothing safe depends on either. */
+export interface Instant {
+  /** Monotonic, for durations. */
+  readonly monoMs: number;
+  /** Since 1970, for what is recorded. */
+  readonly wallMs: number;
+}
+
+export interface MemberConfig {
+  readonly group: string;
+  readonly groupId: string;
+  readonly kind: Kind;
+  readonly hash: Hash;
+  readonly id: WriterId;
+  /** A snapshot is due after this many events or this much time with at least one event. */
+  readonly sync: { readonly everyEvents: number; readonly everyMs: number };
+  /** How often a standby looks at the log's end for a snapshot it was not told of. */
+  readonly pollMs: number;
+}
+
+/** Why a member is asked to become the writer, with the stopwatch so far. */
+export interface PromotionCause {
+  readonly cause: string;
+  /** The epoch that is to be ended. A log that is further on has made the request void. */
+  readonly endsEpoch: Epoch;
+  /** Wall clock of the first sign that the old writer was gone. */
+  readonly startedAtMs: number;
+  readonly detectMs: number;
+  readonly decideMs: number;
+  readonly operation: string | null;
+  /** On silence alone: look for this long whether the log still advances before claiming (P9). */
+  readonly observeMs: number;
+}
+
+export type Consistency = 'linearizable' | 'local';
+
+export interface ReadRequest {
+  readonly request: number;
+  readonly consistency: Consistency;
+  /** Name of a query of the kind; null: the whole state. */
+  readonly query: string | null;
+  readonly args: unknown;
+}
+
+export type Input =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'tick' }
+  | { readonly kind: 'deliver'; readonly request: number; readonly batch: Batch }
+  | ({ readonly kind: 'read' } & ReadRequest)
+  /** Cut a snapshot unless the newest one is at the present seq. */
+  | { readonly kind: 'sync'; readonly request: number }
+  | ({ readonly kind: 'promote' } & PromotionCause)
+  /** Leave the role to `target` on purpose; serve on if no claim follows within the budget. */
+  | {
+      readonly kind: 'hand-off';
+      readonly request: number;
+      readonly target: number;
+      readonly budgetMs: number;
+    }
+  /** Somebody says the group is in this epoch now. A hint: looked up in the log. */
+  | { readonly kind: 'epoch-seen'; readonly epoch: Epoch }
+  | { readonly kind: 'snapshot-seen'; readonly position: Position; readonly seq: Seq }
+  | { readonly kind: 'appended'; readonly call: number; readonly outcome: AppendOutcome }
+  | { readonly kind: 'read-done'; readonly call: number; readonly outcome: ReadOutcome }
+  | { readonly kind: 'replayed'; readonly call: number; readonly records: readonly StoredRecord[] }
+  | { readonly kind: 'replay-ended'; readonly call: number; readonly failure: string | null }
+  | { readonly kind: 'snapshot-put'; readonly call: number; readonly failure: string | null }
+  | {
+      readonly kind: 'snapshot-got';
+      readonly call: number;
+      readonly result: readonly Uint8Array[] | { readonly failure: string };
+    };
+
+export type ReadResult =
+  | { readonly ok: true; readonly value: unknown; readonly seq: Seq; readonly epoch: Epoch }
+  | { readonly ok: false; readonly code: ErrorCode | 'moved'; readonly detail: string };
+
+export type Effect =
+  | {
+      readonly kind: 'append';
+      readonly call: number;
+      readonly bytes: Uint8Array;
+      readonly expected: Position;
+    }
+  | { readonly kind: 'read-last'; readonly call: number }
+  | { readonly kind: 'read-next'; readonly call: number; readonly after: Position }
+  | { readonly kind: 'read-at'; readonly call: number; readonly at: Position }
+  | {
+      readonly kind: 'replay';
+      readonly call: number;
+      readonly after: Position;
+      readonly through: Position;
+    }
+  | {
+      readonly kind: 'put-snapshot';
+      readonly call: number;
+      readonly id: string;
+      readonly chunks: readonly Uint8Array[];
+    }
+  | {
+      readonly kind: 'get-snapshot';
+      readonly call: number;
+      readonly id: string;
+      readonly chunkCount: number;
+    }
+  | { readonly kind: 'drop-snapshots'; readonly before: string }
+  | { readonly kind: 'answer'; readonly request: number; readonly answer: BatchAnswer }
+  | { readonly kind: 'answer-read'; readonly request: number; readonly result: ReadResult }
+  | {
+      readonly kind: 'answer-sync';
+      readonly request: number;
+      readonly result: { readonly through: Seq } | { readonly failure: string };
+    }
+  | { readonly kind: 'answer-hand-off'; readonly request: number; readonly failure: string | null }
+  /** From here on this member takes deliveries and reads. */
+  | { readonly kind: 'open'; readonly epoch: Epoch }
+  /** From here on it does not; requests it already holds are answered `moved`. */
+  | { readonly kind: 'close' }
+  | {
+      readonly kind: 'announce-snapshot';
+      readonly epoch: Epoch;
+      readonly position: Position;
+      readonly seq: Seq;
+    }
+  /** The writer has left: `target` may claim at once. */
+  | { readonly kind: 'announce-handoff'; readonly epoch: Epoch; readonly target: number }
+  | { readonly kind: 'epoch-noted'; readonly note: EpochNote }
+  | { readonly kind: 'alarm'; readonly code: ErrorCode; readonly detail: string };
+
+/** What a member tells the world about itself; the driver sends it with the node's beat. */
+export interface MemberReport {
+  readonly group: string;
+  readonly index: number;
+  readonly state: MemberState;
+  readonly epoch: Epoch;
+  /** The last seq this member can serve without the log. */
+  readonly syncedThrough: Seq;
+  /** Wall clock of the last sync; null: never. */
+  readonly lastSyncMs: number | null;
+  /** The group's seq as this member knows it. */
+  readonly seq: Seq;
+  /** The writer of `epoch`; null: nobody yet. */
+  readonly writer: WriterId | null;
+  readonly error: string | null;
+}
+
+export const memberStates = [
+  /** Looking at the log for what there is. */
+  'starting',
+  /** Fetching and verifying a snapshot. */
+  'restoring',
+  'standby',
+  /** Claiming, replaying, opening. */
+  'promoting',
+  'active',
+  /** Has written its last record of the epoch and waits for its successor. */
+  'handing-off',
+  /** The kind threw on replay, or the log cannot be followed (P15). */
+  'quarantined',
+] as const;
+export type MemberState = (typeof memberStates)[number];

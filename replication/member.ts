@@ -1,0 +1,475 @@
+/**
+ * A member: one copy of a group, and the role it plays.
+ *
+ *   starting ─▶ restoring ⇄ standby ─▶ promoting ─▶ active ─▶ handing-off ─▶ standby
+ *                                          │           │
+ *                                          ▼           ▼ (fence lost)
+ *                                       standby     starting          any ─▶ quarantined
+ *
+ * `step` is the whole of it: an input and an instant go in, effects come out, and nothing else
+ * happens. What a role does is in active.ts, promotion.ts and recovery.ts; who changes roles and
+ * when is here.
+ */
+import {
+  type Active,
+  activeWakeAtMs,
+  deliver,
+  dismiss,
+  newActive,
+  onCommitted,
+  onSnapshotPut,
+  pump,
+  read,
+  requestHandOff,
+  requestSync,
+} from './active.js';
+import type {
+  Effect,
+  Input,
+  Instant,
+  MemberConfig,
+  MemberReport,
+  MemberState,
+  PromotionCause,
+} from './effects.js';
+import type { UnderstudyError } from './errors.js';
+import type { ReadOutcome } from './ports.js';
+import {
+  beginPromotion,
+  foreignAlarm,
+  type Promotion,
+  type PromotionResult,
+  promote,
+  promotionWakeAtMs,
+  stepWriter,
+} from './promotion.js';
+import { decodeRecord, isRecord } from './record.js';
+import {
+  beginRecovery,
+  newRecovery,
+  type Recovery,
+  type RecoveryResult,
+  recover,
+  recoveryWakeAtMs,
+} from './recovery.js';
+import { emptyTip, type Replica, type Tip, tipOf } from './replica.js';
+import { type Calls, type WriterEvent, writerWakeAtMs } from './writer.js';
+
+type Role =
+  | { readonly state: 'starting' }
+  | { readonly state: 'restoring'; readonly recovery: Recovery }
+  | { readonly state: 'standby' }
+  | { readonly state: 'promoting'; readonly promotion: Promotion }
+  | { readonly state: 'active'; readonly active: Active; rebuild: Recovery | null }
+  | { readonly state: 'handing-off'; readonly untilMs: number }
+  | { readonly state: 'quarantined' };
+
+export interface Member {
+  readonly config: MemberConfig;
+  readonly calls: Calls;
+  role: Role;
+  /** What a standby holds; an active's replica is its own. */
+  replica: Replica | null;
+  lastSyncMs: number | null;
+  /** The newest end of the log this member has heard of: a hint, except to the active. */
+  tip: Tip;
+  error: string | null;
+  /** The read of the log's end that is under way, 0: none; and when the next is due. */
+  lookCall: number;
+  lookAtMs: number;
+  /** The hand-off somebody waits for. */
+  handOffRequest: number | null;
+}
+
+export function newMember(config: MemberConfig): Member {
+  return {
+    config,
+    calls: { next: 1 },
+    role: { state: 'starting' },
+    replica: null,
+    lastSyncMs: null,
+    tip: emptyTip,
+    error: null,
+    lookCall: 0,
+    lookAtMs: Number.POSITIVE_INFINITY,
+    handOffRequest: null,
+  };
+}
+
+export function step(member: Member, input: Input, now: Instant): Effect[] {
+  const out: Effect[] = [];
+  if (input.kind === 'promote') onPromote(member, input, now, out);
+  else if (input.kind === 'epoch-seen') onEpochSeen(member, input, now, out);
+  else stepRole(member, input, now, out);
+  return out;
+}
+
+/** When `step` wants a tick at the latest. */
+export function wakeAtMs(member: Member): number {
+  const { role } = member;
+  switch (role.state) {
+    case 'starting':
+    case 'standby':
+      return member.lookAtMs;
+    case 'restoring':
+      return recoveryWakeAtMs(role.recovery);
+    case 'promoting':
+      return promotionWakeAtMs(role.promotion);
+    case 'active':
+      return Math.min(
+        writerWakeAtMs(role.active.writer),
+        activeWakeAtMs(role.active),
+        role.rebuild ? recoveryWakeAtMs(role.rebuild) : Number.POSITIVE_INFINITY,
+      );
+    case 'handing-off':
+      return role.untilMs;
+    case 'quarantined':
+      return Number.POSITIVE_INFINITY;
+    default:
+      throw role satisfies never;
+  }
+}
+
+export function report(member: Member): MemberReport {
+  const { role, config, tip } = member;
+  const leads = role.state === 'active' ? role.active.writer.tip : tip;
+  const syncedThrough =
+    role.state === 'active' ? leads.seq : (member.replica?.tip.seq ?? emptyTip.seq);
+  return {
+    group: config.group,
+    index: config.id.index,
+    state: role.state satisfies MemberState,
+    epoch: leads.epoch,
+    syncedThrough,
+    lastSyncMs: member.lastSyncMs,
+    seq: leads.seq,
+    writer: leads.writer,
+    error: role.state === 'active' ? role.active.writer.stalled : member.error,
+  };
+}
+
+function stepRole(member: Member, input: Input, now: Instant, out: Effect[]): void {
+  const { role } = member;
+  switch (role.state) {
+    case 'starting':
+    case 'standby':
+      stepStandby(member, input, now, out);
+      break;
+    case 'restoring':
+      onRestore(member, recover(role.recovery, input, now, out), now, out);
+      break;
+    case 'promoting':
+      onPromotion(member, promote(role.promotion, input, now, out), now, out);
+      break;
+    case 'active':
+      stepActive(member, role.active, input, now, out);
+      break;
+    case 'handing-off':
+      if (input.kind === 'tick' && now.monoMs >= role.untilMs) rollBack(member, now, out);
+      break;
+    case 'quarantined':
+      break;
+    default:
+      throw role satisfies never;
+  }
+  if (member.role.state !== 'active') turnAway(member, input, out);
+}
+
+/** Requests that reach a member which is not the active (any more). */
+function turnAway(member: Member, input: Input, out: Effect[]): void {
+  const detail = `member ${member.config.id.index} of ${member.config.group} is not the active`;
+  const moved = { ok: false, code: 'moved', detail } as const;
+  if (input.kind === 'deliver') out.push({ kind: 'answer', request: input.request, answer: moved });
+  if (input.kind === 'read')
+    out.push({ kind: 'answer-read', request: input.request, result: moved });
+  if (input.kind === 'sync') {
+    out.push({ kind: 'answer-sync', request: input.request, result: { failure: detail } });
+  }
+  if (input.kind === 'hand-off') {
+    out.push({ kind: 'answer-hand-off', request: input.request, failure: detail });
+  }
+}
+
+// Standby: keeps a verified snapshot at hand, and looks at the log's end to learn of newer ones.
+
+function stepStandby(member: Member, input: Input, now: Instant, out: Effect[]): void {
+  switch (input.kind) {
+    case 'start':
+      look(member, out);
+      break;
+    case 'tick':
+      if (now.monoMs >= member.lookAtMs) look(member, out);
+      break;
+    case 'snapshot-seen':
+      if (input.seq > (member.replica?.tip.seq ?? -1)) look(member, out);
+      break;
+    case 'read-done':
+      if (input.call === member.lookCall) onLook(member, input.outcome, now, out);
+      break;
+    default:
+      break;
+  }
+}
+
+function look(member: Member, out: Effect[]): void {
+  member.lookCall = member.calls.next++;
+  member.lookAtMs = Number.POSITIVE_INFINITY;
+  out.push({ kind: 'read-last', call: member.lookCall });
+}
+
+function onLook(member: Member, outcome: ReadOutcome, now: Instant, out: Effect[]): void {
+  member.lookCall = 0;
+  member.lookAtMs = now.monoMs + member.config.pollMs;
+  if (outcome.kind === 'failed') return;
+  if (outcome.kind === 'record') {
+    const { bytes, position } = outcome.record;
+    const record = decodeRecord(bytes);
+    if (isRecord(record)) noteTip(member, tipOf(record, bytes, position, member.config.hash));
+  }
+  member.role = { state: 'standby' };
+  restoreNewest(member, now, out);
+}
+
+function noteTip(member: Member, tip: Tip): void {
+  if (tip.position > member.tip.position) member.tip = tip;
+}
+
+function restoreNewest(member: Member, now: Instant, out: Effect[]): void {
+  const { snapshotPosition, snapshotSeq } = member.tip;
+  const holds = member.replica !== null && member.lastSyncMs !== null;
+  if (snapshotPosition === 0 || (holds && (member.replica?.tip.seq ?? 0) >= snapshotSeq)) return;
+  const goal = { snapshotPosition, snapshotSeq, through: null };
+  const recovery = newRecovery(member.config, member.calls, null, goal);
+  member.role = { state: 'restoring', recovery };
+  onRestore(member, beginRecovery(recovery, out), now, out);
+}
+
+function onRestore(member: Member, result: RecoveryResult, now: Instant, out: Effect[]): void {
+  const { role } = member;
+  if (role.state !== 'restoring' || result.kind === 'busy') return;
+  member.role = { state: 'standby' };
+  member.lookAtMs = now.monoMs + member.config.pollMs;
+  if (result.kind === 'done' && role.recovery.restored) {
+    member.replica = role.recovery.replica;
+    member.lastSyncMs = now.wallMs;
+    member.error = null;
+  }
+  if (result.kind === 'no-snapshot') {
+    // I7: what it held before stays; the poll tries again.
+    member.error = result.problem;
+    out.push({ kind: 'alarm', code: 'internal', detail: `snapshot refused: ${result.problem}` });
+  }
+}
+
+// Promotion: from standby to active, or back.
+
+function onPromote(member: Member, cause: PromotionCause, now: Instant, out: Effect[]): void {
+  const { state } = member.role;
+  if (state === 'active' || state === 'promoting' || state === 'quarantined') return;
+  if (state === 'handing-off') return;
+  startPromotion(member, cause, now, out);
+}
+
+function startPromotion(member: Member, cause: PromotionCause, now: Instant, out: Effect[]): void {
+  const { config, calls, replica } = member;
+  const promotion = beginPromotion(config, calls, cause, replica, now, out);
+  member.lookCall = 0;
+  member.role = { state: 'promoting', promotion };
+}
+
+function onPromotion(member: Member, result: PromotionResult, now: Instant, out: Effect[]): void {
+  const { role } = member;
+  if (role.state !== 'promoting' || result.kind === 'busy') return;
+  const held = role.promotion.recovery?.replica ?? role.promotion.replica;
+  if (result.kind === 'poisoned') return quarantine(member, result.error, out);
+  if (result.kind === 'lost') {
+    member.replica = held;
+    if (result.tip !== null) noteTip(member, result.tip);
+    answerHandOff(member, null, out);
+    becomeStandby(member, out);
+    return;
+  }
+  answerHandOff(member, 'no claim followed within the budget; the old active serves on', out);
+  const active = newActive(member.config, result.replica, result.writer, result.opened);
+  member.role = { state: 'active', active, rebuild: null };
+  member.replica = null;
+  member.tip = result.writer.tip;
+  member.lastSyncMs = now.wallMs;
+  member.error = null;
+  out.push({ kind: 'open', epoch: result.writer.tip.epoch });
+  const note = result.replica.history.at(-1);
+  if (note) out.push({ kind: 'epoch-noted', note: { ...note, opened: result.opened } });
+  pump(active, now, out);
+}
+
+function becomeStandby(member: Member, out: Effect[]): void {
+  member.role = { state: 'standby' };
+  look(member, out);
+}
+
+function answerHandOff(member: Member, failure: string | null, out: Effect[]): void {
+  if (member.handOffRequest === null) return;
+  out.push({ kind: 'answer-hand-off', request: member.handOffRequest, failure });
+  member.handOffRequest = null;
+}
+
+// Active: everything it is told goes to active.ts; what that means for the role is decided here.
+
+function stepActive(
+  member: Member,
+  active: Active,
+  input: Input,
+  now: Instant,
+  out: Effect[],
+): void {
+  const role = member.role as Extract<Role, { state: 'active' }>;
+  if (role.rebuild !== null) onRebuild(member, recover(role.rebuild, input, now, out), now, out);
+  switch (input.kind) {
+    case 'deliver':
+      deliver(active, input, now, out);
+      break;
+    case 'read':
+      read(active, input, now, out);
+      break;
+    case 'sync':
+      requestSync(active, input.request, now, out);
+      break;
+    case 'hand-off':
+      requestHandOff(active, input, now, out);
+      break;
+    case 'snapshot-put':
+      onSnapshotPut(active, input, now, out);
+      break;
+    default: {
+      const writerStep = stepWriter(active.writer, input, now);
+      out.push(...writerStep.effects);
+      for (const event of writerStep.events) onWriterEvent(member, active, event, now, out);
+      if (input.kind === 'tick' && member.role === role) pump(active, now, out);
+    }
+  }
+  if (member.role === role) rebuildIfSpoilt(member, active, now, out);
+}
+
+function onWriterEvent(
+  member: Member,
+  active: Active,
+  event: WriterEvent,
+  now: Instant,
+  out: Effect[],
+): void {
+  switch (event.kind) {
+    case 'foreign':
+      out.push(foreignAlarm(event));
+      break;
+    case 'committed':
+      member.tip = active.writer.tip;
+      if (event.record.body.type === 'handoff') leave(member, active, now, out);
+      else onCommitted(active, event.record, now, out);
+      break;
+    case 'fenced': {
+      dismiss(active, out);
+      out.push({ kind: 'close' });
+      answerHandOff(member, 'the fence was lost to another member', out);
+      // P5: what was decided ahead is in this state and nowhere else.
+      member.replica = null;
+      member.lastSyncMs = null;
+      member.tip = tipOf(event.by, event.bytes, event.at, member.config.hash);
+      member.role = { state: 'starting' };
+      look(member, out);
+      break;
+    }
+    default:
+      throw event satisfies never;
+  }
+}
+
+/** The handoff record is the last of the epoch: the replica is at rest and stays a valid standby. */
+function leave(member: Member, active: Active, now: Instant, out: Effect[]): void {
+  const handOff = active.handOff as NonNullable<Active['handOff']>;
+  active.replica.tip = active.writer.tip;
+  member.replica = active.replica;
+  member.lastSyncMs = now.wallMs;
+  member.handOffRequest = handOff.request;
+  member.role = { state: 'handing-off', untilMs: now.monoMs + handOff.budgetMs };
+  active.handOff = null;
+  for (const delivery of active.inFlight) {
+    out.push({
+      kind: 'answer',
+      request: delivery.request,
+      answer: { ok: true, runs: delivery.runs },
+    });
+  }
+  active.inFlight = [];
+  dismiss(active, out);
+  out.push({ kind: 'close' });
+  const { epoch } = active.writer.tip;
+  out.push({ kind: 'announce-handoff', epoch, target: handOff.target });
+}
+
+function rollBack(member: Member, now: Instant, out: Effect[]): void {
+  const cause: PromotionCause = {
+    cause: 'rollback',
+    endsEpoch: member.tip.epoch,
+    startedAtMs: now.wallMs,
+    detectMs: 0,
+    decideMs: 0,
+    operation: null,
+    observeMs: 0,
+  };
+  startPromotion(member, cause, now, out);
+}
+
+function rebuildIfSpoilt(member: Member, active: Active, now: Instant, out: Effect[]): void {
+  const role = member.role as Extract<Role, { state: 'active' }>;
+  if (!active.spoilt || active.writer.inFlight !== null || role.rebuild !== null) return;
+  const { position: through, snapshotPosition, snapshotSeq } = active.writer.tip;
+  const goal = { snapshotPosition, snapshotSeq, through };
+  role.rebuild = newRecovery(member.config, member.calls, null, goal);
+  onRebuild(member, beginRecovery(role.rebuild, out), now, out);
+}
+
+function onRebuild(member: Member, result: RecoveryResult, now: Instant, out: Effect[]): void {
+  const { role } = member;
+  if (role.state !== 'active' || role.rebuild === null || result.kind === 'busy') return;
+  if (result.kind === 'poisoned') {
+    dismiss(role.active, out);
+    out.push({ kind: 'close' });
+    return quarantine(member, result.error, out);
+  }
+  role.active.replica = role.rebuild.replica;
+  role.active.spoilt = false;
+  role.rebuild = null;
+  pump(role.active, now, out);
+}
+
+function quarantine(member: Member, error: UnderstudyError, out: Effect[]): void {
+  member.role = { state: 'quarantined' };
+  member.replica = null;
+  member.error = error.message;
+  answerHandOff(member, error.message, out);
+  out.push({ kind: 'alarm', code: 'quarantined', detail: error.message });
+}
+
+// Rumours: somebody says the group is in a later epoch.
+
+function onEpochSeen(
+  member: Member,
+  input: Extract<Input, { kind: 'epoch-seen' }>,
+  now: Instant,
+  out: Effect[],
+): void {
+  const { role } = member;
+  if (role.state === 'active') {
+    if (input.epoch <= role.active.writer.tip.epoch) return;
+    role.active.doubted = true;
+    pump(role.active, now, out);
+    return;
+  }
+  if (input.epoch <= member.tip.epoch) return;
+  if (role.state === 'handing-off') {
+    answerHandOff(member, null, out);
+    becomeStandby(member, out);
+  } else if (role.state === 'standby' || role.state === 'starting') {
+    if (member.lookCall === 0) look(member, out);
+  }
+}

@@ -1,0 +1,341 @@
+/**
+ * Promotion (P7): from "the writer seems gone" to "I am the writer and hold its state".
+ *
+ * observing → reading → (surveying) → claiming → catching-up → done
+ *
+ * M1 Nothing is claimed on silence alone while the log still advances under the epoch in question.
+ * M2 The claim decides. Whoever reads a later epoch in the log gives up at once.
+ * M3 It is done only when the replica stands at the claim, and the claim continues the replica's log.
+ */
+import type { Effect, Input, Instant, MemberConfig, PromotionCause } from './effects.js';
+import type { UnderstudyError } from './errors.js';
+import { epoch, type Position } from './ids.js';
+import { limits } from './limits.js';
+import type { ReadOutcome } from './ports.js';
+import { decodeRecord, encodeRecord, isRecord, type LogRecord, type Opened } from './record.js';
+import {
+  beginRecovery,
+  newRecovery,
+  type Recovery,
+  type RecoveryResult,
+  recover,
+  recoveryWakeAtMs,
+} from './recovery.js';
+import { emptyTip, type Replica, type Tip, tipOf } from './replica.js';
+import {
+  type Calls,
+  newWriter,
+  onAppend,
+  onRead,
+  onTick,
+  send,
+  type Writer,
+  type WriterEvent,
+  type WriterStep,
+  writerWakeAtMs,
+} from './writer.js';
+
+export interface Promotion {
+  readonly config: MemberConfig;
+  readonly calls: Calls;
+  readonly cause: PromotionCause;
+  phase: 'observing' | 'reading' | 'surveying' | 'claiming' | 'catching-up' | 'pausing';
+  call: number;
+  /** The log's end when the observation began; null: not read yet. */
+  observed: Position | null;
+  resumeAtMs: number;
+  attempts: number;
+  replica: Replica | null;
+  writer: Writer | null;
+  recovery: Recovery | null;
+  readonly beganAtMs: number;
+  claimedAtMs: number;
+}
+
+export type PromotionResult =
+  | { readonly kind: 'busy' }
+  | {
+      readonly kind: 'won';
+      readonly writer: Writer;
+      readonly replica: Replica;
+      readonly opened: Opened;
+    }
+  /** `tip`: what was read in the log instead. */
+  | { readonly kind: 'lost'; readonly reason: string; readonly tip: Tip | null }
+  | { readonly kind: 'poisoned'; readonly error: UnderstudyError };
+
+const busy: PromotionResult = { kind: 'busy' };
+const pauseMs = 50;
+
+export function beginPromotion(
+  config: MemberConfig,
+  calls: Calls,
+  cause: PromotionCause,
+  replica: Replica | null,
+  now: Instant,
+  out: Effect[],
+): Promotion {
+  const promotion: Promotion = {
+    config,
+    calls,
+    cause,
+    phase: cause.observeMs > 0 ? 'observing' : 'reading',
+    call: 0,
+    observed: null,
+    resumeAtMs: Number.POSITIVE_INFINITY,
+    attempts: 0,
+    replica,
+    writer: null,
+    recovery: null,
+    beganAtMs: now.monoMs,
+    claimedAtMs: 0,
+  };
+  readLast(promotion, out);
+  return promotion;
+}
+
+export function promote(
+  promotion: Promotion,
+  input: Input,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  switch (promotion.phase) {
+    case 'observing':
+    case 'reading':
+    case 'pausing':
+      if (input.kind === 'tick') return onResume(promotion, now, out);
+      if (input.kind !== 'read-done' || input.call !== promotion.call) return busy;
+      return onLast(promotion, input.outcome, now, out);
+    case 'claiming':
+      return onClaiming(promotion, input, now, out);
+    case 'surveying':
+    case 'catching-up':
+      return onRecovery(
+        promotion,
+        recover(promotion.recovery as Recovery, input, now, out),
+        now,
+        out,
+      );
+    default:
+      throw promotion.phase satisfies never;
+  }
+}
+
+export function promotionWakeAtMs(promotion: Promotion): number {
+  const { phase, recovery, writer } = promotion;
+  if (phase === 'claiming' && writer) return writerWakeAtMs(writer);
+  if ((phase === 'catching-up' || phase === 'surveying') && recovery)
+    return recoveryWakeAtMs(recovery);
+  return promotion.resumeAtMs;
+}
+
+function readLast(promotion: Promotion, out: Effect[]): void {
+  promotion.resumeAtMs = Number.POSITIVE_INFINITY;
+  promotion.call = promotion.calls.next++;
+  out.push({ kind: 'read-last', call: promotion.call });
+}
+
+function pause(
+  promotion: Promotion,
+  now: Instant,
+  phase: Promotion['phase'],
+  ms: number,
+): PromotionResult {
+  promotion.phase = phase;
+  promotion.call = 0;
+  promotion.resumeAtMs = now.monoMs + ms;
+  return busy;
+}
+
+function onResume(promotion: Promotion, now: Instant, out: Effect[]): PromotionResult {
+  if (now.monoMs < promotion.resumeAtMs) return busy;
+  if (promotion.phase === 'pausing') promotion.phase = 'reading';
+  readLast(promotion, out);
+  return busy;
+}
+
+function lost(reason: string, tip: Tip | null): PromotionResult {
+  return { kind: 'lost', reason, tip };
+}
+
+/** One more try, up to a limit: the old writer's last appends may still land. */
+function again(promotion: Promotion, reason: string): PromotionResult | null {
+  promotion.attempts += 1;
+  return promotion.attempts > limits.claimAttempts ? lost(reason, null) : null;
+}
+
+function onLast(
+  promotion: Promotion,
+  outcome: ReadOutcome,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  if (outcome.kind === 'failed') {
+    return again(promotion, outcome.reason) ?? pause(promotion, now, promotion.phase, pauseMs);
+  }
+  const { hash } = promotion.config;
+  if (outcome.kind === 'none') return onTip(promotion, emptyTip, now, out);
+  const { bytes, position } = outcome.record;
+  const record = decodeRecord(bytes);
+  if (!isRecord(record)) return survey(promotion, position, now, out);
+  return onTip(promotion, tipOf(record, bytes, position, hash), now, out);
+}
+
+function onTip(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): PromotionResult {
+  const { cause } = promotion;
+  if (tip.epoch > cause.endsEpoch) return lost(`epoch ${tip.epoch} has begun`, tip);
+  if (tip.epoch < cause.endsEpoch) {
+    // A read from a replica of the stream that lags: the caller knows of a later epoch.
+    const reason = `the log shows epoch ${tip.epoch}, expected ${cause.endsEpoch}`;
+    return again(promotion, reason) ?? pause(promotion, now, 'pausing', pauseMs);
+  }
+  if (promotion.phase === 'observing') {
+    const { observed } = promotion;
+    promotion.observed = tip.position;
+    if (observed === null) return pause(promotion, now, 'observing', cause.observeMs);
+    if (tip.position > observed) return lost('the log still advances under its epoch', tip);
+  }
+  return claim(promotion, tip, now, out);
+}
+
+/** The last record is a stranger's: only a replay tells where our log ends. */
+function survey(
+  promotion: Promotion,
+  through: Position,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  promotion.phase = 'surveying';
+  return startRecovery(promotion, emptyTip, through, now, out);
+}
+
+function startRecovery(
+  promotion: Promotion,
+  tip: Tip,
+  through: Position,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  const { config, calls, replica } = promotion;
+  const { snapshotPosition, snapshotSeq } = tip;
+  const recovery = newRecovery(config, calls, replica, { snapshotPosition, snapshotSeq, through });
+  promotion.recovery = recovery;
+  return onRecovery(promotion, beginRecovery(recovery, out), now, out);
+}
+
+function claim(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): PromotionResult {
+  const { config, cause, calls } = promotion;
+  const writer = newWriter(tip, calls, config.hash);
+  const record: LogRecord = {
+    epoch: epoch(tip.epoch + 1),
+    number: 0,
+    writer: config.id,
+    previous: tip.hash,
+    recordedAtMs: Math.max(now.wallMs, tip.recordedAtMs),
+    baseSeq: tip.seq,
+    seq: tip.seq,
+    snapshotPosition: tip.snapshotPosition,
+    snapshotSeq: tip.snapshotSeq,
+    body: {
+      type: 'claim',
+      cause: cause.cause,
+      startedAtMs: cause.startedAtMs,
+      detectMs: cause.detectMs,
+      decideMs: cause.decideMs,
+      operation: cause.operation,
+    },
+  };
+  promotion.phase = 'claiming';
+  promotion.writer = writer;
+  out.push(...send(writer, record, encodeRecord(record)).effects);
+  return busy;
+}
+
+function onClaiming(
+  promotion: Promotion,
+  input: Input,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  const step = stepWriter(promotion.writer as Writer, input, now);
+  out.push(...step.effects);
+  for (const event of step.events) {
+    const result = onClaimEvent(promotion, event, now, out);
+    if (result.kind !== 'busy') return result;
+  }
+  return busy;
+}
+
+/** Hands an input to a writer; what is not for it changes nothing. */
+export function stepWriter(writer: Writer, input: Input, now: Instant): WriterStep {
+  if (input.kind === 'appended') return onAppend(writer, input.call, input.outcome, now.monoMs);
+  if (input.kind === 'read-done') return onRead(writer, input.call, input.outcome, now.monoMs);
+  if (input.kind === 'tick') return onTick(writer, now.monoMs);
+  return { effects: [], events: [] };
+}
+
+export function foreignAlarm(event: Extract<WriterEvent, { kind: 'foreign' }>): Effect {
+  const detail = `a foreign record on the log's subject was passed over: it ${event.problem}`;
+  return { kind: 'alarm', code: 'conflict', detail };
+}
+
+function onClaimEvent(
+  promotion: Promotion,
+  event: WriterEvent,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  switch (event.kind) {
+    case 'foreign':
+      out.push(foreignAlarm(event));
+      return busy;
+    case 'fenced': {
+      const tip = tipOf(event.by, event.bytes, event.at, promotion.config.hash);
+      // M2: another candidate's claim ends the race; the old writer's last append does not.
+      if (event.by.body.type === 'claim') return lost(`epoch ${tip.epoch} has begun`, tip);
+      const refused = again(promotion, 'the old writer keeps appending');
+      return refused ?? onTip(promotion, tip, now, out);
+    }
+    case 'committed': {
+      promotion.phase = 'catching-up';
+      promotion.claimedAtMs = now.monoMs;
+      const { tip } = promotion.writer as Writer;
+      return startRecovery(promotion, tip, tip.position, now, out);
+    }
+    default:
+      throw event satisfies never;
+  }
+}
+
+function onRecovery(
+  promotion: Promotion,
+  result: RecoveryResult,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  if (result.kind === 'poisoned') return result;
+  if (result.kind !== 'done') return busy;
+  const { replica } = promotion.recovery as Recovery;
+  promotion.replica = replica;
+  if (promotion.phase === 'surveying') return onTip(promotion, replica.tip, now, out);
+  const writer = promotion.writer as Writer;
+  if (replica.tip.epoch !== writer.tip.epoch) {
+    // M3: the claim was built on a stranger's record, so every reader passes it over.
+    const reason = 'the claim does not continue the log';
+    return again(promotion, reason) ?? claim(promotion, replica.tip, now, out);
+  }
+  writer.tip = replica.tip;
+  return { kind: 'won', writer, replica, opened: stopwatch(promotion, now) };
+}
+
+function stopwatch(promotion: Promotion, now: Instant): Opened {
+  const { cause, beganAtMs, claimedAtMs, recovery } = promotion;
+  return {
+    claimMs: claimedAtMs - beganAtMs,
+    replayMs: now.monoMs - claimedAtMs,
+    openMs: 0,
+    replayed: recovery?.replayed ?? 0,
+    unavailableMs: cause.detectMs + cause.decideMs + (now.monoMs - beganAtMs),
+  };
+}

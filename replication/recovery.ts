@@ -1,0 +1,235 @@
+/**
+ * Brings a replica to where it has to be: restores a snapshot if that is the shorter way, then
+ * replays the log. Standbys use it to sync, candidates to catch up, actives to rebuild.
+ *
+ * V1 A snapshot replaces the replica only after every chunk was verified (I7); one that cannot be
+ *    used is reported and the log is replayed instead: slower, never wrong.
+ * V2 It is done only when the replica stands at exactly the position asked for (P7).
+ */
+import type { Effect, Input, Instant, MemberConfig } from './effects.js';
+import { UnderstudyError } from './errors.js';
+import { type Position, position, type Seq } from './ids.js';
+import { decodeRecord, isRecord, type SnapshotBody } from './record.js';
+import { applyRecord, blankReplica, type Replica } from './replica.js';
+import { restoreSnapshot } from './snapshot/snapshot.js';
+import type { Calls } from './writer.js';
+
+/** What to bring the replica to. */
+export interface Goal {
+  /** The newest snapshot record, 0: there is none. */
+  readonly snapshotPosition: Position;
+  readonly snapshotSeq: Seq;
+  /** Replay up to here; null: the snapshot alone is the goal. */
+  readonly through: Position | null;
+}
+
+export interface Recovery {
+  readonly config: MemberConfig;
+  readonly calls: Calls;
+  readonly goal: Goal;
+  replica: Replica;
+  phase: 'finding' | 'fetching' | 'replaying' | 'pausing';
+  call: number;
+  /** The snapshot record that is being fetched. */
+  body: SnapshotBody | null;
+  attempts: number;
+  resumeAtMs: number;
+  replayed: number;
+  restored: boolean;
+}
+
+export type RecoveryResult =
+  | { readonly kind: 'busy' }
+  | { readonly kind: 'done' }
+  /** The snapshot cannot be used and nothing else was asked for. */
+  | { readonly kind: 'no-snapshot'; readonly problem: string }
+  | { readonly kind: 'poisoned'; readonly error: UnderstudyError };
+
+/** Fewer missing events than this are replayed rather than replaced by a snapshot. */
+const replayRatherThanRestore = 20_000;
+const longestPauseMs = 1000;
+
+const busy: RecoveryResult = { kind: 'busy' };
+const done: RecoveryResult = { kind: 'done' };
+
+export function newRecovery(
+  config: MemberConfig,
+  calls: Calls,
+  replica: Replica | null,
+  goal: Goal,
+): Recovery {
+  return {
+    config,
+    calls,
+    goal,
+    replica: replica ?? blankReplica(config.kind, config.hash),
+    phase: 'finding',
+    call: 0,
+    body: null,
+    attempts: 0,
+    resumeAtMs: 0,
+    replayed: 0,
+    restored: false,
+  };
+}
+
+export function beginRecovery(recovery: Recovery, out: Effect[]): RecoveryResult {
+  const { goal, replica } = recovery;
+  const missing = goal.snapshotSeq - replica.tip.seq;
+  const behind = goal.snapshotPosition > replica.tip.position;
+  const wants = goal.through === null ? behind : missing > replayRatherThanRestore;
+  if (goal.snapshotPosition > 0 && behind && wants) return findSnapshot(recovery, out);
+  return replay(recovery, out);
+}
+
+function findSnapshot(recovery: Recovery, out: Effect[]): RecoveryResult {
+  recovery.phase = 'finding';
+  recovery.call = recovery.calls.next++;
+  out.push({ kind: 'read-at', call: recovery.call, at: recovery.goal.snapshotPosition });
+  return busy;
+}
+
+function replay(recovery: Recovery, out: Effect[]): RecoveryResult {
+  const { through } = recovery.goal;
+  const after = recovery.replica.tip.position;
+  if (through === null || after >= through) return done;
+  recovery.phase = 'replaying';
+  recovery.call = recovery.calls.next++;
+  out.push({ kind: 'replay', call: recovery.call, after, through });
+  return busy;
+}
+
+/** Feeds the recovery; inputs that are not for it change nothing. */
+export function recover(
+  recovery: Recovery,
+  input: Input,
+  now: Instant,
+  out: Effect[],
+): RecoveryResult {
+  if (input.kind === 'tick') return resume(recovery, now, out);
+  if (!('call' in input) || input.call !== recovery.call) return busy;
+  switch (input.kind) {
+    case 'read-done':
+      return onFound(recovery, input, out);
+    case 'snapshot-got':
+      return onFetched(recovery, input, now, out);
+    case 'replayed':
+      return onReplayed(recovery, input, out);
+    case 'replay-ended':
+      return onReplayEnded(recovery, input, now, out);
+    default:
+      return busy;
+  }
+}
+
+export function recoveryWakeAtMs(recovery: Recovery): number {
+  return recovery.phase === 'pausing' ? recovery.resumeAtMs : Number.POSITIVE_INFINITY;
+}
+
+function resume(recovery: Recovery, now: Instant, out: Effect[]): RecoveryResult {
+  if (recovery.phase !== 'pausing' || now.monoMs < recovery.resumeAtMs) return busy;
+  return replay(recovery, out);
+}
+
+function pause(recovery: Recovery, now: Instant): RecoveryResult {
+  recovery.phase = 'pausing';
+  recovery.call = 0;
+  recovery.resumeAtMs =
+    now.monoMs + Math.min(longestPauseMs, 10 * 2 ** Math.min(recovery.attempts, 7));
+  recovery.attempts += 1;
+  return busy;
+}
+
+function onFound(
+  recovery: Recovery,
+  input: Extract<Input, { kind: 'read-done' }>,
+  out: Effect[],
+): RecoveryResult {
+  const { outcome } = input;
+  const at = recovery.goal.snapshotPosition;
+  if (outcome.kind !== 'record') return withoutSnapshot(recovery, `no record at ${at}`, out);
+  const record = decodeRecord(outcome.record.bytes);
+  if (!isRecord(record) || record.body.type !== 'snapshot') {
+    return withoutSnapshot(recovery, `the record at ${at} is no snapshot record`, out);
+  }
+  recovery.phase = 'fetching';
+  recovery.body = record.body;
+  recovery.call = recovery.calls.next++;
+  out.push({
+    kind: 'get-snapshot',
+    call: recovery.call,
+    id: record.body.id,
+    chunkCount: record.body.chunks.length,
+  });
+  return busy;
+}
+
+function onFetched(
+  recovery: Recovery,
+  input: Extract<Input, { kind: 'snapshot-got' }>,
+  _now: Instant,
+  out: Effect[],
+): RecoveryResult {
+  const { result } = input;
+  if ('failure' in result) return withoutSnapshot(recovery, result.failure, out);
+  const { kind, hash } = recovery.config;
+  const restored = restoreSnapshot(kind, hash, recovery.body as SnapshotBody, result);
+  if ('problem' in restored) return withoutSnapshot(recovery, restored.problem, out);
+  recovery.replica = restored;
+  recovery.restored = true;
+  return replay(recovery, out);
+}
+
+/** V1 */
+function withoutSnapshot(recovery: Recovery, problem: string, out: Effect[]): RecoveryResult {
+  if (recovery.goal.through === null) return { kind: 'no-snapshot', problem };
+  out.push({ kind: 'alarm', code: 'internal', detail: `replaying the whole log: ${problem}` });
+  return replay(recovery, out);
+}
+
+function onReplayed(
+  recovery: Recovery,
+  input: Extract<Input, { kind: 'replayed' }>,
+  out: Effect[],
+): RecoveryResult {
+  const { replica } = recovery;
+  const before = replica.tip.seq;
+  for (const { position: at, bytes } of input.records) {
+    if (at <= replica.tip.position) continue;
+    const record = decodeRecord(bytes);
+    try {
+      const problem = isRecord(record) ? applyRecord(replica, record, bytes, at) : record.problem;
+      if (problem !== undefined) passOver(replica, at, problem, out);
+    } catch (error) {
+      return { kind: 'poisoned', error: asQuarantine(error) };
+    }
+  }
+  recovery.replayed += replica.tip.seq - before;
+  recovery.attempts = 0;
+  return busy;
+}
+
+/** A stranger's record: every member steps over it, and says so. */
+function passOver(replica: Replica, at: Position, problem: string, out: Effect[]): void {
+  replica.tip = { ...replica.tip, position: position(at) };
+  const detail = `a foreign record on the log's subject was passed over: it ${problem}`;
+  out.push({ kind: 'alarm', code: 'conflict', detail });
+}
+
+function asQuarantine(error: unknown): UnderstudyError {
+  if (error instanceof UnderstudyError) return error;
+  return new UnderstudyError('quarantined', `replay failed: ${String(error)}`, undefined, error);
+}
+
+function onReplayEnded(
+  recovery: Recovery,
+  input: Extract<Input, { kind: 'replay-ended' }>,
+  now: Instant,
+  _out: Effect[],
+): RecoveryResult {
+  const through = recovery.goal.through as Position;
+  if (recovery.replica.tip.position >= through) return done;
+  // V2: the end came too early, from a failure or a replica of the stream that lags.
+  void input.failure;
+  return pause(recovery, now);
+}

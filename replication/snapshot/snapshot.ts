@@ -1,0 +1,130 @@
+/**
+ * A snapshot: everything a member knows at one committed record, cut into chunks with hashes.
+ * It exists once a snapshot record in the log names the hashes (P6); whoever restores it verifies
+ * every chunk against that record before it looks inside (I7).
+ */
+import { Packr, Unpackr } from 'msgpackr';
+import { equalBytes } from '../bytes.js';
+import type { Kind } from '../kind.js';
+import { limits } from '../limits.js';
+import type { Hash } from '../ports.js';
+import type { SnapshotBody } from '../record.js';
+import type { EpochNote, Replica, Tip } from '../replica.js';
+import { packSessions, unpackSessions } from '../sessions.js';
+
+/** `moreTypes`: a kind's state may hold Maps, Sets and dates. */
+const options = { useRecords: true, moreTypes: true, copyBuffers: true } as const;
+const packr = new Packr(options);
+const unpackr = new Unpackr(options);
+
+const snapshotVersion = 1;
+
+export interface Cut {
+  readonly body: SnapshotBody;
+  readonly chunks: readonly Uint8Array[];
+}
+
+/** Cuts a snapshot of a replica whose state is committed. The caller makes sure that it is. */
+export function cutSnapshot(replica: Replica): Cut | { readonly problem: string } {
+  const { kind, tip } = replica;
+  const bytes = packr.pack([
+    snapshotVersion,
+    kind.name,
+    kind.version,
+    tip,
+    replica.history,
+    packSessions(replica.sessions),
+    replica.state,
+  ]);
+  const chunks = split(bytes);
+  if (chunks.length > limits.snapshotChunks) {
+    return {
+      problem: `the state takes ${bytes.length} bytes, over ${limits.snapshotChunks} chunks`,
+    };
+  }
+  const body: SnapshotBody = {
+    type: 'snapshot',
+    id: `${tip.epoch}-${tip.number}-${tip.seq}`,
+    at: tip.seq,
+    position: tip.position,
+    chunks: chunks.map((chunk) => replica.hash(chunk)),
+    sizeBytes: bytes.length,
+  };
+  return { body, chunks };
+}
+
+function split(bytes: Uint8Array): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += limits.chunkSizeBytes) {
+    chunks.push(bytes.subarray(at, at + limits.chunkSizeBytes));
+  }
+  return chunks;
+}
+
+/** A replica made from verified chunks, or why it cannot be. Nothing is half-installed (I7). */
+export function restoreSnapshot(
+  kind: Kind,
+  hash: Hash,
+  body: SnapshotBody,
+  chunks: readonly Uint8Array[],
+): Replica | { readonly problem: string } {
+  const problem = corruption(hash, body, chunks);
+  if (problem !== undefined) return { problem };
+  try {
+    return unpack(kind, hash, body, chunks);
+  } catch (error) {
+    return { problem: `snapshot ${body.id} cannot be read: ${(error as Error).message}` };
+  }
+}
+
+function corruption(
+  hash: Hash,
+  body: SnapshotBody,
+  chunks: readonly Uint8Array[],
+): string | undefined {
+  if (chunks.length !== body.chunks.length) {
+    return `snapshot ${body.id} has ${chunks.length} chunks, its record names ${body.chunks.length}`;
+  }
+  const wrong = chunks.findIndex((chunk, i) => !equalBytes(hash(chunk), body.chunks[i]));
+  if (wrong >= 0) return `chunk ${wrong} of snapshot ${body.id} does not have the recorded hash`;
+  return undefined;
+}
+
+function unpack(
+  kind: Kind,
+  hash: Hash,
+  body: SnapshotBody,
+  chunks: readonly Uint8Array[],
+): Replica | { readonly problem: string } {
+  const bytes = join(chunks, body.sizeBytes);
+  const [version, name, kindVersion, tip, history, sessions, state] = unpackr.unpack(bytes) as [
+    number,
+    string,
+    number,
+    Tip,
+    EpochNote[],
+    unknown,
+    unknown,
+  ];
+  if (version !== snapshotVersion) {
+    return { problem: `snapshot version ${version}, this program reads ${snapshotVersion}` };
+  }
+  if (name !== kind.name || kindVersion !== kind.version) {
+    return {
+      problem:
+        `snapshot ${body.id} holds the state of ${name} version ${kindVersion}, ` +
+        `this node runs ${kind.name} version ${kind.version}`,
+    };
+  }
+  return { kind, hash, state, sessions: unpackSessions(sessions), history, tip };
+}
+
+function join(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {
+  const bytes = new Uint8Array(sizeBytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
