@@ -13,7 +13,7 @@ import {
   expectedLast,
   failureOf,
   parseAnswer,
-  storedRecord,
+  plain,
 } from './replies.js';
 import type { Reply, Requests } from './requests.js';
 
@@ -71,7 +71,10 @@ function readOutcome(reply: Reply, subject: string): ReadOutcome {
   if (!answer?.message) return failed('the broker answered a read with something else');
   const { subject: found, seq, data = '' } = answer.message;
   if (found !== subject) return { kind: 'none' };
-  return { kind: 'record', record: storedRecord(position(seq), Buffer.from(data, 'base64')) };
+  return {
+    kind: 'record',
+    record: { position: position(seq), bytes: plain(Buffer.from(data, 'base64')) },
+  };
 }
 
 function failed(reason: string): ReadOutcome {

@@ -8,10 +8,10 @@
 import type { Msg } from 'nats';
 import { type Position, position } from '../../replication/ids.js';
 import type { ReplaySink, StoredRecord } from '../../replication/ports.js';
-import { failureOf, storedRecord } from './replies.js';
+import { failureOf, plain } from './replies.js';
 import type { Reply, Requests } from './requests.js';
 
-/** Times the requests in flight on a connection, half of what the broker lets pile up for it (64 MiB). */
+/** Times the requests in flight: half of the 64 MiB that a broker lets pile up for a connection. */
 export const replayBatchSizeBytes = 4 * 1024 * 1024;
 const batchRecords = 16_384;
 /** The sink gets to work while the rest of the batch is still arriving. */
@@ -96,7 +96,7 @@ class Replay {
     }
     const { through } = this.#options;
     this.#last = at;
-    if (at <= through) this.#batch.push(storedRecord(at, message.data));
+    if (at <= through) this.#batch.push({ position: at, bytes: plain(message.data) });
     if (at >= through) {
       this.#finish(null);
       return 'done';

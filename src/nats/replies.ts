@@ -1,7 +1,7 @@
 /** What the broker's replies mean. */
 import { type MsgHdrs, headers as newHeaders } from 'nats';
 import { type Position, position } from '../../replication/ids.js';
-import type { AppendOutcome, StoredRecord } from '../../replication/ports.js';
+import type { AppendOutcome } from '../../replication/ports.js';
 import type { Reply } from './requests.js';
 
 /** Codes of JetStream's API errors that an append can meet. */
@@ -80,9 +80,6 @@ export function expectedLast(expected: Position | 0): MsgHdrs {
 }
 
 /** Never a `Buffer`, whose `slice` shares memory where that of a `Uint8Array` copies. */
-export function storedRecord(
-  at: Position,
-  { buffer, byteOffset, length }: Uint8Array,
-): StoredRecord {
-  return { position: at, bytes: new Uint8Array(buffer, byteOffset, length) };
+export function plain({ buffer, byteOffset, length }: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, length);
 }

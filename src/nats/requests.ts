@@ -36,6 +36,11 @@ export interface RequestsOptions {
   readonly inboxPrefix?: string | undefined;
 }
 
+/** Appends and small reads: at most one append for each group of the node. */
+export const controlLimits = { timeoutMs: 2000, inFlight: 4096, waiting: 65_536 } as const;
+/** With 4 MiB for a batch and 512 KiB for a chunk: at most 32 MiB on the wire. */
+export const bulkLimits = { timeoutMs: 2000, inFlight: 8, waiting: 65_536 } as const;
+
 interface Request {
   readonly subject: string;
   readonly payload: Uint8Array | string;
