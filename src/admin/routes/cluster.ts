@@ -1,0 +1,105 @@
+import type { FastifyInstance } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { UnderstudyError } from '../../../replication/errors.js';
+import type { Backend } from '../backend.js';
+import { answers } from '../openapi.js';
+import {
+  clusterSchema,
+  kindSchema,
+  nodeParams,
+  nodeSchema,
+  operationParams,
+  operationSchema,
+  waitQuery,
+} from '../schemas.js';
+
+/** Cluster, nodes, kinds and operations. */
+export function clusterRoutes(server: FastifyInstance, backend: Backend): void {
+  const app = server.withTypeProvider<ZodTypeProvider>();
+  const config = { role: 'viewer' } as const;
+  app.get(
+    '/v1/cluster',
+    {
+      config,
+      schema: {
+        tags: ['cluster'],
+        summary: 'Everything at a glance',
+        response: answers({ 200: clusterSchema }),
+      },
+    },
+    () => backend.cluster(),
+  );
+  app.get(
+    '/v1/nodes',
+    {
+      config,
+      schema: {
+        tags: ['cluster'],
+        summary: 'All nodes',
+        response: answers({ 200: z.array(nodeSchema) }),
+      },
+    },
+    () => backend.nodes(),
+  );
+  app.get(
+    '/v1/nodes/:node',
+    {
+      config,
+      schema: {
+        tags: ['cluster'],
+        summary: 'One node',
+        params: nodeParams,
+        response: answers({ 200: nodeSchema }),
+      },
+    },
+    async ({ params }) => {
+      const nodes = await backend.nodes();
+      const found = nodes.find(({ id }) => id === params.node);
+      if (found !== undefined) return found;
+      const known = nodes.map(({ id }) => id).join(', ') || 'none';
+      throw new UnderstudyError(
+        'node-not-found',
+        `there is no node ${params.node}; known: ${known}`,
+      );
+    },
+  );
+  app.get(
+    '/v1/kinds',
+    {
+      config,
+      schema: {
+        tags: ['cluster'],
+        summary: 'Kinds this node runs',
+        response: answers({ 200: z.array(kindSchema) }),
+      },
+    },
+    () => backend.kinds(),
+  );
+  app.get(
+    '/v1/operations',
+    {
+      config,
+      schema: {
+        tags: ['operations'],
+        summary: 'All operations',
+        response: answers({ 200: z.array(operationSchema) }),
+      },
+    },
+    () => backend.operations(),
+  );
+  app.get(
+    '/v1/operations/:id',
+    {
+      config,
+      schema: {
+        tags: ['operations'],
+        summary: 'One operation, now or when it ends',
+        params: operationParams,
+        querystring: waitQuery,
+        response: answers({ 200: operationSchema }),
+      },
+    },
+    ({ params, query }) => backend.operation(params.id, query.waitMs),
+  );
+}
