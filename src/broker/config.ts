@@ -37,7 +37,7 @@ export const brokerAccount = 'APP';
 export const brokerSubjects = {
   connected: 'presence.connect',
   disconnected: 'presence.disconnect',
-  /** Storage settings and usage of each server, as JSON; `data.config.sync_interval` is in ns. */
+  /** Storage of each server, as JSON: `data.config.sync_always`, `data.config.sync_interval` in ns. */
   storage: 'presence.storage',
 } as const;
 
