@@ -45,12 +45,15 @@ interface Transit<Answer> {
   lastRefusal: string;
 }
 
+/** What a courier needs of a link. */
+export type Carrier = Pick<Link, 'up' | 'join' | 'send'>;
+
 const attemptMs = { first: 2000, most: 5000 };
 const pauseMs = { least: 5, most: 250 };
 
 export class Courier<Answer extends { readonly ok: true }> implements Correspondent {
   readonly subject: string;
-  readonly #link: Link;
+  readonly #link: Carrier;
   readonly #address: number;
   readonly #read: (data: Uint8Array) => Answer | Refusal;
   /** In the order in which they were handed in, which is the order in which they are carried. */
@@ -63,7 +66,7 @@ export class Courier<Answer extends { readonly ok: true }> implements Correspond
   #pauses = 0;
 
   /** `read` makes an answer or a refusal of a reply; what it throws fails the parcel. */
-  constructor(link: Link, subject: string, read: (data: Uint8Array) => Answer | Refusal) {
+  constructor(link: Carrier, subject: string, read: (data: Uint8Array) => Answer | Refusal) {
     this.subject = subject;
     this.#link = link;
     this.#read = read;
