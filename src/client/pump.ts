@@ -17,8 +17,10 @@ import { Timeout } from './errors.js';
  */
 const batchesInFlight = 4;
 
+type Carries = Pick<Courier<Answered>, 'carry' | 'subject'>;
+
 export class Pump {
-  readonly #courier: Courier<Answered>;
+  readonly #courier: Carries;
   readonly #budget: Budget;
   readonly #session = randomBytes(16).toString('hex');
   readonly #alarm = new Alarm((nowMs) => this.#expire(nowMs));
@@ -29,7 +31,7 @@ export class Pump {
   #nextNumber = 1;
   #awake = false;
 
-  constructor(courier: Courier<Answered>, budget: Budget) {
+  constructor(courier: Carries, budget: Budget) {
     this.#courier = courier;
     this.#budget = budget;
   }
