@@ -24,9 +24,15 @@ export interface NatsLogOptions {
   readonly bulk: Requests;
   readonly stream: string;
   readonly subject: string;
+  /** A replay fails after this long without a new record. Default 10 s: longer than an election. */
+  readonly replayPatienceMs?: number | undefined;
 }
 
-export function natsLog({ control, bulk, stream, subject }: NatsLogOptions): Log {
+const defaultPatienceMs = 10_000;
+
+export function natsLog(options: NatsLogOptions): Log {
+  const { control, bulk, stream, subject } = options;
+  const patienceMs = options.replayPatienceMs ?? defaultPatienceMs;
   const read = (query: object, done: (outcome: ReadOutcome) => void) =>
     control.send(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(query), (reply) => {
       done(readOutcome(reply, subject));
@@ -46,7 +52,8 @@ export function natsLog({ control, bulk, stream, subject }: NatsLogOptions): Log
     last: (done) => read({ last_by_subj: subject }, done),
     next: (after, done) => read({ seq: after + 1, next_by_subj: subject }, done),
     at: (at, done) => read({ seq: at }, done),
-    replay: (after, through, sink) => replay({ bulk, stream, subject, after, through, sink }),
+    replay: (after, through, sink) =>
+      replay({ bulk, stream, subject, patienceMs, after, through, sink }),
   };
 }
 

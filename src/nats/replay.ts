@@ -17,17 +17,17 @@ const batchRecords = 16_384;
 /** The sink gets to work while the rest of the batch is still arriving. */
 const handOverRecords = 256;
 const retryMs = 50;
-/** Without a new record for this long a replay fails; longer than the election of a leader. */
-const patienceMs = 10_000;
 
 const endOfBatch = 204;
 const notFound = 404;
 const behind = 'the replica that answered has no more';
 
 export interface ReplayOptions {
-  readonly bulk: Requests;
+  readonly bulk: Pick<Requests, 'send'>;
   readonly stream: string;
   readonly subject: string;
+  /** It fails after this long without a new record. */
+  readonly patienceMs: number;
   readonly after: Position;
   readonly through: Position;
   readonly sink: ReplaySink;
@@ -76,12 +76,14 @@ class Replay {
     bulk.send(`$JS.API.DIRECT.GET.${stream}`, query, (reply) => this.#onReply(reply));
   }
 
+  /** After the end the rest of a batch is let through: until then it takes room on the wire. */
   #onReply(reply: Reply): 'done' | 'more' {
-    if (this.#isOver) return 'done';
+    if (this.#isOver)
+      return reply.kind === 'message' && statusOf(reply.message) === 0 ? 'more' : 'done';
     const failure = failureOf(reply);
     if (failure !== null || reply.kind !== 'message') return this.#tryAgain(failure ?? 'no answer');
     const { message } = reply;
-    const status = message.data.length === 0 ? (message.headers?.code ?? 0) : 0;
+    const status = statusOf(message);
     if (status === 0) return this.#take(message);
     if (status === endOfBatch) return this.#continue();
     const reason = `${status} ${message.headers?.description ?? ''}`;
@@ -89,20 +91,20 @@ class Replay {
   }
 
   #take(message: Msg): 'done' | 'more' {
-    const at = positionOf(message);
+    const { at, previous } = placeOf(message);
+    const isFirst = this.#last === this.#fetchedAfter;
+    if (previous !== (isFirst ? 0 : this.#last))
+      return this.#tryAgain('a part got lost on its way');
     if (!(at > this.#last)) {
       this.#finish(`the broker sent position ${at} after ${this.#last}: positions must increase`);
-      return 'done';
+      return 'more';
     }
     const { through } = this.#options;
     this.#last = at;
     if (at <= through) this.#batch.push({ position: at, bytes: plain(message.data) });
-    if (at >= through) {
-      this.#finish(null);
-      return 'done';
-    }
-    if (this.#batch.length >= handOverRecords) this.#handOver();
-    return this.#isOver ? 'done' : 'more';
+    if (at >= through) this.#finish(null);
+    else if (this.#batch.length >= handOverRecords) this.#handOver();
+    return 'more';
   }
 
   #handOver(): void {
@@ -124,10 +126,10 @@ class Replay {
   #tryAgain(reason: string): 'done' {
     this.#handOver();
     if (this.#isOver) return 'done';
+    const { stream, subject, through, patienceMs } = this.#options;
     if (performance.now() - this.#progressMs < patienceMs) {
       this.#timer = setTimeout(() => this.#fetch(), retryMs);
     } else {
-      const { stream, subject, through } = this.#options;
       this.#finish(
         `${subject} in ${stream}: at position ${this.#last} of ${through}, ` +
           `no progress for ${patienceMs} ms (${reason})`,
@@ -145,6 +147,13 @@ class Replay {
   }
 }
 
-function positionOf(message: Msg): Position {
-  return position(Number(message.headers?.last('Nats-Sequence')));
+/** Of a status message; 0 for a record. */
+function statusOf({ data, headers }: Msg): number {
+  return data.length === 0 ? (headers?.code ?? 0) : 0;
+}
+
+/** Where a record is, and the one that was sent before it in the same batch; 0: none. */
+function placeOf({ headers }: Msg): { readonly at: Position; readonly previous: number } {
+  const at = position(Number(headers?.last('Nats-Sequence')));
+  return { at, previous: Number(headers?.last('Nats-Last-Sequence')) };
 }
