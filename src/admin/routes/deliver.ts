@@ -95,9 +95,14 @@ function withKey(body: unknown, key: string | undefined): Incoming {
 }
 
 async function* linesOf(body: Readable): AsyncGenerator<Incoming[]> {
-  // Giving up must not destroy the request: its socket still carries the answer.
+  // Giving up must not destroy the request: its socket still carries the answer. What is left of
+  // the body is read and dropped, or the connection would be stuck behind it.
   const input = body.iterator({ destroyOnReturn: false });
-  for await (const lines of readLines(input, limits.eventSizeBytes)) yield lines.map(readLine);
+  try {
+    for await (const lines of readLines(input, limits.eventSizeBytes)) yield lines.map(readLine);
+  } finally {
+    body.resume();
+  }
 }
 
 /** As many as fit a batch at a time, so that only those are encoded at once. */
