@@ -66,8 +66,8 @@ export class Client {
     if (this.#closed) return;
     this.#closed = true;
     await Promise.all([...this.#groups.values()].map((group) => group.close(timeoutMs)));
-    this.#link.close();
     if (this.#ownsConnection) await this.#connection.close();
+    else this.#link.close();
   }
 }
 
