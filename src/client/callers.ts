@@ -84,11 +84,20 @@ export class Callers {
     for (let i = 0; i < count; i++) {
       const rejection = refused?.get(i);
       if (rejection) {
-        this.#rejects[offset + i]?.(new Rejected(rejection[1], rejection[2], duplicate));
+        this.#rejects[offset + i]?.(rejectedAs(rejection[1], rejection[2], duplicate));
         continue;
       }
       seq += eventCounts === null ? 1 : (eventCounts[i] ?? 0);
       this.#resolves[offset + i]?.({ seq, epoch, result: results?.[i], duplicate });
     }
   }
+}
+
+/** Without a stack: it would lead here instead of to the caller, and be most of the cost. */
+function rejectedAs(code: string, detail: string, duplicate: boolean): Rejected {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  const rejected = new Rejected(code, detail, duplicate);
+  Error.stackTraceLimit = stackTraceLimit;
+  return rejected;
 }

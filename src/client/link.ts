@@ -37,6 +37,8 @@ export class Link {
   readonly #correspondents: Correspondent[] = [];
   readonly #subscriptions: Subscription[] = [];
   #up = true;
+  /** Why no reply can ever arrive. */
+  #deaf: LinkProblem | undefined;
   #closed = false;
 
   constructor(connection: NatsConnection, names: Names, inboxPrefix: string | undefined) {
@@ -66,6 +68,7 @@ export class Link {
     subject: string,
     payload: Uint8Array,
   ): LinkProblem | undefined {
+    if (this.#deaf) return this.#deaf;
     try {
       this.#connection.publish(subject, payload, {
         reply: `${this.#inbox}.${from}.${id}.${attempt}`,
@@ -128,10 +131,10 @@ export class Link {
 
   #forbidden({ operation, subject }: PermissionViolationError): void {
     const detail = `the broker forbids this user the ${operation} on ${subject}; check its permissions`;
-    const mine = subject.startsWith(this.#inbox);
+    const problem = { code: 'forbidden', detail } as const;
+    if (subject.startsWith(this.#inbox)) this.#deaf = problem;
     for (const correspondent of this.#correspondents) {
-      if (mine || correspondent.subject === subject)
-        correspondent.onLost({ code: 'forbidden', detail });
+      if (this.#deaf || correspondent.subject === subject) correspondent.onLost(problem);
     }
   }
 

@@ -5,6 +5,7 @@ import { type Batch, encodeValue, joinCommands } from '../../replication/batch.j
 import { type Client, type ClientOptions, createClient } from '../../src/client/client.js';
 import { Rejected } from '../../src/client/errors.js';
 import type { counter } from '../../src/kinds/counter.js';
+import type { ledger } from '../../src/kinds/ledger.js';
 import { connectTo } from '../../src/nats/connect.js';
 import { namesFor } from '../../src/nats/subjects.js';
 import { startTestBroker, type TestBroker } from '../support/broker.js';
@@ -257,6 +258,22 @@ test('a query is repeated until somebody answers, and tells which state it saw',
   expect(answer.value.total).toBe(5);
   expect(asked).toEqual([1, 2].map(() => ({ name: 'get', consistency: 'local', minSeq: 2 })));
   await expect(typed.query('get')).rejects.toMatchObject({ code: 'bad-request' });
+});
+
+test('a group of a known kind takes its commands and queries, and no others', async () => {
+  const made = await client();
+  const typed = made.group<typeof ledger>(newGroup().name);
+  await open();
+  await typed.deliver({ type: 'open', account: 'a' });
+  // @ts-expect-error: no such command
+  await typed.deliver({ type: 'steal', account: 'a' });
+  const wrong = [
+    // @ts-expect-error: no such query
+    typed.query('everything', {}, { timeoutMs: 1 }),
+    // @ts-expect-error: an account is missing
+    typed.query('balance', {}, { timeoutMs: 1 }),
+  ];
+  for (const query of wrong) await expect(query).rejects.toMatchObject({ code: 'timeout' });
 });
 
 test('closing waits for answers, then fails what is left and takes nothing more', async () => {
