@@ -29,7 +29,8 @@ export interface EventContext {
   readonly recordedAtMs: number;
 }
 
-export type Query<State> = (state: State, args: never) => unknown;
+/** Declared as a method, so that a kind of one state passes for a kind of any. */
+export type Query<State> = { run(state: State, args: never): unknown }['run'];
 
 /**
  * The shape the core runs. `defineKind` (src/kind.ts) makes one from what a user writes.

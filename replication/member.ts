@@ -36,7 +36,6 @@ import type { UnderstudyError } from './errors.js';
 import type { ReadOutcome } from './ports.js';
 import {
   beginPromotion,
-  foreignAlarm,
   type Promotion,
   type PromotionResult,
   promote,
@@ -46,6 +45,7 @@ import {
 import { decodeRecord, isRecord } from './record.js';
 import {
   beginRecovery,
+  foreignAlarm,
   newRecovery,
   type Recovery,
   type RecoveryResult,
@@ -281,7 +281,11 @@ function onPromotion(member: Member, result: PromotionResult, now: Instant, out:
   const { role } = member;
   if (role.state !== 'promoting' || result.kind === 'busy') return;
   const held = role.promotion.recovery?.replica ?? role.promotion.replica;
-  if (result.kind === 'poisoned') return quarantine(member, result.error, out);
+  if (result.kind === 'poisoned') {
+    // The others must see that the epoch it claimed has no writer.
+    if (role.promotion.writer) noteTip(member, role.promotion.writer.tip);
+    return quarantine(member, result.error, out);
+  }
   if (result.kind === 'lost') {
     member.replica = held;
     if (result.tip !== null) noteTip(member, result.tip);
@@ -359,7 +363,7 @@ function onWriterEvent(
 ): void {
   switch (event.kind) {
     case 'foreign':
-      out.push(foreignAlarm(event));
+      out.push(foreignAlarm(event.problem));
       break;
     case 'committed':
       member.tip = active.writer.tip;

@@ -15,6 +15,7 @@ import type { ReadOutcome } from './ports.js';
 import { decodeRecord, encodeRecord, isRecord, type LogRecord, type Opened } from './record.js';
 import {
   beginRecovery,
+  foreignAlarm,
   newRecovery,
   type Recovery,
   type RecoveryResult,
@@ -275,11 +276,6 @@ export function stepWriter(writer: Writer, input: Input, now: Instant): WriterSt
   return { effects: [], events: [] };
 }
 
-export function foreignAlarm(event: Extract<WriterEvent, { kind: 'foreign' }>): Effect {
-  const detail = `a foreign record on the log's subject was passed over: it ${event.problem}`;
-  return { kind: 'alarm', code: 'conflict', detail };
-}
-
 function onClaimEvent(
   promotion: Promotion,
   event: WriterEvent,
@@ -288,7 +284,7 @@ function onClaimEvent(
 ): PromotionResult {
   switch (event.kind) {
     case 'foreign':
-      out.push(foreignAlarm(event));
+      out.push(foreignAlarm(event.problem));
       return busy;
     case 'fenced': {
       const tip = tipOf(event.by, event.bytes, event.at, promotion.config.hash);

@@ -5,12 +5,14 @@
  * V1 A snapshot replaces the replica only after every chunk was verified (I7); one that cannot be
  *    used is reported and the log is replayed instead: slower, never wrong.
  * V2 It is done only when the replica stands at exactly the position asked for (P7).
+ * V3 A gap in what was delivered is never taken for a stranger's record, nor the other way round.
  */
 import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import { UnderstudyError } from './errors.js';
-import { type Position, position, type Seq } from './ids.js';
+import type { Position, Seq } from './ids.js';
+import type { ReadOutcome } from './ports.js';
 import { decodeRecord, isRecord, type SnapshotBody } from './record.js';
-import { applyRecord, blankReplica, type Replica } from './replica.js';
+import { applyRecord, blankReplica, misfit, type Replica } from './replica.js';
 import { restoreSnapshot } from './snapshot/snapshot.js';
 import type { Calls } from './writer.js';
 
@@ -28,7 +30,7 @@ export interface Recovery {
   readonly calls: Calls;
   readonly goal: Goal;
   replica: Replica;
-  phase: 'finding' | 'fetching' | 'replaying' | 'pausing';
+  phase: 'finding' | 'fetching' | 'replaying' | 'verifying' | 'pausing';
   call: number;
   /** The snapshot record that is being fetched. */
   body: SnapshotBody | null;
@@ -36,6 +38,8 @@ export interface Recovery {
   resumeAtMs: number;
   replayed: number;
   restored: boolean;
+  /** A replayed record that did not fit, while it is found out why. */
+  misfit: { readonly at: Position; readonly problem: string } | null;
 }
 
 export type RecoveryResult =
@@ -70,6 +74,7 @@ export function newRecovery(
     resumeAtMs: 0,
     replayed: 0,
     restored: false,
+    misfit: null,
   };
 }
 
@@ -110,13 +115,14 @@ export function recover(
   if (!('call' in input) || input.call !== recovery.call) return busy;
   switch (input.kind) {
     case 'read-done':
+      if (recovery.phase === 'verifying') return onVerified(recovery, input.outcome, now, out);
       return onFound(recovery, input, out);
     case 'snapshot-got':
-      return onFetched(recovery, input, now, out);
+      return onFetched(recovery, input, out);
     case 'replayed':
       return onReplayed(recovery, input, out);
     case 'replay-ended':
-      return onReplayEnded(recovery, input, now, out);
+      return onReplayEnded(recovery, now);
     default:
       return busy;
   }
@@ -167,7 +173,6 @@ function onFound(
 function onFetched(
   recovery: Recovery,
   input: Extract<Input, { kind: 'snapshot-got' }>,
-  _now: Instant,
   out: Effect[],
 ): RecoveryResult {
   const { result } = input;
@@ -193,27 +198,61 @@ function onReplayed(
   out: Effect[],
 ): RecoveryResult {
   const { replica } = recovery;
-  const before = replica.tip.seq;
   for (const { position: at, bytes } of input.records) {
     if (at <= replica.tip.position) continue;
-    const record = decodeRecord(bytes);
+    const before = replica.tip.seq;
     try {
-      const problem = isRecord(record) ? applyRecord(replica, record, bytes, at) : record.problem;
-      if (problem !== undefined) passOver(replica, at, problem, out);
+      const problem = applyBytes(replica, bytes, at);
+      if (problem !== undefined) return verify(recovery, { at, problem }, out);
     } catch (error) {
       return { kind: 'poisoned', error: asQuarantine(error) };
     }
+    recovery.replayed += replica.tip.seq - before;
+    recovery.attempts = 0;
   }
-  recovery.replayed += replica.tip.seq - before;
-  recovery.attempts = 0;
   return busy;
 }
 
-/** A stranger's record: every member steps over it, and says so. */
-function passOver(replica: Replica, at: Position, problem: string, out: Effect[]): void {
-  replica.tip = { ...replica.tip, position: position(at) };
+function applyBytes(replica: Replica, bytes: Uint8Array, at: Position): string | undefined {
+  const record = decodeRecord(bytes);
+  if (!isRecord(record)) return record.problem;
+  const problem = misfit(replica.tip, record);
+  if (problem === undefined) applyRecord(replica, record, bytes, at);
+  return problem;
+}
+
+/** V3: what really comes next? The rest of the replay is dropped, its call is not ours any more. */
+function verify(
+  recovery: Recovery,
+  found: { readonly at: Position; readonly problem: string },
+  out: Effect[],
+): RecoveryResult {
+  recovery.phase = 'verifying';
+  recovery.misfit = found;
+  recovery.call = recovery.calls.next++;
+  out.push({ kind: 'read-next', call: recovery.call, after: recovery.replica.tip.position });
+  return busy;
+}
+
+function onVerified(
+  recovery: Recovery,
+  outcome: ReadOutcome,
+  now: Instant,
+  out: Effect[],
+): RecoveryResult {
+  const { misfit: found, replica } = recovery;
+  recovery.misfit = null;
+  if (found === null || outcome.kind !== 'record') return pause(recovery, now);
+  if (outcome.record.position === found.at) {
+    replica.tip = { ...replica.tip, position: found.at };
+    out.push(foreignAlarm(found.problem));
+  }
+  return replay(recovery, out);
+}
+
+export function foreignAlarm(problem: string): Effect {
   const detail = `a foreign record on the log's subject was passed over: it ${problem}`;
-  out.push({ kind: 'alarm', code: 'conflict', detail });
+  return { kind: 'alarm', code: 'conflict', detail };
 }
 
 function asQuarantine(error: unknown): UnderstudyError {
@@ -221,15 +260,8 @@ function asQuarantine(error: unknown): UnderstudyError {
   return new UnderstudyError('quarantined', `replay failed: ${String(error)}`, undefined, error);
 }
 
-function onReplayEnded(
-  recovery: Recovery,
-  input: Extract<Input, { kind: 'replay-ended' }>,
-  now: Instant,
-  _out: Effect[],
-): RecoveryResult {
+/** V2: an early end comes from a failure, or from a replica of the stream that lags. */
+function onReplayEnded(recovery: Recovery, now: Instant): RecoveryResult {
   const through = recovery.goal.through as Position;
-  if (recovery.replica.tip.position >= through) return done;
-  // V2: the end came too early, from a failure or a replica of the stream that lags.
-  void input.failure;
-  return pause(recovery, now);
+  return recovery.replica.tip.position >= through ? done : pause(recovery, now);
 }

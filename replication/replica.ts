@@ -118,25 +118,19 @@ export function tipOf(record: LogRecord, bytes: Uint8Array, at: Position, hash: 
 }
 
 /**
- * Applies one record. Throws `quarantined` if the kind throws (P15): the replica is then of no use
- * to anybody. Returns why the record was passed over (R2), or nothing.
+ * Applies a record that fits (R1, R2: the caller has asked `misfit`). Throws `quarantined` if the
+ * kind throws (P15): the replica is then of no use to anybody.
  */
 export function applyRecord(
   replica: Replica,
   record: LogRecord,
   bytes: Uint8Array,
   at: Position,
-): string | undefined {
-  const problem = misfit(replica.tip, record);
-  if (problem !== undefined) {
-    replica.tip = { ...replica.tip, position: at };
-    return problem;
-  }
+): void {
   const { body } = record;
   if (body.type === 'events') replayEvents(replica, record, body);
   noteEpoch(replica, record);
   replica.tip = tipOf(record, bytes, at, replica.hash);
-  return undefined;
 }
 
 function replayEvents(replica: Replica, record: LogRecord, body: EventsBody): void {

@@ -189,14 +189,12 @@ function committed(writer: Writer, flight: InFlight, at: Position): WriterStep {
 function decide(writer: Writer, flight: InFlight, found: StoredRecord): WriterStep {
   const decoded = decodeRecord(found.bytes);
   if (equalBytes(found.bytes, flight.bytes)) return committed(writer, flight, found.position);
-  if (isRecord(decoded)) {
-    if (misfit(writer.tip, decoded) === undefined) {
-      writer.inFlight = null;
-      return {
-        effects: [],
-        events: [{ kind: 'fenced', by: decoded, at: found.position, bytes: found.bytes }],
-      };
-    }
+  if (isRecord(decoded) && misfit(writer.tip, decoded) === undefined) {
+    writer.inFlight = null;
+    return {
+      effects: [],
+      events: [{ kind: 'fenced', by: decoded, at: found.position, bytes: found.bytes }],
+    };
   }
   const problem = isRecord(decoded) ? String(misfit(writer.tip, decoded)) : decoded.problem;
   flight.expected = found.position;

@@ -269,7 +269,15 @@ export class JetStreamModel {
     const end = Math.min(visible, first + this.#options.replayBatchRecords);
     const isBlank = end <= first && after < through;
     if (this.#leaderless || isBlank) this.#wire.leaveUnanswered(call);
-    else this.#wire.answer(call, records.slice(first, end));
+    else this.#wire.answer(call, this.#garbled(records.slice(first, end)));
+  }
+
+  #garbled(batch: StoredRecord[]): StoredRecord[] {
+    if (batch.length < 2 || !this.#wire.strikes('replayGap')) return batch;
+    const at = this.#wire.details.below(batch.length - 1);
+    const record = batch[at] as StoredRecord;
+    batch.splice(at, 1, ...(this.#wire.details.chance(0.5) ? [] : [record, record]));
+    return batch;
   }
 }
 

@@ -20,6 +20,8 @@ export interface FaultRates {
   chunkCorrupted: number;
   /** A chunk is not found, or a put breaks off in the middle. */
   chunkMissing: number;
+  /** A replay leaves a record out, or hands one over twice. */
+  replayGap: number;
 }
 
 export const noFaults: Readonly<FaultRates> = {
@@ -30,6 +32,7 @@ export const noFaults: Readonly<FaultRates> = {
   staleRead: 0,
   chunkCorrupted: 0,
   chunkMissing: 0,
+  replayGap: 0,
 };
 
 export interface WireOptions {

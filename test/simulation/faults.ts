@@ -1,0 +1,183 @@
+/** Strikes the world with the faults of a schedule, and heals it. */
+import { noFaults } from '../support/model-wire.js';
+import type { Host } from './host.js';
+import type { Fault } from './options.js';
+import type { World } from './world.js';
+
+const broker = { name: 'broker', life: 0, alive: true, partitioned: false, run: () => undefined };
+
+export class Injector {
+  readonly #world: World;
+  /** Effects to go until a process dies between two of them; 0: none will. */
+  #crashSoon = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  turnOn(): void {
+    const { bus, model, options } = this.#world;
+    const { rates } = options;
+    model.faults.requestLost = rates.requestLost;
+    model.faults.answerLost = rates.answerLost;
+    model.faults.slow = rates.requestSlow;
+    model.faults.reordered = rates.reordered;
+    model.faults.staleRead = rates.staleRead;
+    model.faults.chunkCorrupted = rates.chunkCorrupt;
+    model.faults.chunkMissing = rates.chunkMissing;
+    model.faults.replayGap = rates.replayGap;
+    bus.rates = rates;
+  }
+
+  /** A crash may come between any two effects of one step. */
+  crashBetweenEffects(host: Host): boolean {
+    if (this.#crashSoon === 0) return false;
+    this.#crashSoon -= 1;
+    if (this.#crashSoon > 0) return false;
+    this.#world.trace(() => `${host.name} crashes between two effects`);
+    this.#crash(host, 500);
+    return true;
+  }
+
+  strike(fault: Fault): void {
+    const host = this.#world.hosts[fault.target % this.#world.hosts.length] as Host;
+    this.#world.trace(() => `FAULT ${fault.kind} ${host.name} ${fault.durationMs} ms`);
+    this.#world.mixDigest(fault.atMs);
+    switch (fault.kind) {
+      case 'crash':
+        if (fault.target >= 12) this.#crashSoon = 1 + this.#world.faults.below(40);
+        else this.#crash(this.#preferActive(fault, host), fault.durationMs);
+        break;
+      case 'pause':
+        this.#pause(this.#preferActive(fault, host), fault.durationMs);
+        break;
+      case 'partition':
+        this.#partition(this.#preferActive(fault, host), fault.durationMs);
+        break;
+      case 'disconnect':
+        this.#world.model.disconnect(host.name);
+        break;
+      case 'leaderless':
+        this.#world.model.loseLeader(fault.target % 2 === 0 ? 'refusing' : 'silent');
+        this.#world.scheduler.after(fault.durationMs / 2, () => this.#world.model.electLeader());
+        break;
+      case 'switchover':
+        this.#switchover(fault);
+        break;
+      case 'failover':
+        this.#failover(fault);
+        break;
+      case 'sync':
+        this.#withActive(fault, (active, group) => {
+          active.input(group, { kind: 'sync', request: active.nextRequest() });
+        });
+        break;
+      case 'clock-jump':
+        if (this.#world.options.clockJumps) host.jumpClock((fault.durationMs - 3000) * 20);
+        break;
+      case 'restart-all':
+        for (const each of this.#world.hosts)
+          this.#crash(each, fault.durationMs * this.#world.faults.next());
+        break;
+      default:
+        throw fault.kind satisfies never;
+    }
+  }
+
+  /** Half of the faults strike where it hurts. */
+  #preferActive(fault: Fault, host: Host): Host {
+    const group = this.#world.groupNames[fault.target % this.#world.groupNames.length] as string;
+    const active = this.#world.hosts.find((each) => each.alive && each.open.has(group));
+    return fault.target % 4 < 2 && active !== undefined ? active : host;
+  }
+
+  #withActive(fault: Fault, act: (host: Host, group: string) => void): void {
+    const group = this.#world.groupNames[fault.target % this.#world.groupNames.length] as string;
+    const host = this.#world.hosts.find((each) => each.alive && each.open.has(group));
+    host?.run(() => act(host, group));
+  }
+
+  #crash(host: Host, downForMs: number): void {
+    if (!host.alive) return;
+    const { life } = host;
+    const incarnation = host.coordinator.info.incarnation;
+    host.crash();
+    for (const other of this.#world.hosts) {
+      this.#world.bus.send(broker, other, () => {
+        other.hear({ kind: 'disconnected', node: host.name, incarnation });
+      });
+    }
+    this.#world.scheduler.after(downForMs, () => {
+      if (!host.alive && host.life === life) host.start();
+    });
+  }
+
+  #pause(host: Host, forMs: number): void {
+    if (!host.alive || host.paused) return;
+    const { life } = host;
+    host.pause();
+    this.#world.scheduler.after(forMs, () => {
+      if (host.life === life && host.paused) host.resume();
+    });
+  }
+
+  #partition(host: Host, forMs: number): void {
+    if (host.partitioned) return;
+    host.partitioned = true;
+    this.#world.model.partition(host.name);
+    host.run(() => host.hear({ kind: 'broker', connected: false }));
+    this.#world.scheduler.after(forMs, () => this.#rejoin(host));
+  }
+
+  #rejoin(host: Host): void {
+    if (!host.partitioned) return;
+    host.partitioned = false;
+    this.#world.model.heal(host.name);
+    host.run(() => host.hear({ kind: 'broker', connected: true }));
+  }
+
+  #switchover(fault: Fault): void {
+    this.#withActive(fault, (active, group) => {
+      const members = this.#world.registry.get(group)?.config.members ?? [];
+      const target = fault.target % members.length;
+      if (members[target]?.node === active.name) return;
+      const request = active.nextRequest();
+      active.input(group, { kind: 'hand-off', request, target, budgetMs: 800 });
+    });
+  }
+
+  /** An operator promotes a standby although nothing is wrong. */
+  #failover(fault: Fault): void {
+    const group = this.#world.groupNames[fault.target % this.#world.groupNames.length] as string;
+    const members = this.#world.registry.get(group)?.config.members ?? [];
+    const node = members[fault.target % members.length]?.node;
+    const host = this.#world.hosts.find((each) => each.name === node);
+    host?.run(() => {
+      const member = host.member(group);
+      if (member === undefined) return;
+      host.input(group, {
+        kind: 'promote',
+        cause: 'failover',
+        endsEpoch: member.tip.epoch,
+        startedAtMs: 0,
+        detectMs: 0,
+        decideMs: 0,
+        operation: null,
+        observeMs: 0,
+      });
+    });
+  }
+
+  heal(): void {
+    this.#world.trace(() => 'HEAL');
+    this.#crashSoon = 0;
+    this.#world.model.electLeader();
+    Object.assign(this.#world.model.faults, noFaults, { isFull: false });
+    this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };
+    for (const host of this.#world.hosts) {
+      this.#rejoin(host);
+      if (host.paused) host.resume();
+      if (!host.alive) host.start();
+    }
+  }
+}

@@ -1,0 +1,352 @@
+/** A node in the simulation: the real coordinator and the real members, on a process that may fail. */
+import {
+  type Coordinator,
+  type NodeEffect,
+  type NodeInput,
+  newCoordinator,
+  stepNode,
+} from '../../cluster/coordinator.js';
+import { tickEveryMs } from '../../cluster/membership.js';
+import type { Beat, ClusterTimings, GroupConfig } from '../../cluster/types.js';
+import type { Batch, BatchAnswer } from '../../replication/batch.js';
+import type { Input, ReadRequest, ReadResult } from '../../replication/effects.js';
+import { execute, type OutwardEffect } from '../../replication/execute.js';
+import type { Epoch, Position, Seq } from '../../replication/ids.js';
+import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
+import type { Peer } from './bus.js';
+import { simulationHash } from './hash.js';
+import type { TraceState } from './kind.js';
+import { traceKind } from './kind.js';
+import type { World } from './world.js';
+
+export type Notice =
+  | { kind: 'opened'; group: string; epoch: Epoch }
+  | { kind: 'snapshot'; group: string; position: Position; seq: Seq }
+  | { kind: 'handoff'; group: string; epoch: Epoch; target: number };
+
+interface Hosted {
+  readonly member: Member;
+  readonly config: GroupConfig;
+  readonly replies: Map<number, (answer: never) => void>;
+  cancelWake: () => void;
+}
+
+const beginning = 1_700_000_000_000;
+
+export class Host implements Peer {
+  life = 0;
+  alive = false;
+  partitioned = false;
+  paused = false;
+  /** What arrived while the process stood still. */
+  #inbox: (() => void)[] = [];
+  #members = new Map<string, Hosted>();
+  /** Groups this node takes deliveries for, as the broker sees it: outlives a pause, not a crash. */
+  readonly open = new Set<string>();
+  coordinator: Coordinator;
+  #rate = 1;
+  #wallOffsetMs = 0;
+  #requests = 1;
+
+  constructor(
+    readonly name: string,
+    private readonly world: World,
+    private readonly timings: ClusterTimings,
+  ) {
+    this.coordinator = newCoordinator(this.#info(), timings, this.#now());
+  }
+
+  // Clock: a rate of its own, and a wall that may be off and jump.
+
+  setClock(rate: number, wallOffsetMs: number): void {
+    this.#rate = rate;
+    this.#wallOffsetMs = wallOffsetMs;
+  }
+
+  jumpClock(byMs: number): void {
+    this.#wallOffsetMs += byMs;
+  }
+
+  #now() {
+    const monoMs = this.world.scheduler.now() * this.#rate;
+    return { monoMs, wallMs: beginning + monoMs + this.#wallOffsetMs };
+  }
+
+  #info() {
+    const incarnation = String(this.life).padStart(6, '0');
+    const { name: id } = this;
+    return { id, incarnation, zone: null, adminUrl: null, pid: null, draining: false };
+  }
+
+  // Process: start, crash, pause, go on.
+
+  start(): void {
+    this.life += 1;
+    this.alive = true;
+    this.paused = false;
+    this.#inbox = [];
+    this.#members = new Map();
+    this.open.clear();
+    this.coordinator = newCoordinator(this.#info(), this.timings, this.#now());
+    for (const { config, revision } of this.world.registry.values()) {
+      this.#feed({ kind: 'group', config, revision });
+    }
+    this.#tick(this.life);
+  }
+
+  crash(): void {
+    this.alive = false;
+    this.paused = false;
+    this.open.clear();
+    for (const hosted of this.#members.values()) hosted.cancelWake();
+    this.#members.clear();
+    this.world.model.crash(this.name);
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  /** Everything that waited runs in any order: nothing promises that timers come first. */
+  resume(): void {
+    this.paused = false;
+    const waiting = this.#inbox;
+    this.#inbox = [];
+    const random = this.world.faults;
+    while (waiting.length > 0) {
+      const [task] = waiting.splice(random.below(waiting.length), 1);
+      this.world.scheduler.after(0, () => this.run(task as () => void));
+    }
+  }
+
+  run(task: () => void): void {
+    if (!this.alive) return;
+    if (this.paused) this.#inbox.push(task);
+    else task();
+  }
+
+  #later(ms: number, task: () => void): () => void {
+    const { life } = this;
+    return this.world.scheduler.after(Math.max(0, ms) / this.#rate, () => {
+      if (this.life === life) this.run(task);
+    });
+  }
+
+  #tick(life: number): void {
+    if (this.life !== life || !this.alive) return;
+    this.#feed({ kind: 'tick' });
+    for (const hosted of [...this.#members.values()]) this.#tellCoordinator(hosted);
+    this.#later(tickEveryMs * (0.8 + this.world.faults.next() * 0.4), () => this.#tick(life));
+  }
+
+  // Coordinator.
+
+  #feed(input: NodeInput): void {
+    for (const effect of stepNode(this.coordinator, input, this.#now())) this.#carryOut(effect);
+  }
+
+  hear(input: NodeInput): void {
+    this.#feed(input);
+  }
+
+  #carryOut(effect: NodeEffect): void {
+    const { world } = this;
+    switch (effect.kind) {
+      case 'beat':
+        world.broadcastBeat(this, effect.beat);
+        break;
+      case 'probe':
+        world.probe(this, effect.node, effect.incarnation);
+        break;
+      case 'start-member':
+        this.#startMember(effect.config, effect.index);
+        break;
+      case 'stop-member':
+        this.#members.get(effect.group)?.cancelWake();
+        this.#members.delete(effect.group);
+        this.open.delete(effect.group);
+        break;
+      case 'promote':
+        this.input(effect.group, { kind: 'promote', ...effect.cause });
+        break;
+      case 'epoch-seen':
+        this.input(effect.group, { kind: 'epoch-seen', epoch: effect.epoch });
+        break;
+      case 'replace-member':
+        world.replaceMember(effect.group, effect.revision, effect.index, effect.node);
+        break;
+      default:
+        throw effect satisfies never;
+    }
+  }
+
+  hearBeat(beat: Beat): void {
+    this.#feed({ kind: 'beat', beat });
+  }
+
+  hearNotice(notice: Notice): void {
+    if (notice.kind === 'opened') {
+      this.input(notice.group, { kind: 'epoch-seen', epoch: notice.epoch });
+    } else if (notice.kind === 'snapshot') {
+      const { position, seq } = notice;
+      this.input(notice.group, { kind: 'snapshot-seen', position, seq });
+    } else {
+      const { group, epoch, target } = notice;
+      this.#feed({ kind: 'handed-off', group, epoch, target });
+    }
+  }
+
+  // Members.
+
+  #startMember(config: GroupConfig, index: number): void {
+    const { incarnation } = this.coordinator.info;
+    const member = newMember({
+      group: config.name,
+      groupId: config.groupId,
+      kind: traceKind,
+      hash: simulationHash,
+      id: { index, node: this.name, incarnation },
+      sync: config.sync,
+      pollMs: 500,
+    });
+    const hosted: Hosted = { member, config, replies: new Map(), cancelWake: () => undefined };
+    this.#members.set(config.name, hosted);
+    this.input(config.name, { kind: 'start' });
+  }
+
+  member(group: string): Member | undefined {
+    return this.#members.get(group)?.member;
+  }
+
+  input(group: string, input: Input): void {
+    const hosted = this.#members.get(group);
+    if (hosted === undefined) return;
+    const { life } = this;
+    const ports = {
+      log: this.world.model.log(this.name, hosted.config.groupId),
+      snapshots: this.world.model.snapshots(this.name, hosted.config.groupId),
+    };
+    const feed = (completion: Input) => {
+      if (this.life !== life) return;
+      this.run(() => {
+        if (this.#members.get(group) === hosted) this.input(group, completion);
+      });
+    };
+    for (const effect of step(hosted.member, input, this.#now())) {
+      const outward = execute(effect, ports, feed);
+      if (outward !== null) this.#outward(hosted, outward);
+      if (this.world.injector.crashBetweenEffects(this)) return;
+    }
+    this.#checkAtRest(hosted);
+    this.#tellCoordinator(hosted);
+    this.#scheduleWake(hosted);
+  }
+
+  #scheduleWake(hosted: Hosted): void {
+    hosted.cancelWake();
+    const atMs = wakeAtMs(hosted.member);
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const { name } = hosted.config;
+    hosted.cancelWake = this.#later(Math.max(1, atMs - this.#now().monoMs), () => {
+      if (this.#members.get(name) === hosted) this.input(name, { kind: 'tick' });
+    });
+  }
+
+  #tellCoordinator(hosted: Hosted): void {
+    const known = this.coordinator.groups
+      .get(hosted.config.name)
+      ?.reports.get(hosted.member.config.id.index);
+    const now = report(hosted.member);
+    const same =
+      known !== undefined &&
+      known.state === now.state &&
+      known.epoch === now.epoch &&
+      known.syncedThrough === now.syncedThrough &&
+      known.lastSyncMs === now.lastSyncMs;
+    if (!same) this.#feed({ kind: 'own-report', report: now });
+  }
+
+  /** I5, checked wherever a member claims to hold committed state. */
+  #checkAtRest({ member, config }: Hosted): void {
+    const { role } = member;
+    const replica = role.state === 'active' ? role.active.replica : member.replica;
+    if (role.state === 'active') {
+      const { active } = role;
+      if (active.writer.inFlight !== null || active.draft !== null || active.spoilt) return;
+    }
+    if (replica === null) return;
+    const state = replica.state as TraceState;
+    this.world
+      .checker(config.name)
+      .onMemberState(`${this.name}/${role.state}`, replica.tip.seq, state.hash);
+  }
+
+  #outward(hosted: Hosted, effect: OutwardEffect): void {
+    const { world } = this;
+    const group = hosted.config.name;
+    switch (effect.kind) {
+      case 'open':
+        this.open.add(group);
+        world.notice(this, { kind: 'opened', group, epoch: effect.epoch });
+        break;
+      case 'close':
+        this.open.delete(group);
+        break;
+      case 'answer':
+        this.#reply(hosted, effect.request, effect.answer);
+        break;
+      case 'answer-read':
+        this.#reply(hosted, effect.request, effect.result);
+        break;
+      case 'answer-sync':
+      case 'answer-hand-off':
+        hosted.replies.delete(effect.request);
+        break;
+      case 'announce-snapshot':
+        world.notice(this, { kind: 'snapshot', group, position: effect.position, seq: effect.seq });
+        break;
+      case 'announce-handoff':
+        world.notice(this, { kind: 'handoff', group, epoch: effect.epoch, target: effect.target });
+        break;
+      case 'epoch-noted':
+      case 'alarm':
+        world.trace(() => `${this.name} ${group} ${JSON.stringify(effect)}`);
+        break;
+      default:
+        throw effect satisfies never;
+    }
+  }
+
+  #reply(hosted: Hosted, request: number, answer: unknown): void {
+    const reply = hosted.replies.get(request) as ((answer: unknown) => void) | undefined;
+    hosted.replies.delete(request);
+    reply?.(answer);
+  }
+
+  /** A request from a client, as the broker delivers it to whoever is subscribed. */
+  deliver(group: string, batch: Batch, reply: (answer: BatchAnswer) => void): void {
+    const request = this.#remember(group, reply);
+    if (request !== null) this.input(group, { kind: 'deliver', request, batch });
+  }
+
+  read(
+    group: string,
+    read: Omit<ReadRequest, 'request'>,
+    reply: (result: ReadResult) => void,
+  ): void {
+    const request = this.#remember(group, reply);
+    if (request !== null) this.input(group, { kind: 'read', request, ...read });
+  }
+
+  #remember(group: string, reply: (answer: never) => void): number | null {
+    const hosted = this.#members.get(group);
+    if (hosted === undefined) return null;
+    const request = this.#requests++;
+    hosted.replies.set(request, reply);
+    return request;
+  }
+
+  nextRequest(): number {
+    return this.#requests++;
+  }
+}

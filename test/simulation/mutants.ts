@@ -1,0 +1,143 @@
+/**
+ * Deliberate breaks of the protocol. Each is a change of one place in the source; the simulation
+ * must find a seed that shows the damage, or it proves nothing about the rest.
+ */
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  /** Must occur exactly once in the file. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'no fence: appends are stored whatever the log ends with',
+    file: 'test/support/jetstream-model.ts',
+    find: "if (last !== expected) return { kind: 'wrong-last' };",
+    replace: 'void last;',
+  },
+  {
+    name: 'the number of a refusal is adopted: append again behind the successor',
+    file: 'replication/writer.ts',
+    find: 'if (isRecord(decoded) && misfit(writer.tip, decoded) === undefined) {',
+    replace: 'if (isRecord(decoded) && decoded.epoch < 0) {',
+  },
+  {
+    name: 'no session table: a retry is decided again',
+    file: 'replication/draft.ts',
+    find: 'if (takeKnown(replica, delivery)) continue;',
+    replace: '',
+  },
+  {
+    name: 'a late copy below the floor is decided again',
+    file: 'replication/draft.ts',
+    find: "if (isTooLate(replica, delivery)) return { refused: 'these numbers were answered before' };",
+    replace: '',
+  },
+  {
+    name: 'promote before replay',
+    file: 'replication/promotion.ts',
+    find: 'return startRecovery(promotion, tip, tip.position, now, out);',
+    replace: `const { snapshotPosition, snapshotSeq } = tip;
+      const goal = { snapshotPosition, snapshotSeq, through: tip.position };
+      promotion.recovery = newRecovery(promotion.config, promotion.calls, promotion.replica, goal);
+      promotion.recovery.replica.tip = tip;
+      return onRecovery(promotion, { kind: 'done' }, now, out);`,
+  },
+  {
+    name: 'skip contiguity: a replayed record need not continue the log',
+    file: 'replication/recovery.ts',
+    find: 'const problem = misfit(replica.tip, record);',
+    replace: 'const problem = undefined;',
+  },
+  {
+    name: 'a gap in the delivery is taken for a foreign record',
+    file: 'replication/recovery.ts',
+    find: 'if (outcome.record.position === found.at) {',
+    replace: '{',
+  },
+  {
+    name: 'new id on retry',
+    file: 'test/simulation/client.ts',
+    find: 'this.world.deliver(this, group, pending.batch, (answer) => {',
+    replace: `const batch = { ...pending.batch, session: pending.batch.session + '#' + attempt };
+    const checker = this.world.checker(group);
+    let number = batch.first;
+    for (const command of pending.commands) checker.noteSent(batch.session, number++, command);
+    this.world.deliver(this, group, batch, (answer) => {`,
+  },
+  {
+    name: 'ack before commit',
+    file: 'replication/active.ts',
+    find: 'active.inFlight.push(...draft.finished);',
+    replace: 'for (const delivery of draft.finished) answer(delivery, out);',
+  },
+  {
+    name: 'a rejection is answered without a record after it',
+    file: 'replication/active.ts',
+    find: 'active.inFlight.push(...draft.finished);',
+    replace: `for (const delivery of draft.finished) {
+    if (delivery.runs.every((run) => run.rejections?.length === run.count)) answer(delivery, out);
+    else active.inFlight.push(delivery);
+  }`,
+  },
+  {
+    name: 'a known answer does not wait for the record in flight',
+    file: 'replication/active.ts',
+    find: 'if (active.writer.inFlight !== null) active.inFlight.push(...finished);\n  else for',
+    replace: 'for',
+  },
+  {
+    name: 'a linearizable read without a record after it',
+    file: 'replication/active.ts',
+    find: "if (read.consistency === 'local' || covered) {",
+    replace: 'if (covered || !covered) {',
+  },
+  {
+    name: 'reads see what is not committed',
+    file: 'replication/active.ts',
+    find: '  active.reads.push({ ...read, coveredBy: null });\n',
+    replace: `  if (read.consistency === 'local') {
+    const { inFlight, tip } = active.writer;
+    const ahead = { ...active.replica, tip: { ...tip, seq: inFlight?.record.seq ?? tip.seq } };
+    out.push({ kind: 'answer-read', request: read.request, result: readReplica(ahead, read) });
+    return;
+  }
+  active.reads.push({ ...read, coveredBy: null });\n`,
+  },
+  {
+    name: 'a deposed active keeps what it decided ahead',
+    file: 'replication/member.ts',
+    find: '      member.replica = null;\n      member.lastSyncMs = null;\n      member.tip = tipOf(',
+    replace: '      member.replica = active.replica;\n      member.tip = tipOf(',
+  },
+  {
+    name: 'an unknown outcome is taken for "not stored": the next record goes over it',
+    file: 'replication/writer.ts',
+    find: "    case 'wrong-last':\n    case 'unknown':",
+    replace: `    case 'unknown':
+      writer.inFlight = null;
+      return { effects: [], events: [{ kind: 'committed', record: flight.record }] };
+    case 'wrong-last':`,
+  },
+  {
+    name: 'corrupt chunks are installed',
+    file: 'replication/snapshot/snapshot.ts',
+    find: 'const problem = corruption(hash, body, chunks);',
+    replace: 'const problem = chunks.length < 0 ? corruption(hash, body, chunks) : undefined;',
+  },
+  {
+    name: 'snapshots leave the session table out',
+    file: 'replication/snapshot/snapshot.ts',
+    find: 'packSessions(replica.sessions),',
+    replace: '[[], []],',
+  },
+  {
+    name: 'a snapshot is cut while something is decided ahead',
+    file: 'replication/active.ts',
+    find: '  if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);',
+    replace: `  if (writer.inFlight !== null && snapshotDue(active, now)) startSnapshot(active, now, out);
+  if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);`,
+  },
+];

@@ -1,0 +1,33 @@
+/** Bundles the simulation with one mutant applied, and runs seeds until the damage shows. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { bundle, root } from './bundle.js';
+import type { Mutant } from './mutants.js';
+import type { RunResult } from './run.js';
+
+export interface Verdict {
+  /** The first seed that showed it; null: it survived. */
+  readonly seed: number | null;
+  readonly invariant: string | null;
+}
+
+/** Throws if the mutant's text is not found exactly once: it would prove nothing. */
+export async function runMutant(mutant: Mutant, seeds: number, dir: string): Promise<Verdict> {
+  const source = await readFile(join(root, mutant.file), 'utf8');
+  const pieces = source.split(mutant.find);
+  if (pieces.length !== 2) {
+    throw new Error(`"${mutant.name}": its text is ${pieces.length - 1} times in ${mutant.file}`);
+  }
+  const outfile = join(dir, `${mutant.name.replace(/\W+/g, '-')}.mjs`);
+  const contents = pieces.join(mutant.replace);
+  await bundle('test/simulation/run.ts', outfile, { file: mutant.file, contents });
+  const { runSeed } = (await import(pathToFileURL(outfile).href)) as {
+    runSeed: (seed: number) => RunResult;
+  };
+  for (let seed = 1; seed <= seeds; seed++) {
+    const { violation } = runSeed(seed);
+    if (violation !== null) return { seed, invariant: violation.invariant };
+  }
+  return { seed: null, invariant: null };
+}

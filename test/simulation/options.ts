@@ -1,0 +1,121 @@
+/** Swarm options: the seed first chooses which faults exist and how strong they are. */
+import type { Random } from '../support/scheduler.js';
+
+export interface SimulationOptions {
+  readonly nodes: number;
+  readonly members: number;
+  readonly groups: number;
+  readonly clients: number;
+  readonly replicas: 1 | 3;
+  readonly chaosMs: number;
+  readonly pauseBetweenOpsMs: number;
+  readonly everyEvents: number;
+  readonly rates: {
+    readonly requestLost: number;
+    readonly answerLost: number;
+    readonly requestSlow: number;
+    readonly reordered: number;
+    readonly staleRead: number;
+    readonly chunkCorrupt: number;
+    readonly chunkMissing: number;
+    readonly replayGap: number;
+    readonly messageLost: number;
+    readonly messageSlow: number;
+  };
+  /** Relative weights of the scheduled faults; 0: absent. */
+  readonly weights: Readonly<Record<FaultKind, number>>;
+  readonly faultEveryMs: number;
+  readonly driftPercent: number;
+  readonly clockJumps: boolean;
+}
+
+export const faultKinds = [
+  'crash',
+  'pause',
+  'partition',
+  'disconnect',
+  'leaderless',
+  'switchover',
+  'failover',
+  'sync',
+  'clock-jump',
+  'restart-all',
+] as const;
+export type FaultKind = (typeof faultKinds)[number];
+
+export interface Fault {
+  readonly atMs: number;
+  readonly kind: FaultKind;
+  readonly target: number;
+  readonly durationMs: number;
+}
+
+const chosen = (random: Random, most: number): number =>
+  random.chance(0.5) ? 0 : random.next() * most;
+
+export function drawOptions(random: Random): SimulationOptions {
+  const members = 2 + random.below(2);
+  return {
+    nodes: members + random.below(2),
+    members,
+    groups: 1 + random.below(2),
+    clients: 1 + random.below(3),
+    replicas: random.chance(0.5) ? 1 : 3,
+    chaosMs: 6000,
+    pauseBetweenOpsMs: 20 + random.below(60),
+    everyEvents: 10 + random.below(60),
+    rates: {
+      requestLost: chosen(random, 0.03),
+      answerLost: chosen(random, 0.05),
+      requestSlow: chosen(random, 0.03),
+      reordered: chosen(random, 0.05),
+      staleRead: chosen(random, 0.3),
+      chunkCorrupt: chosen(random, 0.1),
+      chunkMissing: chosen(random, 0.1),
+      replayGap: chosen(random, 0.3),
+      messageLost: chosen(random, 0.05),
+      messageSlow: chosen(random, 0.1),
+    },
+    weights: {
+      crash: 4,
+      pause: random.below(4),
+      partition: random.below(4),
+      disconnect: random.below(3),
+      leaderless: random.below(3),
+      switchover: random.below(4),
+      failover: random.below(4),
+      sync: random.below(3),
+      'clock-jump': random.below(2),
+      'restart-all': random.chance(0.2) ? 1 : 0,
+    },
+    faultEveryMs: 300 + random.below(1500),
+    driftPercent: chosen(random, 2),
+    clockJumps: random.chance(0.3),
+  };
+}
+
+/** The faults of a run, drawn before it begins, so that a schedule can be shortened and replayed. */
+export function drawSchedule(random: Random, options: SimulationOptions): Fault[] {
+  const faults: Fault[] = [];
+  const total = Object.values(options.weights).reduce((sum, weight) => sum + weight, 0);
+  let atMs = 1500 + random.next() * options.faultEveryMs;
+  while (atMs < 1500 + options.chaosMs) {
+    faults.push({
+      atMs: Math.round(atMs),
+      kind: drawKind(random, options, total),
+      target: random.below(16),
+      durationMs: Math.round(20 + random.next() ** 3 * 6000),
+    });
+    atMs += random.next() * 2 * options.faultEveryMs;
+  }
+  return faults;
+}
+
+function drawKind(random: Random, options: SimulationOptions, total: number): FaultKind {
+  let left = random.next() * total;
+  for (const kind of faultKinds) {
+    left -= options.weights[kind];
+    if (left < 0) return kind;
+  }
+  return 'crash';
+}

@@ -1,0 +1,261 @@
+/** One run: nodes, clients, the broker and the faults, all in virtual time, all from one seed. */
+import {
+  type Beat,
+  type ClusterTimings,
+  defaultTimings,
+  type GroupConfig,
+} from '../../cluster/types.js';
+import type { Batch, BatchAnswer } from '../../replication/batch.js';
+import type { ReadRequest, ReadResult } from '../../replication/effects.js';
+import { JetStreamModel } from '../support/jetstream-model.js';
+import { type Random, type VirtualScheduler, virtualScheduler } from '../support/scheduler.js';
+import { Bus } from './bus.js';
+import { GroupChecker, Violation } from './checker.js';
+import { SimulationClient } from './client.js';
+import { Injector } from './faults.js';
+import { Host, type Notice } from './host.js';
+import type { Fault, SimulationOptions } from './options.js';
+
+const timings: ClusterTimings = { ...defaultTimings, replaceAfterMs: 3000 };
+
+/** I9: how long after the last fault a group may take to serve and to answer everything. */
+const healWithinMs = 15_000;
+const warmUpMs = 1500;
+
+export class World {
+  readonly scheduler: VirtualScheduler;
+  readonly faults: Random;
+  readonly model: JetStreamModel;
+  readonly bus: Bus;
+  readonly hosts: Host[] = [];
+  readonly clients: SimulationClient[] = [];
+  readonly injector: Injector;
+  readonly registry = new Map<string, { config: GroupConfig; revision: number }>();
+  readonly groupNames: string[] = [];
+  readonly lines: string[] = [];
+  #checkers = new Map<string, GroupChecker>();
+  #digest = 0x811c9dc5;
+
+  constructor(
+    seed: number | string,
+    readonly options: SimulationOptions,
+    private readonly tracing: boolean,
+  ) {
+    this.scheduler = virtualScheduler(seed);
+    this.faults = this.scheduler.fork('faults');
+    this.model = new JetStreamModel(this.scheduler, { replicas: options.replicas, timeoutMs: 400 });
+    this.bus = new Bus(this.scheduler, { messageLost: 0, messageSlow: 0 });
+    this.injector = new Injector(this);
+    this.model.onStored((groupId, record) => {
+      this.mixDigest(groupId.length + record.position + record.bytes.length);
+      this.checker(groupId).onStored(record);
+    });
+  }
+
+  /** Equal for equal runs: every stored record and every answer goes in. */
+  get digest(): number {
+    return this.#digest;
+  }
+
+  mixDigest(n: number): void {
+    this.#digest = Math.imul(this.#digest ^ n, 0x01000193) >>> 0;
+  }
+
+  trace(line: () => string): void {
+    if (this.tracing) this.lines.push(`${this.scheduler.now().toFixed(1).padStart(9)} ${line()}`);
+  }
+
+  checker(group: string): GroupChecker {
+    let checker = this.#checkers.get(group);
+    if (checker === undefined) {
+      checker = new GroupChecker(group);
+      this.#checkers.set(group, checker);
+    }
+    return checker;
+  }
+
+  run(schedule: readonly Fault[]): void {
+    this.#build();
+    this.scheduler.run(warmUpMs);
+    this.injector.turnOn();
+    for (const fault of schedule) {
+      this.scheduler.after(Math.max(0, fault.atMs - warmUpMs), () => this.injector.strike(fault));
+    }
+    this.scheduler.run(warmUpMs + this.options.chaosMs);
+    this.injector.heal();
+    this.#converge();
+  }
+
+  #build(): void {
+    for (let i = 0; i < this.options.nodes; i++) {
+      const host = new Host(`n${i}`, this, timings);
+      const drift = (this.faults.next() * 2 - 1) * (this.options.driftPercent / 100);
+      host.setClock(1 + drift, this.faults.below(2000) - 1000);
+      this.hosts.push(host);
+    }
+    for (let i = 0; i < this.options.groups; i++) this.#createGroup(`g${i}`);
+    for (const host of this.hosts) host.start();
+    for (let i = 0; i < this.options.clients; i++) {
+      const client = new SimulationClient(`c${i}`, this);
+      this.clients.push(client);
+      client.start();
+    }
+  }
+
+  #createGroup(name: string): void {
+    const members = this.hosts.slice(0, this.options.members).map((host) => ({
+      node: host.name,
+      publicKey: '',
+    }));
+    const config: GroupConfig = {
+      name,
+      kind: 'trace',
+      groupId: name,
+      seed: '',
+      standby: 'warm',
+      sync: { everyEvents: this.options.everyEvents, everyMs: 1500 },
+      members,
+      createdAtMs: 0,
+    };
+    this.registry.set(name, { config, revision: 1 });
+    this.groupNames.push(name);
+  }
+
+  replaceMember(group: string, revision: number, index: number, node: string): void {
+    const entry = this.registry.get(group);
+    if (entry === undefined || entry.revision !== revision) return;
+    const members = entry.config.members.map((member, i) =>
+      i === index ? { node, publicKey: '' } : member,
+    );
+    const next = { config: { ...entry.config, members }, revision: revision + 1 };
+    this.registry.set(group, next);
+    this.trace(() => `${group}: member ${index} moves to ${node}`);
+    for (const host of this.hosts) {
+      this.scheduler.after(this.faults.next() * 20, () => {
+        host.run(() => host.hear({ kind: 'group', ...next }));
+      });
+    }
+  }
+
+  // Messages.
+
+  broadcastBeat(from: Host, beat: Beat): void {
+    for (const to of this.hosts) {
+      if (to !== from) this.bus.send(from, to, () => to.hearBeat(beat));
+    }
+  }
+
+  notice(from: Host, notice: Notice): void {
+    this.trace(() => `${from.name} announces ${JSON.stringify(notice)}`);
+    for (const to of this.hosts) {
+      if (to !== from) this.bus.send(from, to, () => to.hearNotice(notice));
+    }
+    if (notice.kind !== 'opened') return;
+    for (const to of this.clients) this.bus.send(from, to, () => to.hearOpened(notice.group));
+  }
+
+  /** "No responders" comes from the broker at once; a live process answers; a frozen one does not. */
+  probe(from: Host, node: string, incarnation: string): void {
+    const { life } = from;
+    let ended = false;
+    const end = (result: 'alive' | 'gone' | 'silent') => {
+      if (ended || from.life !== life) return;
+      ended = true;
+      from.run(() => from.hear({ kind: 'probed', node, incarnation, result }));
+    };
+    this.scheduler.after(500, () => end('silent'));
+    const target = this.hosts.find((host) => host.name === node);
+    if (target === undefined || from.partitioned || !this.bus.up) return;
+    if (!target.alive || target.partitioned) {
+      this.scheduler.after(0.5, () => end('gone'));
+      return;
+    }
+    this.bus.send(from, target, () => this.bus.send(target, from, () => end('alive')));
+  }
+
+  /** Everybody whom the broker counts as a subscriber gets it, the deposed and frozen too. */
+  deliver(
+    from: SimulationClient,
+    group: string,
+    batch: Batch,
+    onAnswer: (answer: BatchAnswer) => void,
+  ): void {
+    const answerTo = (host: Host) => (answer: BatchAnswer) => {
+      this.bus.send(host, from, () => onAnswer(answer));
+    };
+    for (const host of this.hosts) {
+      if (!host.open.has(group)) continue;
+      this.bus.send(from, host, () => host.deliver(group, batch, answerTo(host)));
+    }
+  }
+
+  read(
+    from: SimulationClient,
+    group: string,
+    read: Omit<ReadRequest, 'request'>,
+    onResult: (result: ReadResult) => void,
+  ): void {
+    for (const host of this.hosts) {
+      if (!host.open.has(group)) continue;
+      const reply = (result: ReadResult) => {
+        this.bus.send(host, from, () => onResult(result));
+      };
+      this.bus.send(from, host, () => host.read(group, read, reply));
+    }
+  }
+
+  // After the faults.
+
+  /** I9 */
+  #converge(): void {
+    const deadline = this.scheduler.now() + healWithinMs;
+    let answeredBefore = -1;
+    while (this.scheduler.now() < deadline) {
+      this.scheduler.run(this.scheduler.now() + 500);
+      const answered = this.clients.reduce((sum, client) => sum + client.answered, 0);
+      if (answeredBefore < 0 && this.#isWhole()) {
+        answeredBefore = answered;
+        for (const client of this.clients) client.stopped = true;
+      } else if (answeredBefore >= 0 && this.clients.every((c) => c.outstanding === 0)) {
+        this.#checkEnd();
+        return;
+      }
+    }
+    throw new Violation('I9', this.#describe());
+  }
+
+  /** One active per group, every other member synced and healthy. */
+  #isWhole(): boolean {
+    return this.groupNames.every((group) => {
+      const members = this.registry.get(group)?.config.members ?? [];
+      const states = members.map(({ node }) => {
+        const host = this.hosts.find((each) => each.name === node);
+        return host?.member(group)?.role.state;
+      });
+      const actives = states.filter((state) => state === 'active').length;
+      return actives === 1 && states.every((state) => state === 'active' || state === 'standby');
+    });
+  }
+
+  #checkEnd(): void {
+    for (const group of this.groupNames) {
+      const open = this.hosts.filter((host) => host.open.has(group));
+      if (open.length !== 1) {
+        throw new Violation('I9', `${open.length} members of ${group} take deliveries`);
+      }
+      if (this.checker(group).seq === 0) throw new Violation('I9', `${group} never took an event`);
+    }
+  }
+
+  #describe(): string {
+    const groups = this.groupNames.map((group) => {
+      const states = this.hosts.map((host) => {
+        const member = host.member(group);
+        return `${host.name}=${member?.role.state ?? 'none'}@${member?.tip.epoch ?? '-'}`;
+      });
+      return `${group}: epoch ${this.checker(group).epoch}, ${states.join(' ')}`;
+    });
+    const outstanding = this.clients.map((client) => client.outstanding).join(',');
+    return `not whole ${healWithinMs} ms after the last fault; ${groups.join('; ')}; outstanding ${outstanding}`;
+  }
+}
