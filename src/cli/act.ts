@@ -1,0 +1,106 @@
+/** Commands that change groups. */
+import { type Command, Option } from 'commander';
+import type { OperationDocument } from '../../cluster/documents.js';
+import { limits } from '../../replication/limits.js';
+import { whole } from './parse.js';
+import { handle, type Run, type Session, waitFor } from './session.js';
+import { groupWords, operationWords, preconditionsWords } from './words.js';
+
+export function addActCommands(program: Command, run: Run): void {
+  addLifecycleCommands(program, run);
+  addSwitchover(program, run);
+  addFailover(program, run);
+  const sync = program.command('sync').description('bring all standbys up to the present seq');
+  handle<[string]>(sync.argument('<group>'), run, async (session, [name]) => {
+    const answer = await session.client.sync(name);
+    return session.show(answer, () => `standbys of ${name} sync through seq ${answer.through}\n`);
+  });
+}
+
+interface CreateOptions {
+  readonly kind: string;
+  readonly members?: number;
+  readonly standby?: 'warm' | 'hot';
+  readonly seed?: string;
+}
+
+function addLifecycleCommands(program: Command, run: Run): void {
+  const { least, most } = limits.members;
+  const create = program
+    .command('create')
+    .description('create a group')
+    .argument('<name>')
+    .requiredOption('--kind <kind>', 'see: understudy kinds')
+    .option('--members <count>', 'copies, one of them active (default: 3)', whole(least, most))
+    .addOption(new Option('--standby <how>', 'default: warm').choices(['warm', 'hot']))
+    .option('--seed <hex>', '64 hexadecimal characters; random without it');
+  handle<[string], CreateOptions>(create, run, async (session, [name], options) => {
+    const { kind, members: memberCount, standby, seed: groupSeed } = options;
+    const spec = { name, kind, memberCount, standby, groupSeed };
+    const group = await session.client.createGroup(spec);
+    return session.show(group, () => groupWords(group));
+  });
+  const remove = program.command('delete').description('delete a group and its log, for good');
+  handle<[string]>(remove.argument('<name>'), run, async (session, [name]) => {
+    await session.client.deleteGroup(name);
+    return session.show({ deleted: name }, () => `deleted ${name}\n`);
+  });
+}
+
+interface SwitchoverOptions {
+  readonly candidate?: string;
+  readonly leader?: string;
+  readonly dryRun?: true;
+  readonly timeout?: number;
+  readonly wait?: true;
+}
+
+function addSwitchover(program: Command, run: Run): void {
+  const command = program
+    .command('switchover')
+    .description('hand over to a standby as planned, losing nothing')
+    .argument('<group>')
+    .option('--candidate <node>', 'node of the standby to promote')
+    .option('--leader <node>', 'only if this node hosts the active')
+    .option('--dry-run', 'only tell what speaks against it; exit code 1 if something does')
+    .option('--timeout <ms>', 'how long writes may pause (default: 5000)', whole(1, 60_000))
+    .option('--wait', 'until it has ended; exit code 1 if it failed');
+  handle<[string], SwitchoverOptions>(command, run, async (session, [name], options) => {
+    const { candidate, leader, timeout: timeoutMs } = options;
+    const request = { candidate, leader, timeoutMs };
+    if (!options.dryRun) {
+      return ended(session, await session.client.switchover(name, request), options);
+    }
+    const answer = await session.client.dryRun(name, request);
+    await session.show(answer, () => preconditionsWords(answer.preconditions));
+    return answer.ok ? 0 : 1;
+  });
+}
+
+interface FailoverOptions {
+  readonly candidate?: string;
+  readonly wait?: true;
+}
+
+function addFailover(program: Command, run: Run): void {
+  const command = program
+    .command('failover')
+    .description('promote a standby without waiting for the active')
+    .argument('<group>')
+    .option('--candidate <node>', 'node of the standby to promote')
+    .option('--wait', 'until it has ended; exit code 1 if it failed');
+  handle<[string], FailoverOptions>(command, run, async (session, [name], options) => {
+    const { candidate } = options;
+    return ended(session, await session.client.failover(name, { candidate }), options);
+  });
+}
+
+async function ended(
+  session: Session,
+  started: OperationDocument,
+  { wait }: { readonly wait?: true },
+): Promise<number> {
+  const operation = wait ? await waitFor(session, started.id) : started;
+  await session.show(operation, () => operationWords(operation));
+  return wait && operation.state === 'failed' ? 1 : 0;
+}

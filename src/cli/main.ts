@@ -1,0 +1,16 @@
+#!/usr/bin/env node
+import { devCommand } from './dev.js';
+import { nodeCommand } from './node.js';
+import { run } from './run.js';
+
+// A reader that has seen enough (`| head`) is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
+const { stdin, stdout, stderr, env } = process;
+const io = { stdin, stdout, stderr, env };
+process.exitCode = await run(process.argv.slice(2), io, { dev: devCommand, node: nodeCommand });
+// Input that nobody reads any more must not keep the process alive.
+stdin.destroy();

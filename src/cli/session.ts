@@ -1,0 +1,83 @@
+/** One run of a command: where to ask, how to print. */
+import type { Command } from 'commander';
+import type { OperationDocument } from '../../cluster/documents.js';
+import { UnderstudyError } from '../../replication/errors.js';
+import { type AdminClient, createAdminClient } from '../client/admin.js';
+import { type Io, write } from './io.js';
+
+interface GlobalOptions {
+  readonly url: string;
+  readonly token?: string;
+  readonly json?: boolean;
+}
+
+export class Session {
+  readonly client: AdminClient;
+  readonly json: boolean;
+  readonly io: Io;
+
+  /** Throws `bad-request` if a URL is none. */
+  constructor(command: Command, io: Io) {
+    const { url, token, json } = command.optsWithGlobals<GlobalOptions>();
+    this.client = createAdminClient({ url: url.split(',').map((one) => one.trim()), token });
+    this.json = json === true;
+    this.io = io;
+  }
+
+  /** The document with `--json`, else the words for a reader. Returns the exit code of success. */
+  async show(document: unknown, words: () => string): Promise<number> {
+    const text = this.json ? `${JSON.stringify(document)}\n` : words();
+    await write(this.io.stdout, text);
+    return 0;
+  }
+
+  /** For readers only; never part of what a script parses. */
+  async note(text: string): Promise<void> {
+    if (!this.json) await write(this.io.stderr, `${text}\n`);
+  }
+}
+
+/** One run of the program: what it is connected to and what it comes to. */
+export interface Run {
+  readonly io: Io;
+  exitCode: number;
+}
+
+/** Makes `handle` what the command does; it resolves to the exit code. */
+export function handle<Args extends readonly unknown[] = readonly [], Options = object>(
+  command: Command,
+  run: Run,
+  handler: (session: Session, args: Args, options: Options) => Promise<number>,
+): void {
+  command.action(async () => {
+    const args = command.processedArgs as unknown as Args;
+    run.exitCode = await handler(new Session(command, run.io), args, command.opts() as Options);
+  });
+}
+
+/** Asks the server to wait this long at a time. */
+const waitMs = 10_000;
+const mostWaits = 60;
+
+/** The operation when it has ended. Throws `timeout` after ten minutes. */
+export async function waitFor(session: Session, id: string): Promise<OperationDocument> {
+  const { client } = session;
+  // The operation may take the node away that is asked about it: know the others before.
+  await client.nodes();
+  let told = 0;
+  for (let waits = 0; waits < mostWaits; waits++) {
+    const operation = await client.operation(id, waitMs);
+    for (const { name, detail } of operation.steps.slice(told)) {
+      await session.note(
+        `${operation.kind} ${operation.target}: ${name} ${detail ?? ''}`.trimEnd(),
+      );
+    }
+    told = operation.steps.length;
+    if (operation.state !== 'running') return operation;
+  }
+  throw new UnderstudyError(
+    'timeout',
+    `operation ${id} still runs after ${(waitMs * mostWaits) / 60_000} minutes; it goes on, ` +
+      `ask again with: understudy operation ${id} --wait`,
+  );
+}

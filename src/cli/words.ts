@@ -1,0 +1,149 @@
+/** Documents as an operator reads them. */
+import type {
+  ClusterDocument,
+  GroupDocument,
+  HistoryEntry,
+  NodeDocument,
+  OperationDocument,
+} from '../../cluster/documents.js';
+import type { Precondition } from '../admin/backend.js';
+import { table } from './table.js';
+
+export function clusterWords(cluster: ClusterDocument): string {
+  const { namespace, version, groups, broker } = cluster;
+  const link = broker.connected ? 'connected' : 'NOT CONNECTED';
+  const server = `${broker.server ?? 'no server'} ${broker.version ?? ''}`.trimEnd();
+  return (
+    `cluster ${namespace}, version ${version}\n` +
+    `broker  ${link}: ${broker.url ?? '-'} (${server})\n` +
+    `groups  ${groups.total}: ${groups.healthy} healthy, ${groups.degraded} degraded, ${groups.dead} dead\n`
+  );
+}
+
+export function nodesWords(nodes: readonly NodeDocument[]): string {
+  return table(
+    ['NODE', 'STATE', 'ACTIVE', 'STANDBY', 'ZONE', 'PID', 'ADMIN URL'],
+    nodes.map((node) => [
+      node.id,
+      node.cordoned ? `${node.state}, cordoned` : node.state,
+      node.members.active,
+      node.members.standby,
+      node.zone,
+      node.pid,
+      node.adminUrl,
+    ]),
+  );
+}
+
+export function groupsWords(groups: readonly GroupDocument[]): string {
+  return table(
+    ['GROUP', 'KIND', 'HEALTH', 'MEMBERS', 'EPOCH', 'ACTIVE', 'SEQ', 'LAG', 'NOTES'],
+    groups.map((group) => [
+      group.name,
+      group.kind,
+      group.health.status,
+      `${group.health.healthy}/${group.health.total}`,
+      group.epoch,
+      group.activeNode,
+      group.seq,
+      group.bufferedEventCount,
+      notesOn(group),
+    ]),
+  );
+}
+
+function notesOn(group: GroupDocument): string {
+  const notes = [];
+  if (group.activeNode === null) notes.push('no active');
+  else if (!group.activeHealthy) notes.push('active is not healthy');
+  if (!group.reprotected) notes.push('not reprotected');
+  if (group.paused) notes.push('paused');
+  if (group.quarantined) notes.push('quarantined');
+  return notes.join(', ');
+}
+
+export function groupWords(group: GroupDocument): string {
+  const members = table(
+    ['INDEX', 'NODE', 'ROLE', 'STATE', 'HEALTHY', 'SYNCED THROUGH', 'LAG', 'LAST SYNC', 'ERROR'],
+    group.members.map((member) => [
+      member.index,
+      member.nodeId,
+      member.role,
+      member.state,
+      member.healthy ? 'yes' : 'no',
+      member.syncedThrough,
+      member.lag,
+      member.lastSync,
+      member.error,
+    ]),
+  );
+  const { everyEvents, everyMs } = group.sync;
+  const origin = `origin  ${group.origin}, ${group.standby} standbys`;
+  const sync = `sync every ${everyEvents} events or ${everyMs} ms`;
+  return `${groupsWords([group])}\n${members}\n${origin}, ${sync}, created ${group.createdAt}\n`;
+}
+
+export function historyWords(entries: readonly HistoryEntry[]): string {
+  return table(
+    [
+      'EPOCH',
+      'STARTED',
+      'CAUSE',
+      'NODE',
+      'INDEX',
+      'FROM SEQ',
+      'REPLAYED',
+      'UNAVAILABLE MS',
+      'PHASES MS',
+    ],
+    entries.map((entry) => [
+      entry.epoch,
+      entry.startedAt,
+      entry.cause,
+      entry.node,
+      entry.index,
+      entry.fromSeq,
+      entry.replayed,
+      entry.unavailableMs,
+      phasesOf(entry),
+    ]),
+  );
+}
+
+function phasesOf({ phases }: HistoryEntry): string {
+  if (phases === null) return '';
+  const { detectMs, decideMs, claimMs, replayMs, openMs } = phases;
+  return `detect ${detectMs}, decide ${decideMs}, claim ${claimMs}, replay ${replayMs}, open ${openMs}`;
+}
+
+export function operationsWords(operations: readonly OperationDocument[]): string {
+  return table(
+    ['OPERATION', 'KIND', 'TARGET', 'STATE', 'STEP', 'ATTEMPTS', 'BY', 'UPDATED', 'LAST ERROR'],
+    operations.map((operation) => [
+      operation.id,
+      operation.kind,
+      operation.target,
+      operation.state,
+      operation.step,
+      operation.attempts,
+      operation.by,
+      operation.updatedAt,
+      operation.lastError ? `${operation.lastError.code}: ${operation.lastError.detail}` : null,
+    ]),
+  );
+}
+
+export function operationWords(operation: OperationDocument): string {
+  const steps = table(
+    ['STEP', 'AT', 'DETAIL'],
+    operation.steps.map(({ name, at, detail }) => [name, at, detail ?? null]),
+  );
+  return `${operationsWords([operation])}\n${steps}`;
+}
+
+export function preconditionsWords(preconditions: readonly Precondition[]): string {
+  return table(
+    ['PRECONDITION', 'HOLDS', 'DETAIL'],
+    preconditions.map(({ name, ok, detail }) => [name, ok ? 'yes' : 'NO', detail]),
+  );
+}

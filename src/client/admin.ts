@@ -1,0 +1,379 @@
+/** The admin API from a program: typed, and from whichever node answers. */
+import type {
+  ClusterDocument,
+  GroupDocument,
+  GroupSpec,
+  HistoryEntry,
+  NodeDocument,
+  OperationDocument,
+} from '../../cluster/documents.js';
+import { isErrorCode, UnderstudyError } from '../../replication/errors.js';
+import type {
+  Consistency,
+  EventPage,
+  Precondition,
+  QueryRequest,
+  ReadAnswer,
+  SwitchoverRequest,
+} from '../admin/backend.js';
+import { type Numbers, SessionPool } from '../admin/numbering.js';
+
+/** No node answered. `outcome` `unknown`: one may have done what was asked before it fell silent. */
+export class Unreachable extends Error {
+  override readonly name = 'Unreachable';
+  readonly code = 'unreachable';
+  readonly outcome: 'not-taken' | 'unknown';
+
+  constructor(tried: readonly { url: string; reason: string }[], outcome: 'not-taken' | 'unknown') {
+    const list = tried.map(({ url, reason }) => `${url}: ${reason}`).join('; ');
+    const advice =
+      outcome === 'unknown'
+        ? 'it may have been done: look at the operations and groups before you ask again'
+        : 'does the cluster run, and is the URL right?';
+    super(`no node answered (${list}); ${advice}`);
+    this.outcome = outcome;
+  }
+}
+
+export interface AdminClientOptions {
+  /** Of one node or several; the others are learned from the first answers that name them. */
+  readonly url: string | readonly string[];
+  readonly token?: string | undefined;
+  /** For one attempt at one node. Default 15000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export type DeliveredResult =
+  | { readonly seq: number; readonly result: unknown; readonly duplicate?: true }
+  | { readonly code: string; readonly detail: string; readonly duplicate?: true };
+
+export interface Delivered {
+  /** One for each event, in order. */
+  readonly results: readonly DeliveredResult[];
+  /** The highest seq among the answers; `null`: nothing reached the group. */
+  readonly seq: number | null;
+  readonly epoch: number | null;
+  /** True if all of it had been decided by an earlier delivery. */
+  readonly duplicate: boolean;
+}
+
+export interface DryRun {
+  readonly ok: boolean;
+  readonly preconditions: readonly Precondition[];
+}
+
+const defaultTimeoutMs = 15_000;
+/** How long a node looks for the active of a group before it says `timeout`. */
+const defaultDeliverTimeoutMs = 10_000;
+/** A node that is alive says `timeout` this long after its time was up. */
+const answerMs = 2000;
+
+interface Call {
+  readonly body?: string | Uint8Array | undefined;
+  readonly type?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** True: asking two nodes does no harm. */
+  readonly repeatable?: boolean;
+  /** For one attempt, where the usual time is not enough. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * Every method throws `UnderstudyError` with the code of the node's answer, or `Unreachable` if no
+ * node gave one. What is safe to repeat is repeated at the next node.
+ */
+export class AdminClient {
+  readonly #nodes: NodeList;
+  readonly #pool = new SessionPool();
+
+  constructor(options: AdminClientOptions) {
+    this.#nodes = new NodeList(options);
+  }
+
+  async cluster(): Promise<ClusterDocument> {
+    const cluster = await this.#get<ClusterDocument>('/v1/cluster');
+    this.#nodes.learn(cluster.nodes);
+    return cluster;
+  }
+
+  async nodes(): Promise<readonly NodeDocument[]> {
+    const nodes = await this.#get<readonly NodeDocument[]>('/v1/nodes');
+    this.#nodes.learn(nodes);
+    return nodes;
+  }
+
+  node(id: string): Promise<NodeDocument> {
+    return this.#get(`/v1/nodes/${encodeURIComponent(id)}`);
+  }
+
+  kinds(): Promise<readonly { readonly name: string; readonly version: number }[]> {
+    return this.#get('/v1/kinds');
+  }
+
+  groups(): Promise<readonly GroupDocument[]> {
+    return this.#get('/v1/groups');
+  }
+
+  group(name: string): Promise<GroupDocument> {
+    return this.#get(groupPath(name));
+  }
+
+  createGroup(spec: GroupSpec): Promise<GroupDocument> {
+    return this.#post('/v1/groups', spec);
+  }
+
+  async deleteGroup(name: string): Promise<void> {
+    await this.#nodes.request('DELETE', groupPath(name), {});
+  }
+
+  /** Applied once, however often it has to be sent. Throws `rejected` if the kind refuses it. */
+  deliver(
+    group: string,
+    event: unknown,
+    options: { readonly key?: string | undefined; readonly timeoutMs?: number | undefined } = {},
+  ): Promise<Delivered> {
+    const body = JSON.stringify(options.key === undefined ? event : { key: options.key, event });
+    const type = 'application/json';
+    return this.#pool.lend(1, (numbers) => this.#events(group, numbers, { body, type }, options));
+  }
+
+  /**
+   * Lines of NDJSON under numbers of the caller's own: the same lines with the same numbers may be
+   * sent again, to any node, and are applied once. Throws if not every line was answered.
+   */
+  deliverLines(
+    group: string,
+    lines: string | Uint8Array,
+    numbers: Numbers,
+    options: { readonly timeoutMs?: number | undefined } = {},
+  ): Promise<Delivered> {
+    return this.#events(group, numbers, { body: lines, type: 'application/x-ndjson' }, options);
+  }
+
+  /** Up to `limit` events (1000 without it) with from <= seq <= to. */
+  events(
+    group: string,
+    range: { from?: number | undefined; to?: number | undefined; limit?: number | undefined } = {},
+  ): Promise<EventPage> {
+    return this.#get(`${groupPath(group)}/events${queryString(range)}`);
+  }
+
+  state(
+    group: string,
+    options: { at?: number | undefined; consistency?: Consistency | undefined } = {},
+  ): Promise<ReadAnswer> {
+    return this.#get(`${groupPath(group)}/state${queryString(options)}`);
+  }
+
+  query(group: string, request: QueryRequest): Promise<ReadAnswer> {
+    return this.#post(`${groupPath(group)}/query`, request, true);
+  }
+
+  sync(group: string): Promise<{ readonly through: number }> {
+    return this.#post(`${groupPath(group)}/sync`, {}, true);
+  }
+
+  /** Throws `conflict` with `preconditions` in its details if not all of them hold. */
+  switchover(
+    group: string,
+    request: Omit<SwitchoverRequest, 'dryRun'> = {},
+  ): Promise<OperationDocument> {
+    return this.#post(`${groupPath(group)}/switchover`, request);
+  }
+
+  /** What a switchover would be refused for. */
+  dryRun(group: string, request: Omit<SwitchoverRequest, 'dryRun'> = {}): Promise<DryRun> {
+    return this.#post(`${groupPath(group)}/switchover`, { ...request, dryRun: true }, true);
+  }
+
+  failover(
+    group: string,
+    request: { readonly candidate?: string | undefined } = {},
+  ): Promise<OperationDocument> {
+    return this.#post(`${groupPath(group)}/failover`, request);
+  }
+
+  history(group: string): Promise<readonly HistoryEntry[]> {
+    return this.#get(`${groupPath(group)}/history`);
+  }
+
+  operations(): Promise<readonly OperationDocument[]> {
+    return this.#get('/v1/operations');
+  }
+
+  /** Answers when the operation ends, or after `waitMs`, 30000 at most. */
+  operation(id: string, waitMs = 0): Promise<OperationDocument> {
+    const path = `/v1/operations/${encodeURIComponent(id)}${queryString({ waitMs })}`;
+    return this.#nodes.json('GET', path, {
+      repeatable: true,
+      timeoutMs: waitMs + defaultTimeoutMs,
+    });
+  }
+
+  #get<Answer>(path: string): Promise<Answer> {
+    return this.#nodes.json('GET', path, { repeatable: true });
+  }
+
+  #post<Answer>(path: string, body: unknown, repeatable = false): Promise<Answer> {
+    const type = 'application/json';
+    return this.#nodes.json('POST', path, { body: JSON.stringify(body), type, repeatable });
+  }
+
+  async #events(
+    group: string,
+    { session, first, floor }: Numbers,
+    call: Call,
+    { timeoutMs = defaultDeliverTimeoutMs }: { readonly timeoutMs?: number | undefined },
+  ): Promise<Delivered> {
+    const path = `${groupPath(group)}/events${queryString({ timeoutMs })}`;
+    const headers = { 'understudy-session': `${session};${first};${floor}` };
+    const sent = { ...call, headers, repeatable: true, timeoutMs: timeoutMs + answerMs };
+    const { problem, ...delivered } = await this.#nodes.json<Delivered & { problem?: unknown }>(
+      'POST',
+      path,
+      sent,
+    );
+    if (problem !== undefined) throw errorFrom(problem, 200);
+    return delivered;
+  }
+}
+
+/** Throws `bad-request` for a URL that is none. */
+export function createAdminClient(options: AdminClientOptions): AdminClient {
+  return new AdminClient(options);
+}
+
+function groupPath(name: string): string {
+  return `/v1/groups/${encodeURIComponent(name)}`;
+}
+
+function queryString(values: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined);
+  const text = new URLSearchParams(
+    given.map(([name, value]): [string, string] => [name, String(value)]),
+  ).toString();
+  return text === '' ? '' : `?${text}`;
+}
+
+const mostUrls = 64;
+
+/** The nodes' URLs, the one that answered last in front. */
+class NodeList {
+  #urls: string[];
+  readonly #authorization: Readonly<Record<string, string>>;
+  readonly #timeoutMs: number;
+
+  constructor({ url, token, timeoutMs = defaultTimeoutMs }: AdminClientOptions) {
+    this.#urls = [url].flat().map(baseUrl);
+    this.#authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    this.#timeoutMs = timeoutMs;
+  }
+
+  learn(nodes: readonly NodeDocument[]): void {
+    const urls = nodes.flatMap(({ adminUrl }) => (adminUrl === null ? [] : [baseUrl(adminUrl)]));
+    this.#urls = [...new Set([...this.#urls, ...urls])].slice(0, mostUrls);
+  }
+
+  async json<Answer>(method: string, path: string, call: Call): Promise<Answer> {
+    const { url, text } = await this.request(method, path, call);
+    try {
+      return JSON.parse(text) as Answer;
+    } catch {
+      const detail = `${url}${path} answers, but not with JSON; is this the admin URL of a node?`;
+      throw new UnderstudyError('internal', detail);
+    }
+  }
+
+  /** The first answer of any node, read whole, so that a connection lost midway counts as none. */
+  async request(method: string, path: string, call: Call): Promise<{ url: string; text: string }> {
+    const tried: { url: string; reason: string }[] = [];
+    let outcome: 'not-taken' | 'unknown' = 'not-taken';
+    for (const url of [...this.#urls]) {
+      try {
+        const { status, ok, text } = await this.#ask(url, method, path, call);
+        if (ok) return { url, text };
+        throw errorFrom(parse(text), status);
+      } catch (error) {
+        if (error instanceof UnderstudyError) {
+          if (isNodesOwn(error)) this.#putLast(url);
+          throw error;
+        }
+        this.#putLast(url);
+        tried.push({ url, reason: reasonOf(error) });
+        if (method !== 'GET' && !neverSent(error)) outcome = 'unknown';
+        if (outcome === 'unknown' && call.repeatable !== true) break;
+      }
+    }
+    throw new Unreachable(tried, outcome);
+  }
+
+  async #ask(url: string, method: string, path: string, call: Call) {
+    const { body, type, headers, timeoutMs = this.#timeoutMs } = call;
+    const contentType = type === undefined ? {} : { 'content-type': type };
+    const response = await fetch(url + path, {
+      method,
+      headers: { ...this.#authorization, ...contentType, ...headers },
+      signal: AbortSignal.timeout(timeoutMs),
+      ...(body === undefined ? {} : { body }),
+    });
+    return { status: response.status, ok: response.ok, text: await response.text() };
+  }
+
+  #putLast(url: string): void {
+    this.#urls = [...this.#urls.filter((other) => other !== url), url];
+  }
+}
+
+function baseUrl(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed?.protocol === 'http:' || parsed?.protocol === 'https:') {
+    return parsed.href.replace(/\/+$/, '');
+  }
+  const detail = `"${url}" is not the URL of a node; expected something like http://127.0.0.1:7401`;
+  throw new UnderstudyError('bad-request', detail);
+}
+
+/** This node cannot serve now; another one may. */
+function isNodesOwn({ code }: UnderstudyError): boolean {
+  return code === 'not-ready' || code === 'broker-unavailable' || code === 'timeout';
+}
+
+const unsentCodes = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+function neverSent(error: unknown): boolean {
+  const { cause } = error as { cause?: { code?: string } };
+  return unsentCodes.has(cause?.code ?? '');
+}
+
+function reasonOf(error: unknown): string {
+  const { name, message, cause } = error as Error & { cause?: { code?: string; message?: string } };
+  if (name === 'TimeoutError') return 'no answer in time';
+  return cause?.code ?? cause?.message ?? message;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error a problem document tells of; its further members become the details. */
+function errorFrom(problem: unknown, status: number): UnderstudyError {
+  const { type, title, code, detail, advice, ...details } = (problem ?? {}) as Record<
+    string,
+    unknown
+  >;
+  if (isErrorCode(code)) return new UnderstudyError(code, String(detail), details);
+  return new UnderstudyError('internal', `HTTP status ${status} without a problem document`, {
+    status,
+  });
+}
