@@ -16,10 +16,9 @@ export class Session {
   readonly json: boolean;
   readonly io: Io;
 
-  /** Throws `bad-request` if a URL is none. */
   constructor(command: Command, io: Io) {
     const { url, token, json } = command.optsWithGlobals<GlobalOptions>();
-    this.client = createAdminClient({ url: url.split(',').map((one) => one.trim()), token });
+    this.client = clientFor(command, url, token);
     this.json = json === true;
     this.io = io;
   }
@@ -34,6 +33,15 @@ export class Session {
   /** For readers only; never part of what a script parses. */
   async note(text: string): Promise<void> {
     if (!this.json) await write(this.io.stderr, `${text}\n`);
+  }
+}
+
+/** A URL that is none is wrong usage. */
+function clientFor(command: Command, url: string, token: string | undefined): AdminClient {
+  try {
+    return createAdminClient({ url: url.split(',').map((one) => one.trim()), token });
+  } catch (error) {
+    return command.error(`error: ${(error as UnderstudyError).message}`);
   }
 }
 

@@ -12,6 +12,8 @@ export interface Served {
   /** Lines of the node's log. */
   readonly logged: string[];
   close(): Promise<void>;
+  /** Breaks all connections and takes no more, as a process that is killed. */
+  kill(): void;
   call(
     method: string,
     path: string,
@@ -64,6 +66,10 @@ export async function serve(
     url,
     logged,
     close,
+    kill: () => {
+      app.server.close();
+      app.server.closeAllConnections();
+    },
     call: (method, path, body, headers = { 'content-type': 'application/json' }) => {
       if (body === undefined) return send(path, { method });
       const text = typeof body === 'string' ? body : JSON.stringify(body);
