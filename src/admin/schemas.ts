@@ -132,6 +132,7 @@ const memberSchema = component(
   z.object({
     index: count,
     nodeId: z.string(),
+    publicKey: z.string(),
     role: z.enum(['active', 'standby']),
     healthy: z.boolean(),
     syncedThrough: count.describe('The last seq this member can serve without the log'),

@@ -1,6 +1,8 @@
 /** Cuts a file of events into chunks that can be sent again and again. */
+import { UnderstudyError } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
 import type { RawLine } from '../admin/ndjson.js';
+import { parseJson } from '../admin/values.js';
 
 /** A line that was refused here: it is never sent. */
 export interface Refusal {
@@ -73,13 +75,19 @@ export class Chunker {
     return most;
   }
 
+  /** What cannot be an event is kept here: each such line would end a batch on the node. */
   #prepare(line: RawLine): Buffer | Refusal {
     if (!('bytes' in line)) {
       const detail = `${line.sizeBytes} bytes, and ${limits.eventSizeBytes} are the limit of one event`;
       return { code: 'too-large', detail };
     }
     const bytes = Buffer.from(line.bytes.buffer, line.bytes.byteOffset, line.bytes.length);
-    return this.#keyField === undefined ? bytes : withKey(bytes, this.#keyField);
+    try {
+      const event = parseJson(bytes);
+      return this.#keyField === undefined ? bytes : withKey(bytes, keyIn(event, this.#keyField));
+    } catch (error) {
+      return { code: 'bad-request', detail: (error as UnderstudyError).message };
+    }
   }
 }
 
@@ -90,27 +98,18 @@ function sizeOf(content: Buffer | Refusal | undefined): number {
 }
 
 /** The event's own text inside `{"key","event"}`, so that nothing of it changes on the way. */
-function withKey(bytes: Buffer, field: string): Buffer | Refusal {
-  const text = bytes.toString();
-  const key = keyIn(text, field);
-  if (typeof key !== 'string') return key;
+function withKey(bytes: Buffer, key: string): Buffer {
+  const text = bytes.toString().replace(/^\ufeff/, '');
   return Buffer.from(`{"key":${JSON.stringify(key)},"event":${text.trim()}}`);
 }
 
-function keyIn(text: string, field: string): string | Refusal {
-  let event: unknown;
-  try {
-    event = JSON.parse(text);
-  } catch (error) {
-    return { code: 'bad-request', detail: `not JSON: ${(error as Error).message}` };
-  }
+/** Throws `bad-request` unless the field can be a key. */
+function keyIn(event: unknown, field: string): string {
   const isObject = typeof event === 'object' && event !== null && Object.hasOwn(event, field);
   const key = isObject ? (event as Record<string, unknown>)[field] : undefined;
   if (typeof key === 'string' && key !== '') return key;
   if (typeof key === 'number') return String(key);
   const found = key === undefined ? 'is missing' : `is ${JSON.stringify(key)}`;
-  return {
-    code: 'bad-request',
-    detail: `the key field "${field}" ${found}; it must be a string or a number`,
-  };
+  const detail = `the key field "${field}" ${found}; it must be a string or a number`;
+  throw new UnderstudyError('bad-request', detail);
 }

@@ -53,12 +53,12 @@ async function deliver(
       onChunk: ({ lines, text }) => progress.add(lines.length, text.length),
     });
   } catch (error) {
-    progress.stop();
+    progress.stop(false);
     // The lines before the failure were answered: say so, whatever came then.
     await session.show({ ...tally, ...documentOf(error) }, () => words(tally));
     throw new PartlyDone(error);
   }
-  progress.stop();
+  progress.stop(true);
   return await session.show(tally, () => words(tally));
 }
 

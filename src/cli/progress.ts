@@ -6,7 +6,8 @@ export interface Progress {
   add(lines: number, sizeBytes: number): void;
   /** Makes room for a line of text. */
   clear(): string;
-  stop(): void;
+  /** `complete`: the end was reached. */
+  stop(complete: boolean): void;
 }
 
 const silent: Progress = { add: () => undefined, clear: () => '', stop: () => undefined };
@@ -30,6 +31,9 @@ export function showProgress(stream: Writable, totalBytes: number | null): Progr
       bar.update(Math.min(sizeBytes, total), { lines, rate: Math.round(lines / seconds) });
     },
     clear: () => '\r\x1b[K',
-    stop: () => bar.stop(),
+    stop: (complete) => {
+      if (complete) bar.update(total);
+      bar.stop();
+    },
   };
 }

@@ -303,6 +303,7 @@ function groupDocument({ spec, events }: Group): GroupDocument {
       {
         index: 0,
         nodeId: 'n1',
+        publicKey: 'k1',
         role: 'active',
         healthy: true,
         syncedThrough: events.length,

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { type ErrorCode, errorAdvice, UnderstudyError } from '../../replication/errors.js';
@@ -315,6 +316,15 @@ describe('failures', () => {
       expect(answer.body).toMatchObject({ found: 1, expected: 2 });
     },
   );
+
+  test('the documented statuses are those', async () => {
+    const text = await readFile('docs/admin-api.md', 'utf8');
+    const rows = text.matchAll(/^\| (\d{3}) \| (.*) \|$/gm);
+    const documented = [...rows].flatMap(([, status, codes = '']) =>
+      [...codes.matchAll(/`([a-z-]+)`/g)].map(([, code]) => [code, Number(status)]),
+    );
+    expect(Object.fromEntries(documented)).toEqual(statusOf);
+  });
 
   test('the unexpected is logged and not told', async () => {
     const { call, backend, logged } = await serve();

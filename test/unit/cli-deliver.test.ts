@@ -57,6 +57,14 @@ describe('a file', () => {
     ]);
   });
 
+  test('keeps what cannot be an event, so that batches stay whole', async () => {
+    const { deliver, backend } = await served();
+    const lines = `${ones(99)}{"by":\n`.repeat(10);
+    const { stdout } = await deliver([await file(lines)]);
+    expect(stdout).toBe('accepted 990, rejected 10, duplicate 0, seq 990\n');
+    expect(backend.batches.map(({ count }) => count)).toEqual([990]);
+  });
+
   test('that is empty is delivered, too', async () => {
     const { deliver, backend } = await served();
     const { code, json } = await deliver(['--json', await file('\n\n')]);
@@ -181,7 +189,7 @@ describe('on a terminal', () => {
     const path = await file(`${ones(3000)}{"by":-9999}\n`);
     const { stdout, stderr } = await deliver([path], { terminal: true });
     expect(stdout).toBe('accepted 3000, rejected 1, duplicate 0, seq 3000\n');
-    expect(stderr).toMatch(/lines\/s/);
+    expect(stderr).toMatch(/100% \| 3001 lines \| \d+ lines\/s/);
     expect(stderr).toContain('line 3001: insufficient-funds: 3000 are there\n');
   });
 });
