@@ -16,7 +16,7 @@ export interface Identity {
 }
 
 export interface Auth {
-  /** False: there is no token file and everybody who reaches the loopback address may do everything. */
+  /** False: there is no token file and everybody on this machine may do everything. */
   readonly required: boolean;
   /** Throws `unauthorized` unless the header carries a known token. */
   identify(authorization: string | undefined): Identity;
@@ -121,15 +121,15 @@ export function isLoopback(host: string): boolean {
 }
 
 /**
- * Without tokens a web page in the operator's browser is the one attacker left: it can send requests
- * to loopback, under its own name (Origin) or under a name that resolves there (Host).
+ * Without tokens a web page in the operator's browser is the one attacker left: it can send
+ * requests to loopback, under its own name (Origin) or under a name that resolves there (Host).
  * Throws `forbidden` for both.
  */
 export function assertLocalCaller({ host, origin }: IncomingHttpHeaders): void {
   if (host !== undefined && !isLoopback(host.replace(/:\d+$/, ''))) {
     throw new UnderstudyError(
       'forbidden',
-      `without tokens this API answers on loopback names only, and the request asked for ${host}; ` +
+      `without tokens this API answers on loopback names only, not on ${host}; ` +
         'use 127.0.0.1 or localhost, or set a token file',
     );
   }

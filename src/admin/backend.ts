@@ -1,4 +1,4 @@
-/** What the admin API needs from the node it runs in. The API itself knows HTTP and nothing else. */
+/** What the admin API needs from its node. The API itself knows HTTP and nothing else. */
 import type {
   ClusterDocument,
   GroupDocument,
@@ -77,7 +77,7 @@ export interface Backend {
   group(name: string): Promise<GroupDocument>;
   createGroup(spec: GroupSpec, actor: Actor): Promise<GroupDocument>;
   deleteGroup(name: string, actor: Actor): Promise<void>;
-  /** Retries the same batch until answered or `timeoutMs` has passed (`timeout`: outcome unknown). */
+  /** Retries the same batch until answered or for `timeoutMs` (`timeout`: outcome unknown). */
   deliver(
     group: string,
     batch: Batch,

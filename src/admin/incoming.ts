@@ -1,4 +1,4 @@
-/** What one event of a request body is: a command ready for a batch, or the reason why it is not. */
+/** What one event of a request body is: a command ready for a batch, or why it is none. */
 import { encodeValue, malformedCode } from '../../replication/batch.js';
 import type { UnderstudyError } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';

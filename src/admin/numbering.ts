@@ -1,4 +1,4 @@
-/** Sessions for what clients deliver (P4): their own, named in a header, or one lent by this node. */
+/** Sessions for what clients deliver (P4): their own, from a header, or one lent by this node. */
 import { randomUUID } from 'node:crypto';
 import { UnderstudyError } from '../../replication/errors.js';
 
@@ -38,7 +38,7 @@ export class SessionPool {
     if (this.#lent >= mostLent) {
       throw new UnderstudyError(
         'overloaded',
-        `${mostLent} deliveries of this node wait for answers, which is its limit; send fewer at once`,
+        `${mostLent} deliveries of this node wait for answers, its limit; send fewer at once`,
       );
     }
     const session = this.#idle.pop() ?? { id: randomUUID(), next: 1 };

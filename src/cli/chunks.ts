@@ -78,7 +78,8 @@ export class Chunker {
   /** What cannot be an event is kept here: each such line would end a batch on the node. */
   #prepare(line: RawLine): Buffer | Refusal {
     if (!('bytes' in line)) {
-      const detail = `${line.sizeBytes} bytes, and ${limits.eventSizeBytes} are the limit of one event`;
+      const { eventSizeBytes } = limits;
+      const detail = `${line.sizeBytes} bytes, and ${eventSizeBytes} are the limit of one event`;
       return { code: 'too-large', detail };
     }
     const bytes = Buffer.from(line.bytes.buffer, line.bytes.byteOffset, line.bytes.length);

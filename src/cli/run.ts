@@ -13,7 +13,7 @@ import { version } from './version.js';
 const defaultUrl = 'http://127.0.0.1:7401';
 const mostPort = 65_535;
 
-/** `args`: without the program's own name. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 unreachable. */
+/** `args`: without the program's own name. Resolves to one of `exitCodes`. */
 export async function run(
   args: readonly string[],
   io: Io,

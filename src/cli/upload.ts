@@ -1,6 +1,6 @@
 /**
- * Delivers a file exactly once. Every line has a number in one session, so a chunk whose answer got
- * lost is sent again, to whichever node answers, and lines that were taken before are not taken twice.
+ * Delivers a file exactly once. Every line has a number in one session, so a chunk whose answer
+ * got lost is sent again, to whichever node answers, and no line is taken twice.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';

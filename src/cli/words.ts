@@ -10,13 +10,14 @@ import type { Precondition } from '../admin/backend.js';
 import { table } from './table.js';
 
 export function clusterWords(cluster: ClusterDocument): string {
-  const { namespace, version, groups, broker } = cluster;
+  const { namespace, version, broker } = cluster;
+  const { total, healthy, degraded, dead } = cluster.groups;
   const link = broker.connected ? 'connected' : 'NOT CONNECTED';
   const server = `${broker.server ?? 'no server'} ${broker.version ?? ''}`.trimEnd();
   return (
     `cluster ${namespace}, version ${version}\n` +
     `broker  ${link}: ${broker.url ?? '-'} (${server})\n` +
-    `groups  ${groups.total}: ${groups.healthy} healthy, ${groups.degraded} degraded, ${groups.dead} dead\n`
+    `groups  ${total}: ${healthy} healthy, ${degraded} degraded, ${dead} dead\n`
   );
 }
 
@@ -113,7 +114,8 @@ export function historyWords(entries: readonly HistoryEntry[]): string {
 function phasesOf({ phases }: HistoryEntry): string {
   if (phases === null) return '';
   const { detectMs, decideMs, claimMs, replayMs, openMs } = phases;
-  return `detect ${detectMs}, decide ${decideMs}, claim ${claimMs}, replay ${replayMs}, open ${openMs}`;
+  const promotion = `claim ${claimMs}, replay ${replayMs}, open ${openMs}`;
+  return `detect ${detectMs}, decide ${decideMs}, ${promotion}`;
 }
 
 export function operationsWords(operations: readonly OperationDocument[]): string {

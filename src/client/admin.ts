@@ -18,7 +18,7 @@ import type {
 } from '../admin/backend.js';
 import { type Numbers, SessionPool } from '../admin/numbering.js';
 
-/** No node answered. `outcome` `unknown`: one may have done what was asked before it fell silent. */
+/** No node answered. `outcome` `unknown`: one may have done what was asked all the same. */
 export class Unreachable extends Error {
   override readonly name = 'Unreachable';
   readonly code = 'unreachable';

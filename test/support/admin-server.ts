@@ -34,7 +34,7 @@ export interface Answer {
   readonly body: any;
 }
 
-/** Closed when the test ends. `body` is sent as JSON unless it is a string, which is sent as it is. */
+/** Closed when the test ends. `body` is sent as JSON, a string as it is. */
 export async function serve(
   backend = new FakeBackend('c'),
   auth: Auth = openAuth,
