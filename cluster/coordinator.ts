@@ -92,6 +92,8 @@ export interface NodeInstant {
 /** Every so many beats all reports are told again, for those who missed a change. */
 const fullEveryBeats = 4;
 const retryMs = 500;
+/** A group's first member is its first active: they should not all be on one node. */
+const activeLoad = 1.5;
 
 export function newCoordinator(
   info: NodeInfo,
@@ -294,8 +296,10 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   const { vacancy } = group;
   if (vacancy === null || now.monoMs < group.actAtMs) return;
   const ranked = rankCandidates(node.membership, group.config, group.reports);
-  const rank = ranked.findIndex(({ index }) => index === group.ownIndex);
-  if (rank < 0) return;
+  const place = ranked.findIndex(({ index }) => index === group.ownIndex);
+  if (place < 0) return;
+  // At creation nobody knows who else is there yet, but everybody knows that index 0 goes first.
+  const rank = vacancy.cause === 'created' ? group.ownIndex : place;
   const { rankDelayMs, observeMs } = node.membership.timings;
   if (now.monoMs < vacancy.sinceMs + rank * rankDelayMs) return;
   group.actAtMs = now.monoMs + retryMs;
@@ -387,7 +391,9 @@ export function placeableNodes(
 ): { id: string; zone: string | null; load: number }[] {
   const loads = new Map<string, number>();
   for (const { config } of node.groups.values()) {
-    for (const { node: id } of config.members) loads.set(id, (loads.get(id) ?? 0) + 1);
+    for (const [index, { node: id }] of config.members.entries()) {
+      loads.set(id, (loads.get(id) ?? 0) + (index === 0 ? activeLoad : 1));
+    }
   }
   return [...node.membership.nodes.values()]
     .filter(

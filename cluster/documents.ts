@@ -17,6 +17,8 @@ export interface NodeDocument {
 export interface MemberDocument {
   readonly index: number;
   readonly nodeId: string;
+  /** The member's ed25519 public key, derived from the group's seed and its index. */
+  readonly publicKey: string;
   readonly role: MemberRole;
   readonly healthy: boolean;
   /** The last seq this member can serve without the log; 0: nothing yet. */

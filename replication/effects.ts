@@ -149,6 +149,8 @@ export interface MemberReport {
   readonly seq: Seq;
   /** The writer of `epoch`; null: nobody yet. */
   readonly writer: WriterId | null;
+  /** The seq the epoch began at; told by its active only, 0 otherwise. */
+  readonly fromSeq: Seq;
   readonly error: string | null;
 }
 

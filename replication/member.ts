@@ -33,6 +33,7 @@ import type {
   PromotionCause,
 } from './effects.js';
 import type { UnderstudyError } from './errors.js';
+import { seq } from './ids.js';
 import type { ReadOutcome } from './ports.js';
 import {
   beginPromotion,
@@ -144,6 +145,7 @@ export function report(member: Member): MemberReport {
     lastSyncMs: member.lastSyncMs,
     seq: leads.seq,
     writer: leads.writer,
+    fromSeq: seq(role.state === 'active' ? (role.active.replica.history.at(-1)?.fromSeq ?? 0) : 0),
     error: role.state === 'active' ? role.active.writer.stalled : member.error,
   };
 }

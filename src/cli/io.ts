@@ -19,6 +19,8 @@ export interface DevOptions {
   readonly groups: boolean;
   /** Module with more kinds. */
   readonly kinds: string | undefined;
+  /** Start a node that died again. */
+  readonly respawn: boolean;
 }
 
 export interface NodeOptions {

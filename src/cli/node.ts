@@ -1,7 +1,29 @@
-import { UnderstudyError } from '../../replication/errors.js';
+/** `understudy node`: one node until it is told to stop. */
+import { loadConfig } from '../node/config.js';
+import { startNode } from '../node/node.js';
 import type { Io, NodeOptions } from './io.js';
 
-export function nodeCommand(_options: NodeOptions, _io: Io): Promise<number> {
-  const error = new UnderstudyError('unsupported', '`understudy node` is not part of this build');
-  return Promise.reject(error);
+/**
+ * SIGTERM hands the actives over first; SIGINT stops at once, and so does a second signal, or the
+ * end of the `understudy dev` that started it.
+ */
+export async function nodeCommand({ config: file }: NodeOptions, { env }: Io): Promise<number> {
+  const config = loadConfig(file, env as NodeJS.ProcessEnv);
+  const node = await startNode(config);
+  const told = firstWord();
+  process.send?.({ ready: true, adminUrl: node.adminUrl });
+  if ((await told) === 'drain') {
+    void firstWord().then(() => node.stop());
+    await node.drainAndStop();
+  } else await node.stop();
+  if (process.connected) process.disconnect();
+  return 0;
+}
+
+function firstWord(): Promise<'drain' | 'stop'> {
+  return new Promise((resolve) => {
+    process.once('SIGTERM', () => resolve('drain'));
+    process.once('SIGINT', () => resolve('stop'));
+    if (process.send) process.once('disconnect', () => resolve('stop'));
+  });
 }

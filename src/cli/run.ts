@@ -1,5 +1,6 @@
 /** The `understudy` command without its process: arguments in, exit code out. */
 import { Command, CommanderError, Option } from 'commander';
+import { version } from '../version.js';
 import { addActCommands } from './act.js';
 import { addDeliverCommand } from './deliver.js';
 import { documentOf, exitCodeOf, exitCodes, PartlyDone, wordsOf } from './failures.js';
@@ -8,7 +9,6 @@ import { addLookCommands } from './look.js';
 import { whole } from './parse.js';
 import { addReadCommands } from './read.js';
 import type { Run } from './session.js';
-import { version } from './version.js';
 
 const defaultUrl = 'http://127.0.0.1:7401';
 const mostPort = 65_535;
@@ -73,6 +73,7 @@ function addLongCommands(program: Command, current: Run, longCommands: LongComma
     .option('--nats-port <port>', 'of the embedded nats-server', whole(1, mostPort))
     .option('--no-groups', 'do not create the groups counter, ledger and kv')
     .option('--kinds <file>', 'module with more kinds')
+    .option('--respawn', 'start a node that died again', false)
     .action(async (options: RawDevOptions) => {
       const complete = { natsPort: undefined, kinds: undefined, ...options };
       current.exitCode = await longCommands.dev(complete, current.io);

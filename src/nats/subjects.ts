@@ -65,4 +65,11 @@ export type Notice =
       readonly epoch: number;
       readonly position: number;
       readonly seq: number;
+    }
+  /** The writer has left on purpose: member `target` may claim at once. */
+  | {
+      readonly kind: 'handoff';
+      readonly group: string;
+      readonly epoch: number;
+      readonly target: number;
     };

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { DevOptions, NodeOptions } from '../../src/cli/io.js';
 import { table } from '../../src/cli/table.js';
-import { version } from '../../src/cli/version.js';
+import { version } from '../../src/version.js';
 import { serve } from '../support/admin-server.js';
 import { cli } from '../support/cli.js';
 

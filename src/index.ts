@@ -1,0 +1,37 @@
+/** The public door: what programs import from `understudy`. */
+
+export { type ErrorCode, UnderstudyError } from '../replication/errors.js';
+export type { Kind } from '../replication/kind.js';
+export { Client, type ClientOptions, createClient } from './client/client.js';
+export {
+  BadRequest,
+  type Outcome,
+  Overloaded,
+  Rejected,
+  Timeout,
+  TooLarge,
+} from './client/errors.js';
+export {
+  type DeliverOptions,
+  GroupClient,
+  type QueryAnswer,
+  type QueryOptions,
+} from './client/group.js';
+export {
+  type CommandOf,
+  type DefinedKind,
+  defineKind,
+  type EventOf,
+  type QueryArgs,
+  type QueryName,
+  type QueryResult,
+  query,
+  type ResultOf,
+  reject,
+  type StateOf,
+} from './kind.js';
+export { counter } from './kinds/counter.js';
+export { kv } from './kinds/kv.js';
+export { ledger } from './kinds/ledger.js';
+export type { NodeOptions } from './node/config.js';
+export { type RunningNode, type StartOptions, startNode } from './node/node.js';

@@ -1,0 +1,247 @@
+/** What operators do to a group: sync, switchover, failover. Each judges first and changes second. */
+import type { GroupDocument, MemberDocument, OperationDocument } from '../../cluster/documents.js';
+import type { PromotionCause } from '../../replication/effects.js';
+import { UnderstudyError } from '../../replication/errors.js';
+import { epoch } from '../../replication/ids.js';
+import type { Actor, Precondition, SwitchoverAnswer, SwitchoverRequest } from '../admin/backend.js';
+import type { SyncResult } from './member-driver.js';
+import type { Operations, Step } from './operations.js';
+import type { Runtime } from './runtime.js';
+
+const defaultBudgetMs = 5000;
+const syncTimeoutMs = 30_000;
+const promoteTimeoutMs = 10_000;
+
+export interface ActionContext {
+  readonly runtime: Runtime;
+  readonly operations: Operations;
+  /** The group as it is now. Throws `group-not-found`. */
+  group(name: string): Promise<GroupDocument>;
+}
+
+/** Cuts a snapshot and waits until the healthy standbys hold it. */
+export async function sync(context: ActionContext, name: string): Promise<{ through: number }> {
+  const group = await context.group(name);
+  const node = activeNode(group);
+  const request = { group: name };
+  const result = await context.runtime.rpc.call<SyncResult>(node, 'sync', request, syncTimeoutMs);
+  if ('failure' in result) {
+    throw new UnderstudyError('internal', `no snapshot of ${name}: ${result.failure}`);
+  }
+  const { through } = result;
+  await until(context, name, syncTimeoutMs, (document) =>
+    document.members.every((member) => !isReachable(member) || member.syncedThrough >= through),
+  );
+  return { through };
+}
+
+const isReachable = ({ state }: MemberDocument): boolean =>
+  state !== 'unreachable' && state !== 'quarantined';
+
+function activeNode(group: GroupDocument): string {
+  if (group.activeNode !== null) return group.activeNode;
+  throw new UnderstudyError(
+    'not-ready',
+    `group ${group.name} has no active at the moment (epoch ${group.epoch}); ask again`,
+  );
+}
+
+/** Polls what the beats tell. Returns false if `isTrue` was not in time. */
+async function until(
+  { runtime, group }: ActionContext,
+  name: string,
+  timeoutMs: number,
+  isTrue: (document: GroupDocument) => boolean,
+): Promise<boolean> {
+  const deadlineMs = performance.now() + timeoutMs;
+  while (!isTrue(await group(name))) {
+    const leftMs = deadlineMs - performance.now();
+    if (leftMs <= 0) return false;
+    await news(runtime, name, Math.min(leftMs, 100));
+  }
+  return true;
+}
+
+/** Resolves with the next news of the group, or after `ms`. */
+function news(runtime: Runtime, name: string, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      stop();
+      resolve();
+    };
+    const stop = runtime.on((event) => {
+      if (event.kind === 'opened' && event.group === name) end();
+    });
+    const timer = setTimeout(end, ms);
+  });
+}
+
+// Switchover: planned, guarded, loses nothing, pauses writes briefly.
+
+export async function switchover(
+  context: ActionContext,
+  name: string,
+  request: SwitchoverRequest,
+  actor: Actor,
+): Promise<SwitchoverAnswer> {
+  const group = await context.group(name);
+  const candidate = pickStandby(group, request.candidate);
+  const preconditions = preflight(group, request, candidate);
+  if (preconditions.some(({ ok }) => !ok)) return { kind: 'refused', preconditions };
+  if (request.dryRun) return { kind: 'dry-run', preconditions };
+  const id = `switchover.${name}.${group.epoch}`;
+  const operation = await context.operations.start(
+    { id, kind: 'switchover', target: name, by: actor.by },
+    (step) => runSwitchover(context, group, candidate as MemberDocument, request, step),
+  );
+  return { kind: 'started', operation };
+}
+
+/** Ever synced, then freshest, then lowest index: as a failover would choose (P7). */
+function pickStandby(group: GroupDocument, node: string | undefined): MemberDocument | null {
+  const standbys = group.members.filter(
+    (member) => member.healthy && member.index !== group.activeIndex && member.lastSync !== null,
+  );
+  const wanted = node === undefined ? standbys : standbys.filter((m) => m.nodeId === node);
+  return (
+    wanted.toSorted((a, b) => b.syncedThrough - a.syncedThrough || a.index - b.index)[0] ?? null
+  );
+}
+
+function preflight(
+  group: GroupDocument,
+  { leader, candidate }: SwitchoverRequest,
+  chosen: MemberDocument | null,
+): Precondition[] {
+  const { activeNode: active } = group;
+  return [
+    {
+      name: 'active-healthy',
+      ok: active !== null,
+      detail: active === null ? 'the group has no active; use failover' : `active on ${active}`,
+    },
+    {
+      name: 'leader-guard',
+      ok: leader === undefined || leader === active,
+      detail:
+        leader === undefined ? 'not asked for' : `asked for ${leader}, the active is on ${active}`,
+    },
+    {
+      name: 'candidate-is-another-node',
+      ok: candidate === undefined || candidate !== active,
+      detail:
+        candidate === undefined ? 'not asked for' : `${candidate}, the active is on ${active}`,
+    },
+    {
+      name: 'candidate-healthy-and-synced',
+      ok: chosen !== null,
+      detail: chosen
+        ? `member ${chosen.index} on ${chosen.nodeId}, synced through ${chosen.syncedThrough}`
+        : `no healthy, synced standby${candidate === undefined ? '' : ` on ${candidate}`}`,
+    },
+    { name: 'not-paused', ok: !group.paused, detail: group.paused ? 'paused' : 'not paused' },
+  ];
+}
+
+async function runSwitchover(
+  context: ActionContext,
+  group: GroupDocument,
+  candidate: MemberDocument,
+  { timeoutMs }: SwitchoverRequest,
+  step: Step,
+): Promise<string> {
+  const { rpc } = context.runtime;
+  const { name } = group;
+  await step('syncing', `member ${candidate.index} on ${candidate.nodeId}`);
+  const { through } = await sync(context, name);
+  await step('handing-off', `synced through ${through}`);
+  const budgetMs = timeoutMs ?? defaultBudgetMs;
+  const request = { group: name, target: candidate.index, budgetMs };
+  const node = activeNode(group);
+  const waitMs = budgetMs + promoteTimeoutMs;
+  const { failure } = await rpc.call<{ failure: string | null }>(node, 'hand-off', request, waitMs);
+  if (failure !== null) throw new UnderstudyError('timeout', failure);
+  const done = await until(context, name, promoteTimeoutMs, ({ activeIndex, epoch: now }) => {
+    return activeIndex !== null && now > group.epoch;
+  });
+  if (!done) throw new UnderstudyError('timeout', `${name} has no active after the hand-off`);
+  const after = await context.group(name);
+  return `epoch ${after.epoch}, active on ${after.activeNode}`;
+}
+
+// Failover: the active is gone or given up on.
+
+/** Throws `no-healthy-member`, `member-not-found`, `conflict`; then nothing has been changed. */
+export async function failover(
+  context: ActionContext,
+  name: string,
+  request: { candidate?: string | undefined },
+  actor: Actor,
+): Promise<OperationDocument> {
+  const group = await context.group(name);
+  const candidate = chooseForFailover(group, request.candidate);
+  const id = `failover.${name}.${group.epoch}`;
+  return context.operations.start({ id, kind: 'failover', target: name, by: actor.by }, (step) =>
+    runFailover(context, group, candidate, id, step),
+  );
+}
+
+function chooseForFailover(group: GroupDocument, node: string | undefined): MemberDocument {
+  if (node !== undefined) {
+    const member = group.members.find(({ nodeId }) => nodeId === node);
+    if (member === undefined) {
+      const hosts = group.members.map(({ nodeId }) => nodeId).join(', ');
+      throw new UnderstudyError(
+        'member-not-found',
+        `node ${node} hosts no member of ${group.name}; members are on ${hosts}`,
+      );
+    }
+    if (member.index === group.activeIndex) {
+      throw new UnderstudyError('conflict', `${node} hosts the active of ${group.name} already`);
+    }
+  }
+  const synced = pickStandby(group, node);
+  const any = group.members.find(
+    (m) =>
+      isReachable(m) && m.index !== group.activeIndex && (node === undefined || m.nodeId === node),
+  );
+  const chosen = synced ?? any;
+  if (chosen !== undefined && chosen !== null) return chosen;
+  const states = group.members.map(({ nodeId, state }) => `${nodeId}: ${state}`).join(', ');
+  throw new UnderstudyError(
+    'no-healthy-member',
+    `no standby of ${group.name} can take over (${states}). Nothing was changed; bring a node back.`,
+  );
+}
+
+async function runFailover(
+  context: ActionContext,
+  group: GroupDocument,
+  candidate: MemberDocument,
+  operation: string,
+  step: Step,
+): Promise<string> {
+  const { name } = group;
+  const cause: PromotionCause = {
+    cause: 'failover',
+    endsEpoch: epoch(group.epoch),
+    startedAtMs: Date.now(),
+    detectMs: 0,
+    decideMs: 0,
+    operation,
+    observeMs: 0,
+  };
+  await step('promoting', `member ${candidate.index} on ${candidate.nodeId}`);
+  const request = { group: name, cause };
+  await context.runtime.rpc.call(candidate.nodeId, 'promote', request, promoteTimeoutMs);
+  const done = await until(context, name, promoteTimeoutMs, ({ activeIndex, epoch: now }) => {
+    return activeIndex !== null && now > group.epoch;
+  });
+  if (!done) {
+    const detail = `${name} is still in epoch ${group.epoch} ${promoteTimeoutMs} ms after the promotion`;
+    throw new UnderstudyError('timeout', detail);
+  }
+  const after = await context.group(name);
+  return `epoch ${after.epoch}, active on ${after.activeNode}`;
+}

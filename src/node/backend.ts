@@ -1,0 +1,361 @@
+/** The admin API's view of this node: every node serves all of it, for every group. */
+import { randomBytes } from 'node:crypto';
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { GroupState } from '../../cluster/coordinator.js';
+import { placeableNodes } from '../../cluster/coordinator.js';
+import type {
+  ClusterDocument,
+  GroupDocument,
+  GroupSpec,
+  HistoryEntry,
+  NodeDocument,
+  OperationDocument,
+} from '../../cluster/documents.js';
+import { place } from '../../cluster/placement.js';
+import type { GroupConfig } from '../../cluster/types.js';
+import type { Batch, BatchAnswer } from '../../replication/batch.js';
+import type { MemberReport } from '../../replication/effects.js';
+import { UnderstudyError } from '../../replication/errors.js';
+import type { Kind } from '../../replication/kind.js';
+import { limits } from '../../replication/limits.js';
+import type { EpochNote } from '../../replication/replica.js';
+import type {
+  Actor,
+  Backend,
+  Consistency,
+  EventPage,
+  QueryRequest,
+  ReadAnswer,
+  SwitchoverAnswer,
+  SwitchoverRequest,
+} from '../admin/backend.js';
+import type { Client } from '../client/client.js';
+import { shardOf } from '../nats/subjects.js';
+import { version } from '../version.js';
+import { type ActionContext, failover, switchover, sync } from './actions.js';
+import { groupIdOf, memberPublicKey, parseSeed } from './identity.js';
+import { foldUntil, readEvents } from './log-reader.js';
+import type { Operations } from './operations.js';
+import type { Runtime } from './runtime.js';
+import { groupDocument, historyEntry, nodeDocuments } from './views.js';
+
+const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
+const defaultSync = { everyEvents: 10_000, everyMs: 10_000 };
+const reportTimeoutMs = 300;
+const createTimeoutMs = 10_000;
+const readTimeoutMs = 10_000;
+
+export class NodeBackend implements Backend {
+  readonly #runtime: Runtime;
+  readonly #operations: Operations;
+  readonly #client: Client;
+  #connected = true;
+
+  constructor(runtime: Runtime, operations: Operations, client: Client) {
+    this.#runtime = runtime;
+    this.#operations = operations;
+    this.#client = client;
+  }
+
+  brokerStatus(connected: boolean): void {
+    this.#connected = connected;
+  }
+
+  ready(): { readonly ready: boolean; readonly reason: string } {
+    if (!this.#connected) return { ready: false, reason: 'not connected to the broker' };
+    const { isReady } = this.#runtime;
+    return { ready: isReady, reason: isReady ? 'registry read' : 'reading the registry' };
+  }
+
+  async cluster(): Promise<ClusterDocument> {
+    const { config, connections } = this.#runtime.options;
+    const groups = await this.groups();
+    const count = (status: string) =>
+      groups.filter(({ health }) => health.status === status).length;
+    return {
+      namespace: config.namespace,
+      version,
+      nodes: nodeDocuments(this.#runtime.coordinator),
+      groups: {
+        total: groups.length,
+        healthy: count('healthy'),
+        degraded: count('degraded'),
+        dead: count('dead'),
+      },
+      broker: {
+        connected: this.#connected,
+        server: connections.control.info?.server_name ?? null,
+        version: connections.control.info?.version ?? null,
+        url: this.#connected ? connections.control.getServer() : null,
+      },
+    };
+  }
+
+  nodes(): Promise<readonly NodeDocument[]> {
+    return Promise.resolve(nodeDocuments(this.#runtime.coordinator));
+  }
+
+  kinds() {
+    return [...this.#runtime.options.kinds.values()].map(({ name, version: v }) => ({
+      name,
+      version: v,
+    }));
+  }
+
+  groups(): Promise<GroupDocument[]> {
+    const names = [...this.#runtime.coordinator.groups.keys()].sort();
+    return Promise.resolve(names.map((name) => this.#document(this.#state(name))));
+  }
+
+  /** With the active's own word, so that its seq is no beat old. */
+  async group(name: string): Promise<GroupDocument> {
+    const state = this.#state(name);
+    const { activeIndex, activeNode } = this.#document(state);
+    if (activeIndex === null || activeNode === null) return this.#document(state);
+    const fresh = await this.#runtime.rpc
+      .call<MemberReport>(activeNode, 'report', { group: name }, reportTimeoutMs)
+      .catch(() => null);
+    const reports = new Map(state.reports);
+    if (fresh !== null) reports.set(activeIndex, fresh);
+    return this.#document({ ...state, reports });
+  }
+
+  #document(state: GroupState): GroupDocument {
+    const origin = this.#runtime.options.names.deliver(state.config.name);
+    return groupDocument(this.#runtime.coordinator, state, origin);
+  }
+
+  #state(name: string): GroupState {
+    const state = this.#runtime.coordinator.groups.get(name);
+    if (state !== undefined) return state;
+    throw new UnderstudyError('group-not-found', `there is no group ${name}`);
+  }
+
+  #kind(config: GroupConfig): Kind {
+    const kind = this.#runtime.options.kinds.get(config.kind);
+    if (kind !== undefined) return kind;
+    throw new UnderstudyError('factory-not-found', `this node does not have kind ${config.kind}`);
+  }
+
+  // Lifecycle.
+
+  async createGroup(spec: GroupSpec, _actor: Actor): Promise<GroupDocument> {
+    const config = this.#plan(spec);
+    await this.#runtime.registry.create(config);
+    await this.#untilOpen(config.name);
+    return this.group(config.name);
+  }
+
+  /** Everything is judged before anything is written. */
+  #plan(spec: GroupSpec): GroupConfig {
+    const { name, kind, memberCount = 3, standby = 'warm' } = spec;
+    const { least, most } = limits.members;
+    if (!namePattern.test(name)) {
+      throw new UnderstudyError(
+        'invalid-config',
+        `name "${name}": 1 to 64 letters, digits, - and _`,
+      );
+    }
+    if (!this.#runtime.options.kinds.has(kind)) {
+      const known = [...this.#runtime.options.kinds.keys()].join(', ');
+      throw new UnderstudyError(
+        'factory-not-found',
+        `kind "${kind}" is not here; there are: ${known}`,
+      );
+    }
+    if (!Number.isInteger(memberCount) || memberCount < least || memberCount > most) {
+      throw new UnderstudyError(
+        'invalid-config',
+        `memberCount ${memberCount}: ${least} to ${most}`,
+      );
+    }
+    if (standby !== 'warm') {
+      throw new UnderstudyError('unsupported', 'hot standbys are not there yet; use "warm"');
+    }
+    const seed = spec.groupSeed === undefined ? randomBytes(32) : parseSeed(spec.groupSeed);
+    if (this.#runtime.coordinator.groups.has(name)) {
+      throw new UnderstudyError(
+        'group-exists',
+        `group ${name} exists already; choose another name`,
+      );
+    }
+    const nodes = this.#placed(spec, memberCount);
+    return {
+      name,
+      kind,
+      groupId: groupIdOf(seed),
+      seed: seed.toString('hex'),
+      standby,
+      sync: {
+        everyEvents: spec.sync?.everyEvents ?? defaultSync.everyEvents,
+        everyMs: spec.sync?.everyMs ?? defaultSync.everyMs,
+      },
+      members: nodes.map((node, i) => ({ node, publicKey: memberPublicKey(seed, i) })),
+      createdAtMs: Date.now(),
+    };
+  }
+
+  #placed({ placement }: GroupSpec, count: number): string[] {
+    const all = placeableNodes(this.#runtime.coordinator);
+    const allowed = placement?.nodes;
+    const unknown = allowed?.find((id) => !this.#runtime.coordinator.membership.nodes.has(id));
+    if (unknown !== undefined) {
+      throw new UnderstudyError(
+        'node-not-found',
+        `placement names node ${unknown}, which is not known`,
+      );
+    }
+    const nodes = allowed === undefined ? all : all.filter(({ id }) => allowed.includes(id));
+    const chosen = place({ nodes, count, taken: [], spread: placement?.spread ?? 'node' });
+    if (chosen !== null) return chosen;
+    throw new UnderstudyError(
+      'placement-failed',
+      `${count} members need ${count} different nodes that are up and not cordoned; there are ` +
+        `${nodes.length}. Nothing was created.`,
+    );
+  }
+
+  async #untilOpen(name: string): Promise<void> {
+    const { coordinator } = this.#runtime;
+    const isOpen = () => {
+      const state = coordinator.groups.get(name);
+      return state !== undefined && this.#document(state).activeIndex !== null;
+    };
+    const deadlineMs = performance.now() + createTimeoutMs;
+    while (!isOpen() && performance.now() < deadlineMs) {
+      await new Promise<void>((resolve) => {
+        const end = () => {
+          clearTimeout(timer);
+          stop();
+          resolve();
+        };
+        const timer = setTimeout(end, 50);
+        const stop = this.#runtime.on(({ kind }) => kind === 'opened' && end());
+      });
+    }
+  }
+
+  /** The registry entry goes first, so that every member stops; then what the group stored. */
+  async deleteGroup(name: string, _actor: Actor): Promise<void> {
+    const { config } = this.#state(name);
+    const { names, config: node, connections } = this.#runtime.options;
+    await this.#runtime.registry.remove(config);
+    const manager = await jetstreamManager(connections.control, { checkAPI: false });
+    const shard = shardOf(config.groupId, node.shards);
+    await manager.streams.purge(names.logStream(shard), {
+      filter: names.log(shard, config.groupId),
+    });
+    await manager.streams.purge(names.snapshotStream, {
+      filter: names.snapshotsOf(config.groupId),
+    });
+  }
+
+  // Data.
+
+  async deliver(
+    group: string,
+    batch: Batch,
+    timeoutMs: number,
+  ): Promise<BatchAnswer & { readonly ok: true }> {
+    this.#state(group);
+    return await this.#client.group(group).deliverBatch(batch, timeoutMs);
+  }
+
+  async events(
+    group: string,
+    range: { from: number; to: number | null; limit: number },
+  ): Promise<EventPage> {
+    const { config } = this.#state(group);
+    return await readEvents(this.#runtime.ports(config).log, range);
+  }
+
+  async state(
+    group: string,
+    { at, consistency }: { at: number | null; consistency: Consistency },
+  ): Promise<ReadAnswer> {
+    const { config } = this.#state(group);
+    const kind = this.#kind(config);
+    const place = at === null ? await this.#place(group, consistency) : null;
+    const replica = await foldUntil(this.#runtime.ports(config), kind, at ?? place?.seq ?? null);
+    const member = place?.member ?? replica.tip.writer?.index ?? 0;
+    const epoch = place?.epoch ?? replica.tip.epoch;
+    return { value: replica.state, seq: at ?? replica.tip.seq, epoch, member };
+  }
+
+  /** Where the active stands: a whole state may be too large for a message, its seq is not. */
+  #place(group: string, consistency: Consistency): Promise<ReadAnswer> {
+    return this.#read(group, null, { consistency });
+  }
+
+  async query(group: string, request: QueryRequest): Promise<ReadAnswer> {
+    this.#state(group);
+    return await this.#read(group, request.name, request);
+  }
+
+  async #read(
+    group: string,
+    name: string | null,
+    { args, consistency, minSeq }: Omit<QueryRequest, 'name'>,
+  ): Promise<ReadAnswer> {
+    if (consistency === 'standby') {
+      throw new UnderstudyError('unsupported', 'reads from standbys are not served yet');
+    }
+    return await this.#client.group(group).query(name as string, args, {
+      consistency: consistency ?? 'linearizable',
+      minSeq,
+      timeoutMs: readTimeoutMs,
+    });
+  }
+
+  async history(group: string): Promise<HistoryEntry[]> {
+    const state = this.#state(group);
+    const { activeNode } = this.#document(state);
+    const fromActive =
+      activeNode === null
+        ? null
+        : await this.#runtime.rpc
+            .call<EpochNote[] | null>(activeNode, 'history', { group }, readTimeoutMs)
+            .catch(() => null);
+    const notes = fromActive ?? (await this.#historyFromLog(state.config));
+    return notes.map(historyEntry).reverse();
+  }
+
+  async #historyFromLog(config: GroupConfig): Promise<EpochNote[]> {
+    const replica = await foldUntil(this.#runtime.ports(config), this.#kind(config), null);
+    return replica.history;
+  }
+
+  // Actions.
+
+  get #actions(): ActionContext {
+    return {
+      runtime: this.#runtime,
+      operations: this.#operations,
+      group: (name) => this.group(name),
+    };
+  }
+
+  sync(group: string, _actor: Actor): Promise<{ readonly through: number }> {
+    return sync(this.#actions, group);
+  }
+
+  switchover(group: string, request: SwitchoverRequest, actor: Actor): Promise<SwitchoverAnswer> {
+    return switchover(this.#actions, group, request, actor);
+  }
+
+  failover(
+    group: string,
+    request: { candidate?: string | undefined },
+    actor: Actor,
+  ): Promise<OperationDocument> {
+    return failover(this.#actions, group, request, actor);
+  }
+
+  operations(): Promise<readonly OperationDocument[]> {
+    return this.#operations.list();
+  }
+
+  operation(id: string, waitMs: number): Promise<OperationDocument> {
+    return this.#operations.get(id, waitMs);
+  }
+}

@@ -1,0 +1,249 @@
+/**
+ * Runs one member: gives it time, carries out its effects, and takes requests for it while it is the
+ * active. The member decides; nothing here does.
+ */
+import type { Logger } from 'pino';
+import type { Batch, BatchAnswer } from '../../replication/batch.js';
+import type {
+  Effect,
+  Input,
+  MemberConfig,
+  MemberReport,
+  ReadRequest,
+  ReadResult,
+} from '../../replication/effects.js';
+import { execute, type OutwardEffect, type Ports } from '../../replication/execute.js';
+import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
+import { instant } from './clock.js';
+
+export type SyncResult = Extract<Effect, { kind: 'answer-sync' }>['result'];
+
+interface Answers {
+  readonly deliver: (answer: BatchAnswer) => void;
+  readonly read: (result: ReadResult) => void;
+  readonly sync: (result: SyncResult) => void;
+  readonly handOff: (failure: string | null) => void;
+}
+
+/** What the driver's owner hears of. */
+export interface MemberEvents {
+  /** The member takes deliveries from here on, or does not any more. */
+  opened(epoch: number): void;
+  closed(): void;
+  changed(report: MemberReport): void;
+  announceSnapshot(effect: Extract<Effect, { kind: 'announce-snapshot' }>): void;
+  announceHandoff(effect: Extract<Effect, { kind: 'announce-handoff' }>): void;
+  alarm(effect: Extract<Effect, { kind: 'alarm' }>): void;
+}
+
+const firstRestartMs = 500;
+const longestRestartMs = 30_000;
+/** setTimeout takes no more. */
+const longestTimerMs = 2 ** 31 - 1;
+
+export class MemberDriver {
+  #member: Member;
+  #report: MemberReport;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
+  #requests = 1;
+  #crashes = 0;
+  /** Requests without an answer; as many as the member's own limits let in. */
+  readonly #deliveries = new Map<number, Answers['deliver']>();
+  readonly #reads = new Map<number, Answers['read']>();
+  readonly #syncs = new Map<number, Answers['sync']>();
+  readonly #handOffs = new Map<number, Answers['handOff']>();
+
+  constructor(
+    private readonly config: MemberConfig,
+    private readonly ports: Ports,
+    private readonly events: MemberEvents,
+    private readonly logger: Logger,
+  ) {
+    this.#member = newMember(config);
+    this.#report = report(this.#member);
+  }
+
+  /** Once, after construction: the first effects may reach the owner at once. */
+  start(): void {
+    this.input({ kind: 'start' });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#dropRequests();
+  }
+
+  get member(): Member {
+    return this.#member;
+  }
+
+  /** What it would say of itself now. */
+  report(): MemberReport {
+    const now = report(this.#member);
+    const known = this.#report;
+    const same =
+      now.seq === known.seq &&
+      now.syncedThrough === known.syncedThrough &&
+      now.error === known.error;
+    if (!same) this.#report = now;
+    return this.#report;
+  }
+
+  deliver(batch: Batch, answer: Answers['deliver']): void {
+    const request = this.#requests++;
+    this.#deliveries.set(request, answer);
+    this.input({ kind: 'deliver', request, batch });
+  }
+
+  read(read: Omit<ReadRequest, 'request'>, answer: Answers['read']): void {
+    const request = this.#requests++;
+    this.#reads.set(request, answer);
+    this.input({ kind: 'read', request, ...read });
+  }
+
+  sync(): Promise<SyncResult> {
+    return new Promise((resolve) => {
+      const request = this.#requests++;
+      this.#syncs.set(request, resolve);
+      this.input({ kind: 'sync', request });
+    });
+  }
+
+  /** Resolves with null once another member has taken over, or with why none has. */
+  handOff(target: number, budgetMs: number): Promise<string | null> {
+    return new Promise((resolve) => {
+      const request = this.#requests++;
+      this.#handOffs.set(request, resolve);
+      this.input({ kind: 'hand-off', request, target, budgetMs });
+    });
+  }
+
+  input(input: Input): void {
+    if (this.#stopped) return;
+    try {
+      this.#step(input);
+    } catch (error) {
+      this.#crashed(error);
+    }
+  }
+
+  #step(input: Input): void {
+    const member = this.#member;
+    const feed = (completion: Input) => {
+      if (this.#member === member) this.input(completion);
+    };
+    for (const effect of step(member, input, instant())) {
+      const outward = execute(effect, this.ports, feed);
+      if (outward !== null) this.#carryOut(outward);
+    }
+    this.#tellIfChanged();
+    this.#schedule();
+  }
+
+  #carryOut(effect: OutwardEffect): void {
+    switch (effect.kind) {
+      case 'answer':
+        settle(this.#deliveries, effect.request, effect.answer);
+        break;
+      case 'answer-read':
+        settle(this.#reads, effect.request, effect.result);
+        break;
+      case 'answer-sync':
+        settle(this.#syncs, effect.request, effect.result);
+        break;
+      case 'answer-hand-off':
+        settle(this.#handOffs, effect.request, effect.failure);
+        break;
+      case 'open':
+        this.events.opened(effect.epoch);
+        break;
+      case 'close':
+        this.events.closed();
+        break;
+      case 'announce-snapshot':
+        this.events.announceSnapshot(effect);
+        break;
+      case 'announce-handoff':
+        this.events.announceHandoff(effect);
+        break;
+      case 'epoch-noted':
+        this.logger.info({ ...effect.note }, 'promoted');
+        break;
+      case 'alarm':
+        this.events.alarm(effect);
+        break;
+      default:
+        throw effect satisfies never;
+    }
+  }
+
+  #tellIfChanged(): void {
+    const before = this.#report;
+    const { state } = this.#member.role;
+    const { lastSyncMs } = this.#member;
+    if (before.state === state && before.lastSyncMs === lastSyncMs && state === 'active') return;
+    const now = report(this.#member);
+    const same =
+      before.state === now.state &&
+      before.epoch === now.epoch &&
+      before.lastSyncMs === now.lastSyncMs &&
+      before.error === now.error;
+    if (same) return;
+    this.#report = now;
+    this.events.changed(now);
+  }
+
+  #schedule(): void {
+    const atMs = wakeAtMs(this.#member);
+    if (atMs === this.#wakeAtMs) return;
+    this.#wakeAtMs = atMs;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const inMs = Math.min(longestTimerMs, Math.max(0, atMs - instant().monoMs));
+    this.#timer = setTimeout(() => {
+      this.#wakeAtMs = Number.POSITIVE_INFINITY;
+      this.input({ kind: 'tick' });
+    }, inMs);
+  }
+
+  /** A member that fails an assertion is replaced by a fresh one: its state cannot be trusted. */
+  #crashed(error: unknown): void {
+    this.#crashes += 1;
+    const pauseMs = Math.min(longestRestartMs, firstRestartMs * 2 ** Math.min(this.#crashes, 10));
+    this.logger.error(
+      { err: error, crashes: this.#crashes, pauseMs },
+      'member failed; it starts anew',
+    );
+    this.events.closed();
+    this.#dropRequests();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#member = newMember(this.config);
+    this.#tellIfChanged();
+    this.#wakeAtMs = Number.NaN;
+    this.#timer = setTimeout(() => this.start(), pauseMs);
+  }
+
+  #dropRequests(): void {
+    const detail = 'the member was stopped; send the same batch again';
+    const moved = { ok: false, code: 'moved', detail } as const;
+    for (const answer of this.#deliveries.values()) answer(moved);
+    for (const answer of this.#reads.values()) answer(moved);
+    for (const answer of this.#syncs.values()) answer({ failure: detail });
+    for (const answer of this.#handOffs.values()) answer(detail);
+    for (const map of [this.#deliveries, this.#reads, this.#syncs, this.#handOffs]) map.clear();
+  }
+}
+
+function settle<Answer>(
+  waiting: Map<number, (answer: Answer) => void>,
+  request: number,
+  answer: Answer,
+): void {
+  const tell = waiting.get(request);
+  waiting.delete(request);
+  tell?.(answer);
+}

@@ -1,0 +1,182 @@
+/** One node, from configuration to a served admin API, and back down in order. */
+import { randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { type Logger, pino } from 'pino';
+import type { NodeInfo } from '../../cluster/types.js';
+import type { Kind } from '../../replication/kind.js';
+import { assertSafeBinding, loadAuth } from '../admin/auth.js';
+import { createAdminServer } from '../admin/server.js';
+import { type Client, createClient } from '../client/client.js';
+import { type Connections, closeConnections, openConnections } from '../nats/connect.js';
+import { ensureStreams } from '../nats/streams.js';
+import { namesFor } from '../nats/subjects.js';
+import { version } from '../version.js';
+import { NodeBackend } from './backend.js';
+import { compileConfig, type NodeConfig, type NodeOptions } from './config.js';
+import { loadKinds } from './kinds.js';
+import { Operations } from './operations.js';
+import { Runtime } from './runtime.js';
+
+export interface StartOptions {
+  /** Beside the shipped kinds and those of `kindsFile`. */
+  readonly kinds?: readonly Kind[] | undefined;
+  readonly logger?: Logger | undefined;
+}
+
+export interface RunningNode {
+  readonly id: string;
+  readonly adminUrl: string;
+  /** Hands the actives over, then stops. Bounded; what could not be handed over fails over. */
+  drainAndStop(): Promise<void>;
+  /** Stops at once; the others take over. */
+  stop(): Promise<void>;
+}
+
+const handOffBudgetMs = 3000;
+const drainMs = 15_000;
+
+/**
+ * Starts a node in this process. Throws `invalid-config`, `broker-unavailable`, `unauthorized`, or
+ * what the operating system says about the admin port.
+ */
+export async function startNode(
+  options: NodeOptions,
+  { kinds, logger: given }: StartOptions = {},
+): Promise<RunningNode> {
+  const config = compileConfig(options);
+  const logger = given ?? pino({ level: config.logLevel, base: { node: config.id } });
+  assertSafeBinding(config.admin.host, config.tokenFile);
+  const known = await loadKinds(config.kindsFile, kinds);
+  const node = new NodeProcess(config, known, logger);
+  try {
+    await node.start();
+  } catch (error) {
+    await node.stop();
+    throw error;
+  }
+  return node;
+}
+
+/** Fixed width and growing with time, so that a later life compares greater. */
+function newIncarnation(): string {
+  return `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(4).toString('hex')}`;
+}
+
+class NodeProcess implements RunningNode {
+  adminUrl = '';
+  readonly #config: NodeConfig;
+  readonly #kinds: ReadonlyMap<string, Kind>;
+  readonly #logger: Logger;
+  #connections: Connections | null = null;
+  #runtime: Runtime | null = null;
+  #client: Client | null = null;
+  #backend: NodeBackend | null = null;
+  #server: FastifyInstance | null = null;
+  #stopping: Promise<void> | null = null;
+
+  constructor(config: NodeConfig, kinds: ReadonlyMap<string, Kind>, logger: Logger) {
+    this.#config = config;
+    this.#kinds = kinds;
+    this.#logger = logger;
+  }
+
+  get id(): string {
+    return this.#config.id;
+  }
+
+  async start(): Promise<void> {
+    const { id, servers, user, pass, namespace, replicas, shards } = this.#config;
+    const incarnation = newIncarnation();
+    const names = namesFor(namespace);
+    const connections = await openConnections({
+      servers,
+      user,
+      pass,
+      node: id,
+      incarnation,
+      onStatus: (purpose, status) => {
+        if (purpose !== 'control') return;
+        const connected = status === 'back';
+        this.#logger.warn({ connected }, connected ? 'broker is back' : 'broker lost');
+        this.#runtime?.brokerStatus(connected);
+        this.#backend?.brokerStatus(connected);
+      },
+    });
+    this.#connections = connections;
+    const { control } = connections;
+    await ensureStreams(control, { namespace, names, shards, replicas });
+    const runtime = new Runtime({
+      config: this.#config,
+      info: this.#info(incarnation),
+      connections,
+      names,
+      kinds: this.#kinds,
+      logger: this.#logger,
+    });
+    this.#runtime = runtime;
+    const operations = await Operations.open(control, names);
+    this.#client = await createClient({ connection: control, namespace });
+    this.#backend = new NodeBackend(runtime, operations, this.#client);
+    await this.#listen(this.#backend);
+    runtime.announceAt(this.#config.admin.url ?? this.adminUrl);
+    await runtime.start();
+    this.#logger.info({ adminUrl: this.adminUrl, incarnation }, 'node is up');
+  }
+
+  #info(incarnation: string): NodeInfo {
+    const { id, zone } = this.#config;
+    return { id, incarnation, zone, adminUrl: null, pid: process.pid, draining: false };
+  }
+
+  /** Before the node joins: a port that is taken must fail the start, not a running node. */
+  async #listen(backend: NodeBackend): Promise<void> {
+    const { admin, tokenFile } = this.#config;
+    const auth = await loadAuth(tokenFile);
+    this.#server = createAdminServer({ backend, auth, logger: this.#logger, version });
+    await this.#server.listen({ host: admin.host, port: admin.port });
+    const { port } = this.#server.server.address() as AddressInfo;
+    const name = admin.host.includes(':') ? `[${admin.host}]` : admin.host;
+    this.adminUrl = `http://${name}:${port}`;
+  }
+
+  async drainAndStop(): Promise<void> {
+    const [runtime, backend] = [this.#runtime, this.#backend];
+    if (runtime !== null && backend !== null) {
+      runtime.startDraining();
+      const all = runtime.activeGroups().map((group) => this.#handOver(backend, group));
+      const deadline = new Promise<void>((resolve) => setTimeout(resolve, drainMs).unref());
+      await Promise.race([Promise.all(all), deadline]);
+    }
+    await this.stop();
+  }
+
+  async #handOver(backend: NodeBackend, group: string): Promise<void> {
+    try {
+      const request = { timeoutMs: handOffBudgetMs };
+      const answer = await backend.switchover(group, request, { by: `node ${this.id}` });
+      if (answer.kind !== 'started') {
+        const failed = answer.preconditions.filter(({ ok }) => !ok).map(({ detail }) => detail);
+        this.#logger.warn({ group, failed }, 'cannot hand over; the group will fail over');
+        return;
+      }
+      const ended = await backend.operation(answer.operation.id, drainMs);
+      this.#logger.info({ group, state: ended.state, step: ended.steps.at(-1) }, 'handed over');
+    } catch (error) {
+      this.#logger.warn({ group, err: error }, 'hand-over failed; the group will fail over');
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    await this.#server?.close();
+    this.#runtime?.stop();
+    await this.#client?.close(0);
+    if (this.#connections !== null) await closeConnections(this.#connections);
+    this.#logger.info('node has stopped');
+  }
+}

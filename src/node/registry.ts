@@ -1,0 +1,160 @@
+/**
+ * The registry: which groups there should be, in a KV bucket, changed only by compare-and-set.
+ * Watches tell of changes at once; because a watch can fall silent, everything is read again now and
+ * then, and whoever listens compares (level-triggered).
+ */
+
+import { JetStreamApiCodes, JetStreamApiError } from '@nats-io/jetstream';
+import { type KV, Kvm, KvWatchInclude } from '@nats-io/kv';
+import type { NatsConnection } from 'nats';
+import type { Logger } from 'pino';
+import type { GroupConfig } from '../../cluster/types.js';
+import { UnderstudyError } from '../../replication/errors.js';
+import type { Names } from '../nats/subjects.js';
+
+export interface RegistryEvents {
+  group(config: GroupConfig, revision: number): void;
+  gone(name: string): void;
+}
+
+const rereadMs = 10_000;
+const groupKey = (name: string) => `group.${name}`;
+const idKey = (groupId: string) => `id.${groupId}`;
+
+export class Registry {
+  readonly #kv: KV;
+  #timer: NodeJS.Timeout | null = null;
+  #stopWatch: () => void = () => undefined;
+  #known = new Set<string>();
+
+  private constructor(
+    kv: KV,
+    private readonly events: RegistryEvents,
+    private readonly logger: Logger,
+  ) {
+    this.#kv = kv;
+  }
+
+  /** Resolves once everything there is has been reported. */
+  static async open(
+    connection: NatsConnection,
+    names: Names,
+    events: RegistryEvents,
+    logger: Logger,
+  ): Promise<Registry> {
+    const kv = await new Kvm(connection).open(names.groupsBucket);
+    const registry = new Registry(kv, events, logger);
+    await registry.#reread();
+    await registry.#watch();
+    registry.#timer = setInterval(() => void registry.#rereadSafely(), rereadMs);
+    return registry;
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#stopWatch();
+  }
+
+  async get(name: string): Promise<{ config: GroupConfig; revision: number } | null> {
+    const entry = await this.#kv.get(groupKey(name));
+    if (entry === null || entry.operation !== 'PUT') return null;
+    return { config: entry.json<GroupConfig>(), revision: entry.revision };
+  }
+
+  /** Throws `group-exists` if the name or the seed is taken. */
+  async create(config: GroupConfig): Promise<void> {
+    await this.#reserve(idKey(config.groupId), config.name, (name) => {
+      const detail = `group ${name} already has this seed; two groups cannot share one`;
+      return new UnderstudyError('group-exists', detail);
+    });
+    try {
+      await this.#reserve(groupKey(config.name), JSON.stringify(config), () => {
+        const detail = `group ${config.name} exists already; choose another name or delete it`;
+        return new UnderstudyError('group-exists', detail);
+      });
+    } catch (error) {
+      await this.#kv.delete(idKey(config.groupId));
+      throw error;
+    }
+    await this.#report(config.name);
+  }
+
+  async #reserve(
+    key: string,
+    value: string,
+    taken: (holder: string) => UnderstudyError,
+  ): Promise<void> {
+    try {
+      await this.#kv.create(key, value);
+    } catch (error) {
+      if (!isWrongLast(error)) throw error;
+      const holder = await this.#kv.get(key);
+      throw taken(holder?.string() ?? 'another group');
+    }
+  }
+
+  /** False: the entry is not at `revision` any more, nothing was changed. */
+  async update(config: GroupConfig, revision: number): Promise<boolean> {
+    try {
+      await this.#kv.put(groupKey(config.name), JSON.stringify(config), { previousSeq: revision });
+      return true;
+    } catch (error) {
+      if (isWrongLast(error)) return false;
+      throw error;
+    }
+  }
+
+  async remove(config: GroupConfig): Promise<void> {
+    await this.#kv.delete(groupKey(config.name));
+    await this.#kv.delete(idKey(config.groupId));
+    this.#forget(config.name);
+  }
+
+  async #report(name: string): Promise<void> {
+    const found = await this.get(name);
+    if (found === null) return this.#forget(name);
+    this.#known.add(name);
+    this.events.group(found.config, found.revision);
+  }
+
+  #forget(name: string): void {
+    if (this.#known.delete(name)) this.events.gone(name);
+  }
+
+  async #watch(): Promise<void> {
+    const watch = await this.#kv.watch({ key: 'group.*', include: KvWatchInclude.UpdatesOnly });
+    this.#stopWatch = () => watch.stop();
+    const follow = async () => {
+      for await (const entry of watch) {
+        const name = entry.key.slice('group.'.length);
+        if (entry.operation !== 'PUT') this.#forget(name);
+        else {
+          this.#known.add(name);
+          this.events.group(entry.json<GroupConfig>(), entry.revision);
+        }
+      }
+    };
+    follow().catch((error: unknown) => this.logger.warn({ err: error }, 'registry watch ended'));
+  }
+
+  async #rereadSafely(): Promise<void> {
+    try {
+      await this.#reread();
+    } catch (error) {
+      this.logger.debug({ err: error }, 'the registry cannot be read now; trying again later');
+    }
+  }
+
+  async #reread(): Promise<void> {
+    const names: string[] = [];
+    for await (const key of await this.#kv.keys('group.*')) names.push(key.slice('group.'.length));
+    for (const name of this.#known) if (!names.includes(name)) await this.#report(name);
+    for (const name of names) await this.#report(name);
+  }
+}
+
+function isWrongLast(error: unknown): boolean {
+  return (
+    error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamWrongLastSequence
+  );
+}

@@ -1,0 +1,387 @@
+/**
+ * One running node: the coordinator's driver. It listens to the cluster, gives the coordinator time,
+ * carries out what it decides, and keeps a driver for every member that belongs here.
+ */
+import { createHash } from 'node:crypto';
+import type { Msg, Subscription } from 'nats';
+import type { Logger } from 'pino';
+import {
+  type Coordinator,
+  type NodeEffect,
+  type NodeInput,
+  newCoordinator,
+  stepNode,
+} from '../../cluster/coordinator.js';
+import { tickEveryMs } from '../../cluster/membership.js';
+import type { Beat, GroupConfig, NodeInfo } from '../../cluster/types.js';
+import { decodeValue, encodeValue } from '../../replication/batch.js';
+import type { MemberReport, PromotionCause } from '../../replication/effects.js';
+import { UnderstudyError } from '../../replication/errors.js';
+import type { Ports } from '../../replication/execute.js';
+import { epoch, position, seq } from '../../replication/ids.js';
+import type { Kind } from '../../replication/kind.js';
+import type { Hash } from '../../replication/ports.js';
+import { brokerSubjects } from '../broker/config.js';
+import { type Connections, parseConnectionName } from '../nats/connect.js';
+import { natsLog } from '../nats/log.js';
+import { bulkLimits, controlLimits, Requests } from '../nats/requests.js';
+import { natsSnapshots } from '../nats/snapshots.js';
+import { type Names, type Notice, shardOf } from '../nats/subjects.js';
+import { instant } from './clock.js';
+import type { NodeConfig } from './config.js';
+import { Intake } from './intake.js';
+import { MemberDriver } from './member-driver.js';
+import { Registry } from './registry.js';
+import { isNoResponders, Rpc } from './rpc.js';
+
+const probeTimeoutMs = 500;
+
+export const sha256: Hash = (bytes) => createHash('sha256').update(bytes).digest();
+
+interface Hosted {
+  readonly config: GroupConfig;
+  readonly index: number;
+  readonly driver: MemberDriver;
+  intake: Intake | null;
+}
+
+/** What happens here that others in the process want to know of. */
+export type NodeEvent =
+  | { readonly kind: 'opened'; readonly group: string; readonly epoch: number }
+  | { readonly kind: 'report'; readonly report: MemberReport };
+
+export interface RuntimeOptions {
+  readonly config: NodeConfig;
+  readonly info: NodeInfo;
+  readonly connections: Connections;
+  readonly names: Names;
+  readonly kinds: ReadonlyMap<string, Kind>;
+  readonly logger: Logger;
+}
+
+export class Runtime {
+  readonly rpc: Rpc;
+  readonly coordinator: Coordinator;
+  #registry: Registry | null = null;
+  readonly #options: RuntimeOptions;
+  readonly #control: Requests;
+  readonly #bulk: Requests;
+  readonly #members = new Map<string, Hosted>();
+  readonly #listeners = new Set<(event: NodeEvent) => void>();
+  #subscriptions: Subscription[] = [];
+  #ticker: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(options: RuntimeOptions) {
+    this.#options = options;
+    const { connections, names, info, config } = options;
+    this.#control = new Requests(connections.control, controlLimits);
+    this.#bulk = new Requests(connections.bulk, bulkLimits);
+    this.rpc = new Rpc(connections.control, names, info.id);
+    this.coordinator = newCoordinator(info, config.timings, instant());
+  }
+
+  /** Throws `not-ready` before the node has joined. */
+  get registry(): Registry {
+    if (this.#registry !== null) return this.#registry;
+    throw new UnderstudyError('not-ready', 'this node has not read the registry yet; ask again');
+  }
+
+  get isReady(): boolean {
+    return this.#registry !== null;
+  }
+
+  /** Where others reach this node's admin API. */
+  announceAt(adminUrl: string): void {
+    this.coordinator.info = { ...this.coordinator.info, adminUrl };
+  }
+
+  get options(): RuntimeOptions {
+    return this.#options;
+  }
+
+  async start(): Promise<void> {
+    const { connections, names, logger } = this.#options;
+    this.#serve();
+    this.#listen();
+    this.#registry = await Registry.open(
+      connections.control,
+      names,
+      {
+        group: (config, revision) => this.#feed({ kind: 'group', config, revision }),
+        gone: (name) => this.#feed({ kind: 'group-gone', name }),
+      },
+      logger,
+    );
+    this.#ticker = setInterval(() => this.#tick(), tickEveryMs);
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#registry?.close();
+    this.rpc.close();
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+    for (const name of [...this.#members.keys()]) this.#stopMember(name);
+    this.#control.close();
+    this.#bulk.close();
+  }
+
+  /** Connection to the broker lost or back: who cannot hear must not judge (P9). */
+  brokerStatus(connected: boolean): void {
+    this.#feed({ kind: 'broker', connected });
+  }
+
+  /** From here on this node gets no new members and is no candidate. */
+  startDraining(): void {
+    this.coordinator.info = { ...this.coordinator.info, draining: true };
+    this.coordinator.nextBeatAtMs = 0;
+    this.#tick();
+  }
+
+  on(listener: (event: NodeEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  hosted(group: string): MemberDriver | undefined {
+    return this.#members.get(group)?.driver;
+  }
+
+  /** Names of the groups whose active is here. */
+  activeGroups(): string[] {
+    return [...this.#members.values()]
+      .filter(({ driver }) => driver.member.role.state === 'active')
+      .map(({ config }) => config.name);
+  }
+
+  ports(config: GroupConfig): Ports {
+    const { names, config: node } = this.#options;
+    const shard = shardOf(config.groupId, node.shards);
+    const log = natsLog({
+      control: this.#control,
+      bulk: this.#bulk,
+      stream: names.logStream(shard),
+      subject: names.log(shard, config.groupId),
+    });
+    const snapshots = natsSnapshots({ bulk: this.#bulk, names, groupId: config.groupId });
+    return { log, snapshots };
+  }
+
+  // What reaches this node.
+
+  #serve(): void {
+    const { incarnation } = this.#options.info;
+    this.rpc.serve('ping', () => incarnation);
+    this.rpc.serve('promote', ({ group, cause }: { group: string; cause: PromotionCause }) => {
+      this.#require(group).input({ kind: 'promote', ...cause });
+    });
+    this.rpc.serve('sync', ({ group }: { group: string }) => this.#require(group).sync());
+    this.rpc.serve(
+      'hand-off',
+      async ({ group, target, budgetMs }: { group: string; target: number; budgetMs: number }) => ({
+        failure: await this.#require(group).handOff(target, budgetMs),
+      }),
+    );
+    this.rpc.serve('report', ({ group }: { group: string }) => this.#require(group).report());
+    this.rpc.serve('history', ({ group }: { group: string }) => {
+      const { role } = this.#require(group).member;
+      return role.state === 'active' ? role.active.replica.history : null;
+    });
+  }
+
+  #require(group: string): MemberDriver {
+    const hosted = this.#members.get(group);
+    if (hosted !== undefined) return hosted.driver;
+    throw new Error(`node ${this.#options.info.id} hosts no member of ${group}`);
+  }
+
+  #listen(): void {
+    const { connections, names } = this.#options;
+    const subscribe = (subject: string, onMessage: (message: Msg) => void) => {
+      const subscription = connections.control.subscribe(subject, {
+        callback: (error, message) => {
+          if (!error && !this.#stopped) onMessage(message);
+        },
+      });
+      this.#subscriptions.push(subscription);
+    };
+    subscribe(names.beat, (message) => {
+      this.#feed({ kind: 'beat', beat: decodeValue(message.data) as Beat });
+    });
+    subscribe(names.allNotices, (message) => this.#onNotice(message.json<Notice>()));
+    subscribe(brokerSubjects.disconnected, (message) => {
+      const { client } = message.json<{ client?: { name?: string } }>();
+      const who = parseConnectionName(client?.name ?? '');
+      if (who?.purpose !== 'control') return;
+      this.#feed({ kind: 'disconnected', node: who.node, incarnation: who.incarnation });
+    });
+  }
+
+  #onNotice(notice: Notice): void {
+    const { group } = notice;
+    const driver = this.#members.get(group)?.driver;
+    switch (notice.kind) {
+      case 'opened':
+        driver?.input({ kind: 'epoch-seen', epoch: epoch(notice.epoch) });
+        this.#tell({ kind: 'opened', group, epoch: notice.epoch });
+        break;
+      case 'snapshot':
+        driver?.input({
+          kind: 'snapshot-seen',
+          position: position(notice.position),
+          seq: seq(notice.seq),
+        });
+        break;
+      case 'handoff': {
+        const { target } = notice;
+        this.#feed({ kind: 'handed-off', group, epoch: epoch(notice.epoch), target });
+        break;
+      }
+      default:
+        throw notice satisfies never;
+    }
+  }
+
+  #tick(): void {
+    for (const { driver } of this.#members.values()) {
+      this.#feed({ kind: 'own-report', report: driver.report() });
+    }
+    this.#feed({ kind: 'tick' });
+  }
+
+  // What the coordinator decides.
+
+  #feed(input: NodeInput): void {
+    if (this.#stopped) return;
+    for (const effect of stepNode(this.coordinator, input, instant())) this.#carryOut(effect);
+  }
+
+  #carryOut(effect: NodeEffect): void {
+    const { connections, names, logger } = this.#options;
+    switch (effect.kind) {
+      case 'beat':
+        connections.control.publish(names.beat, encodeValue(effect.beat));
+        break;
+      case 'probe':
+        void this.#probe(effect.node, effect.incarnation);
+        break;
+      case 'start-member':
+        this.#startMember(effect.config, effect.index);
+        break;
+      case 'stop-member':
+        this.#stopMember(effect.group);
+        break;
+      case 'promote':
+        logger.warn({ group: effect.group, ...effect.cause }, 'promoting');
+        this.#members.get(effect.group)?.driver.input({ kind: 'promote', ...effect.cause });
+        break;
+      case 'epoch-seen':
+        this.#members.get(effect.group)?.driver.input({ kind: 'epoch-seen', epoch: effect.epoch });
+        break;
+      case 'replace-member':
+        void this.#replaceMember(effect);
+        break;
+      default:
+        throw effect satisfies never;
+    }
+  }
+
+  async #probe(node: string, incarnation: string): Promise<void> {
+    const { connections, names } = this.#options;
+    const ask = { timeout: probeTimeoutMs };
+    const result = await connections.control.request(names.node(node, 'ping'), '', ask).then(
+      () => 'alive' as const,
+      (error: unknown) => (isNoResponders(error) ? ('gone' as const) : ('silent' as const)),
+    );
+    this.#feed({ kind: 'probed', node, incarnation, result });
+  }
+
+  async #replaceMember(effect: Extract<NodeEffect, { kind: 'replace-member' }>): Promise<void> {
+    const { group, index, node, revision } = effect;
+    const state = this.coordinator.groups.get(group);
+    if (state === undefined) return;
+    const members = state.config.members.map((member, i) =>
+      i === index ? { ...member, node } : member,
+    );
+    try {
+      const done = await this.registry.update({ ...state.config, members }, revision);
+      const { logger } = this.#options;
+      if (done) logger.warn({ group, index, node }, 'a lost member is placed anew');
+    } catch (error) {
+      this.#options.logger.debug({ err: error, group }, 'replacement not recorded; trying again');
+    }
+  }
+
+  #startMember(config: GroupConfig, index: number): void {
+    const { kinds, info, logger, config: node } = this.#options;
+    const kind = kinds.get(config.kind);
+    if (kind === undefined) {
+      logger.error({ group: config.name, kind: config.kind }, 'this node does not have the kind');
+      return;
+    }
+    const { name: group, groupId, sync } = config;
+    const id = { index, node: info.id, incarnation: info.incarnation };
+    const driver = new MemberDriver(
+      { group, groupId, kind, hash: sha256, id, sync, pollMs: node.pollMs },
+      this.ports(config),
+      this.#memberEvents(group, index),
+      logger.child({ group, index }),
+    );
+    this.#members.set(group, { config, index, driver, intake: null });
+    driver.start();
+  }
+
+  #memberEvents(group: string, index: number): ConstructorParameters<typeof MemberDriver>[2] {
+    const { info, logger } = this.#options;
+    return {
+      opened: (inEpoch) => {
+        this.#openIntake(group);
+        this.#announce({ kind: 'opened', group, epoch: inEpoch, node: info.id, index });
+        this.#tell({ kind: 'opened', group, epoch: inEpoch });
+      },
+      closed: () => this.#closeIntake(group),
+      changed: (report) => {
+        logger.debug({ ...report }, 'member changed');
+        this.#feed({ kind: 'own-report', report });
+        this.#tick();
+        this.#tell({ kind: 'report', report });
+      },
+      announceSnapshot: ({ epoch: inEpoch, position: at, seq: atSeq }) =>
+        this.#announce({ kind: 'snapshot', group, epoch: inEpoch, position: at, seq: atSeq }),
+      announceHandoff: ({ epoch: inEpoch, target }) =>
+        this.#announce({ kind: 'handoff', group, epoch: inEpoch, target }),
+      alarm: ({ code, detail }) => logger.warn({ group, index, code }, detail),
+    };
+  }
+
+  #openIntake(group: string): void {
+    const hosted = this.#members.get(group);
+    if (hosted === undefined) return;
+    const { connections, names } = this.#options;
+    hosted.intake?.close();
+    hosted.intake = new Intake(connections.control, names, group, hosted.index, hosted.driver);
+  }
+
+  #closeIntake(group: string): void {
+    const hosted = this.#members.get(group);
+    hosted?.intake?.close();
+    if (hosted) hosted.intake = null;
+  }
+
+  #stopMember(group: string): void {
+    this.#closeIntake(group);
+    this.#members.get(group)?.driver.stop();
+    this.#members.delete(group);
+  }
+
+  #announce(notice: Notice): void {
+    const { connections, names } = this.#options;
+    connections.control.publish(names.notice(notice.group), JSON.stringify(notice));
+  }
+
+  #tell(event: NodeEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

@@ -1,0 +1,153 @@
+/** The documents operators see, put together from what should be and what is reported. */
+import type { Coordinator, GroupState } from '../../cluster/coordinator.js';
+import type {
+  GroupDocument,
+  GroupHealth,
+  HistoryEntry,
+  MemberDocument,
+  NodeDocument,
+} from '../../cluster/documents.js';
+import { leadOf } from '../../cluster/succession.js';
+import type { MemberReport } from '../../replication/effects.js';
+import type { EpochNote } from '../../replication/replica.js';
+
+const iso = (ms: number): string => new Date(ms).toISOString();
+
+export function nodeDocuments(coordinator: Coordinator): NodeDocument[] {
+  const { nodes } = coordinator.membership;
+  return [...nodes.values()]
+    .map(({ info, state }) => ({
+      id: info.id,
+      incarnation: info.incarnation,
+      state: info.draining && state === 'up' ? ('drained' as const) : state,
+      cordoned: coordinator.cordoned.has(info.id),
+      zone: info.zone,
+      adminUrl: info.adminUrl,
+      pid: info.pid,
+      members: memberCounts(coordinator, info.id),
+    }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function memberCounts(coordinator: Coordinator, node: string): NodeDocument['members'] {
+  let active = 0;
+  let standby = 0;
+  for (const { config, reports } of coordinator.groups.values()) {
+    const index = config.members.findIndex((member) => member.node === node);
+    if (index < 0) continue;
+    if (isUp(coordinator, node) && reports.get(index)?.state === 'active') active += 1;
+    else standby += 1;
+  }
+  return { active, standby };
+}
+
+const isUp = (coordinator: Coordinator, node: string): boolean =>
+  coordinator.membership.nodes.get(node)?.state === 'up';
+
+export function groupDocument(
+  coordinator: Coordinator,
+  { config, reports }: GroupState,
+  origin: string,
+): GroupDocument {
+  const lead = leadOf(reports);
+  const active = activeReport(coordinator, config.members, reports);
+  const seq = Math.max(0, ...[...reports.values()].map((report) => report.seq));
+  const members = config.members.map((member, index) =>
+    memberDocument(coordinator, member, index, reports.get(index), seq),
+  );
+  const standbys = members.filter(({ index }) => index !== active?.index);
+  const synced = standbys.filter((member) => member.healthy).map((m) => m.syncedThrough);
+  const isSafe = standbys.every((m) => m.healthy && m.syncedThrough >= (active?.fromSeq ?? 0));
+  return {
+    name: config.name,
+    kind: config.kind,
+    groupId: config.groupId,
+    origin,
+    epoch: lead.epoch,
+    health: health(members),
+    activeIndex: active?.index ?? null,
+    activeNode: active === null ? null : (config.members[active.index]?.node ?? null),
+    activeHealthy: active !== null,
+    memberCount: members.length,
+    standbyCount: standbys.length,
+    members,
+    seq,
+    bufferedEventCount: seq - (synced.length > 0 ? Math.min(...synced) : 0),
+    reprotected: active !== null && isSafe,
+    paused: false,
+    quarantined: members.some(({ state }) => state === 'quarantined'),
+    standby: config.standby,
+    sync: config.sync,
+    createdAt: iso(config.createdAtMs),
+  };
+}
+
+function activeReport(
+  coordinator: Coordinator,
+  members: GroupState['config']['members'],
+  reports: GroupState['reports'],
+): MemberReport | null {
+  let active: MemberReport | null = null;
+  for (const report of reports.values()) {
+    const node = members[report.index]?.node ?? '';
+    if (report.state !== 'active' || !isUp(coordinator, node)) continue;
+    if (active === null || report.epoch > active.epoch) active = report;
+  }
+  return active;
+}
+
+/** A standby counts as healthy from its first sync on (P8). */
+function memberDocument(
+  coordinator: Coordinator,
+  { node, publicKey }: { node: string; publicKey: string },
+  index: number,
+  report: MemberReport | undefined,
+  seq: number,
+): MemberDocument {
+  const reachable = isUp(coordinator, node) && report !== undefined;
+  const serves = report?.state === 'active' || report?.state === 'handing-off';
+  const stands = report?.state === 'standby' || report?.state === 'restoring';
+  const synced = report?.lastSyncMs !== null && report?.lastSyncMs !== undefined;
+  const syncedThrough = reachable ? report.syncedThrough : 0;
+  return {
+    index,
+    nodeId: node,
+    publicKey,
+    role: reachable && report.state === 'active' ? 'active' : 'standby',
+    healthy: reachable && (serves || (stands && synced)),
+    syncedThrough,
+    lastSync: synced && report?.lastSyncMs ? iso(report.lastSyncMs) : null,
+    state: reachable ? report.state : 'unreachable',
+    lag: Math.max(0, seq - syncedThrough),
+    error: report?.error ?? null,
+  };
+}
+
+function health(members: readonly MemberDocument[]): GroupHealth {
+  const healthy = members.filter((member) => member.healthy).length;
+  const total = members.length;
+  const status = healthy === total ? 'healthy' : healthy > 0 ? 'degraded' : 'dead';
+  return { status, healthy, total };
+}
+
+export function historyEntry(note: EpochNote): HistoryEntry {
+  const { opened } = note;
+  const round = (ms: number) => Math.round(ms * 100) / 100;
+  return {
+    epoch: note.epoch,
+    node: note.node,
+    index: note.index,
+    cause: note.cause,
+    startedAt: iso(note.startedAtMs),
+    fromSeq: note.fromSeq,
+    phases: opened && {
+      detectMs: round(note.detectMs),
+      decideMs: round(note.decideMs),
+      claimMs: round(opened.claimMs),
+      replayMs: round(opened.replayMs),
+      openMs: round(opened.openMs),
+    },
+    replayed: opened?.replayed ?? 0,
+    unavailableMs: opened && round(opened.unavailableMs),
+  };
+}
