@@ -20,7 +20,7 @@ import type { Effect, Input, Instant, MemberConfig, ReadRequest, ReadResult } fr
 import { type Seq, seq } from './ids.js';
 import { limits } from './limits.js';
 import { type Body, encodeRecord, type LogRecord, type Opened } from './record.js';
-import type { Replica } from './replica.js';
+import { noteEpoch, type Replica } from './replica.js';
 import { refusal } from './sessions.js';
 import { type Cut, cutSnapshot } from './snapshot/snapshot.js';
 import { send, type Writer } from './writer.js';
@@ -193,6 +193,7 @@ function seqOf(active: Active): Seq {
 /** The record in flight is committed: answer, then go on. */
 export function onCommitted(active: Active, record: LogRecord, now: Instant, out: Effect[]): void {
   active.replica.tip = active.writer.tip;
+  noteEpoch(active.replica, record);
   for (const delivery of active.inFlight) answer(delivery, out);
   active.inFlight = [];
   if (record.body.type === 'snapshot') snapshotCommitted(active, record.body.id, now, out);

@@ -197,7 +197,8 @@ export function answerOf(run: RecordedRun, inEpoch: number, baseSeq: number): An
   };
 }
 
-function noteEpoch(replica: Replica, record: LogRecord): void {
+/** Keeps the history: which epochs there were, and how their promotions went. */
+export function noteEpoch(replica: Replica, record: LogRecord): void {
   const { body } = record;
   if (body.type === 'claim') {
     replica.history.push({
