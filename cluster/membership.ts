@@ -26,6 +26,7 @@ export interface Membership {
   readonly timings: ClusterTimings;
   readonly nodes: Map<string, NodeView>;
   connected: boolean;
+  readonly startedAtMs: number;
   /** Until then nobody is judged (D2). */
   graceUntilMs: number;
   lastTickMs: number;
@@ -43,7 +44,8 @@ export function newMembership(self: string, timings: ClusterTimings, nowMs: numb
     timings,
     nodes: new Map(),
     connected: true,
-    graceUntilMs: nowMs + timings.graceMs,
+    startedAtMs: nowMs,
+    graceUntilMs: nowMs,
     lastTickMs: nowMs,
   };
 }
@@ -131,6 +133,13 @@ export function brokerBack(membership: Membership, nowMs: number): void {
 /** D2 */
 export function judges(membership: Membership, nowMs: number): boolean {
   return membership.connected && nowMs >= membership.graceUntilMs;
+}
+
+/** How long a node has been gone; one that nobody ever heard of, since judging began (D2). */
+export function downForMs(membership: Membership, node: string, nowMs: number): number {
+  const view = membership.nodes.get(node);
+  if (view === undefined) return Math.max(0, nowMs - membership.graceUntilMs);
+  return view.downSinceMs === null ? 0 : nowMs - view.downSinceMs;
 }
 
 function startGrace(membership: Membership, nowMs: number): void {

@@ -39,7 +39,7 @@ export function vacancyOf(
   const { epoch, writer } = leadOf(reports);
   if (writer === null) return { epoch, cause: 'created', firstSignMs: nowMs, sinceMs: nowMs };
   const view = membership.nodes.get(writer.node);
-  const gone = view === undefined ? neverHeard(membership) : nodeGone(view, writer);
+  const gone = view === undefined ? neverHeard(membership, nowMs) : nodeGone(view, writer);
   if (gone !== null) return { epoch, ...gone };
   const report = reports.get(writer.index);
   const stands = group.members[writer.index]?.node === writer.node;
@@ -49,10 +49,12 @@ export function vacancyOf(
   return null;
 }
 
-function neverHeard(membership: Membership): Omit<Vacancy, 'epoch'> {
-  const { graceUntilMs, timings } = membership;
-  const firstSignMs = graceUntilMs - timings.graceMs;
-  return { cause: 'silence', firstSignMs, sinceMs: graceUntilMs };
+/** After a start everybody has a grace to be heard of; from then on silence counts. */
+function neverHeard(membership: Membership, nowMs: number): Omit<Vacancy, 'epoch'> | null {
+  const { startedAtMs, graceUntilMs, timings } = membership;
+  const sinceMs = Math.max(startedAtMs + timings.graceMs, graceUntilMs);
+  if (nowMs < sinceMs) return null;
+  return { cause: 'silence', firstSignMs: startedAtMs, sinceMs };
 }
 
 function nodeGone(view: NodeView, writer: WriterId): Omit<Vacancy, 'epoch'> | null {

@@ -1,10 +1,12 @@
 /** One node of `understudy dev`: a child process in a group of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { UnderstudyError } from '../../replication/errors.js';
 
 export interface NodeChildOptions {
+  /** The built `understudy` command. */
+  readonly main: string;
   readonly id: string;
   readonly adminPort: number;
   readonly natsUrl: string;
@@ -16,7 +18,6 @@ export interface NodeChildOptions {
 
 const readyMs = 30_000;
 const stopMs = 5000;
-const main = join(import.meta.dirname, 'main.js');
 
 export class NodeChild {
   adminUrl = '';
@@ -58,7 +59,7 @@ export class NodeChild {
   }
 
   #spawn(): ChildProcess {
-    const { id, adminPort, natsUrl, kindsFile, logFile, env } = this.options;
+    const { main, id, adminPort, natsUrl, kindsFile, logFile, env } = this.options;
     mkdirSync(dirname(logFile), { recursive: true });
     const log = openSync(logFile, 'a');
     const child = spawn(process.execPath, [main, 'node'], {

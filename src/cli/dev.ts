@@ -103,6 +103,7 @@ class DevCluster {
   #child(id: string, adminPort: number, natsUrl: string): NodeChild {
     const { kinds } = this.options;
     return new NodeChild({
+      main: join(import.meta.dirname, 'main.js'),
       id,
       adminPort,
       natsUrl,
