@@ -1,0 +1,122 @@
+/** What operators do to a group that works, and what a node does when it is told to go. */
+import { expect, test } from 'vitest';
+import type { UnderstudyError } from '../../replication/errors.js';
+import { startCluster } from '../support/cluster.js';
+import { countingCommand, Load, settle } from '../support/load.js';
+
+test('a switchover under load fails no delivery and leaves a whole group', async () => {
+  const cluster = await startCluster();
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+  await load.more();
+  const candidate = cluster.standbysOf(before).at(-1)?.id;
+  const leader = before.activeNode as string;
+  const begun = await cluster.admin.switchover('c', { leader, candidate });
+  const ended = await cluster.admin.operation(begun.id, 10_000);
+  await load.more();
+  await settle(load, cluster.admin, 'c');
+
+  expect(ended).toMatchObject({ state: 'done', kind: 'switchover', target: 'c', lastError: null });
+  expect(ended.steps.map(({ name }) => name)).toEqual([
+    'started',
+    'syncing',
+    'handing-off',
+    'done',
+  ]);
+  const after = await cluster.whole('c');
+  expect(after).toMatchObject({ epoch: 2, activeNode: candidate });
+  const old = after.members.find(({ nodeId }) => nodeId === leader);
+  expect(old).toMatchObject({ role: 'standby', healthy: true, state: 'standby' });
+  expect(await cluster.epoch('c', 2)).toMatchObject({ cause: 'switchover', node: candidate });
+});
+
+test('a switchover to a candidate that stands still is rolled back: the old active serves on', async () => {
+  const cluster = await startCluster({ env: { UNDERSTUDY_HANG_TIMEOUT_MS: '20000' } });
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+  await load.more();
+  const [candidate] = cluster.standbysOf(before);
+  await cluster.admin.sync('c');
+  candidate?.freeze();
+  const asked = { candidate: candidate?.id, timeoutMs: 500 };
+  const { id } = await cluster.adminOf(cluster.activeOf(before)).switchover('c', asked);
+  const ended = await cluster.admin.operation(id, 30_000);
+  await load.more();
+  candidate?.thaw();
+  await settle(load, cluster.admin, 'c');
+
+  expect(ended).toMatchObject({ state: 'failed' });
+  const after = await cluster.whole('c');
+  expect(after.activeNode).toBe(before.activeNode);
+}, 60_000);
+
+test('two operators who ask for a failover at once share one operation and one epoch', async () => {
+  const cluster = await startCluster();
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+  await load.more();
+  const [one, other] = cluster.nodes.map((node) => cluster.adminOf(node));
+  const begun = await Promise.all([one?.failover('c'), other?.failover('c')]);
+  const ids = begun.map((operation) => operation?.id as string);
+  const ended = await Promise.all([
+    one?.operation(ids[0] ?? '', 20_000),
+    other?.operation(ids[1] ?? '', 20_000),
+  ]);
+  await load.more();
+  await settle(load, cluster.admin, 'c');
+
+  expect(new Set(ids).size).toBe(1);
+  expect(ended[0]).toMatchObject({ state: 'done', kind: 'failover', attempts: 1 });
+  expect(ended[1]).toEqual(ended[0]);
+  const after = await cluster.whole('c');
+  expect(after.epoch).toBe(before.epoch + 1);
+  expect(after.activeNode).not.toBe(before.activeNode);
+  expect(await cluster.epoch('c', 2)).toMatchObject({ cause: 'failover' });
+});
+
+test('a failover without a standby that is alive is refused and changes nothing', async () => {
+  const cluster = await startCluster();
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  await Promise.all(cluster.standbysOf(before).map((node) => node.kill()));
+  await cluster.group('c', 'alone', ({ health }) => health.healthy === 1);
+  const error = (await cluster.admin.failover('c').catch((e: unknown) => e)) as UnderstudyError;
+  expect(error.code).toBe('no-healthy-member');
+  expect(await cluster.admin.operations()).toEqual([]);
+  const after = await cluster.admin.group('c');
+  expect(after).toMatchObject({ epoch: before.epoch, activeNode: before.activeNode });
+  const answer = await (await cluster.client()).group('c').deliver({ by: 1 });
+  expect(answer).toMatchObject({ seq: 1, epoch: before.epoch });
+});
+
+test('SIGTERM hands the active over before the node ends', async () => {
+  const cluster = await startCluster();
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+  await load.more();
+  const node = cluster.activeOf(before);
+  node.signal('SIGTERM');
+  const exit = await node.exited;
+  await load.more();
+  await settle(load, cluster.admin, 'c');
+  expect(exit).toEqual({ code: 0, signal: null });
+  const after = await cluster.after('c', before.epoch);
+  expect(after.epoch).toBe(2);
+  expect(await cluster.epoch('c', 2)).toMatchObject({
+    cause: 'switchover',
+    node: after.activeNode,
+  });
+});
+
+test('SIGINT ends a node without a hand-over, and a second one takes over', async () => {
+  const cluster = await startCluster();
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+  await load.more();
+  const node = cluster.activeOf(before);
+  node.signal('SIGINT');
+  expect(await node.exited).toEqual({ code: 0, signal: null });
+  await load.more();
+  await settle(load, cluster.admin, 'c');
+  const { cause } = await cluster.epoch('c', 2);
+  expect(['disconnect', 'no-responders']).toContain(cause);
+});
