@@ -42,12 +42,12 @@ export interface Active {
   readonly writer: Writer;
   /** Waiting to be decided. */
   intake: Delivery[];
+  /** Of every delivery without an answer, wherever it waits (P14). */
   intakeSizeBytes: number;
   intakeEvents: number;
   draft: Draft | null;
-  /** Deliveries to answer when the record in flight is committed. */
+  /** Deliveries to answer when the record in flight is committed (A1). */
   inFlight: Delivery[];
-  /** Deliveries fully answered by older records, waiting for what is in flight (A1). */
   reads: WaitingRead[];
   /** What the first barrier of this epoch tells. */
   opened: Opened | null;
@@ -70,11 +70,14 @@ interface SnapshotWork {
   lastAtMs: number;
   /** Id of the newest one this active has recorded. */
   newestId: string | null;
-  /** After a failure: not again before this. */
+  /** Failures since the last success, and not again before this. */
+  failures: number;
   notBeforeMs: number;
 }
 
+/** Pauses after failures: 1, 2, 4 … s, capped: each try packs the whole state. */
 const snapshotRetryMs = 1000;
+const longestSnapshotRetryMs = 30_000;
 
 export function newActive(
   config: MemberConfig,
@@ -102,6 +105,7 @@ export function newActive(
       requests: [],
       lastAtMs: Number.NEGATIVE_INFINITY,
       newestId: null,
+      failures: 0,
       notBeforeMs: 0,
     },
     handOff: null,
@@ -142,9 +146,9 @@ function admission(active: Active, batch: Delivery['batch'], now: Instant): Refu
     intakeSizeBytes + batch.blob.length > limits.intakeSizeBytes ||
     intakeEvents + batch.count > limits.intakeEvents
   ) {
-    const waiting = `${intakeEvents} events in ${intakeSizeBytes} bytes wait for the log`;
+    const waiting = `${intakeEvents} events in ${intakeSizeBytes} bytes wait for their answers`;
     const reason =
-      active.writer.stalled === null ? '' : `, which is stalled: ${active.writer.stalled}`;
+      active.writer.stalled === null ? '' : `; the log is stalled: ${active.writer.stalled}`;
     return { code: 'overloaded', detail: `${waiting}${reason}. Send again later.` };
   }
   if (batch.session === null) return undefined;
@@ -166,7 +170,14 @@ export function read(active: Active, read: ReadRequest, now: Instant, out: Effec
 }
 
 export function requestSync(active: Active, request: number, now: Instant, out: Effect[]): void {
-  active.snapshot.requests.push({ request, from: seqOf(active) });
+  const { requests } = active.snapshot;
+  if (requests.length >= limits.waitingSyncs) {
+    const failure = `${requests.length} requests wait for the next snapshot. Ask again later.`;
+    out.push({ kind: 'answer-sync', request, result: { failure } });
+    return;
+  }
+  // What is decided ahead may yet be undone: a snapshot of it might never come.
+  requests.push({ request, from: active.writer.tip.seq });
   pump(active, now, out);
 }
 
@@ -194,18 +205,29 @@ function seqOf(active: Active): Seq {
 export function onCommitted(active: Active, record: LogRecord, now: Instant, out: Effect[]): void {
   active.replica.tip = active.writer.tip;
   noteEpoch(active.replica, record);
-  for (const delivery of active.inFlight) answer(delivery, out);
-  active.inFlight = [];
+  answerInFlight(active, out);
   if (record.body.type === 'snapshot') snapshotCommitted(active, record.body.id, now, out);
   pump(active, now, out);
 }
 
-function answer(delivery: Delivery, out: Effect[]): void {
-  out.push({
-    kind: 'answer',
-    request: delivery.request,
-    answer: { ok: true, runs: delivery.runs },
-  });
+export function answerInFlight(active: Active, out: Effect[]): void {
+  for (const delivery of active.inFlight) answerRuns(active, delivery, out);
+  active.inFlight = [];
+}
+
+function answerRuns(active: Active, delivery: Delivery, out: Effect[]): void {
+  answer(active, delivery, { ok: true, runs: delivery.runs }, out);
+}
+
+function answer(
+  active: Active,
+  { request, batch }: Delivery,
+  answer: BatchAnswer,
+  out: Effect[],
+): void {
+  active.intakeSizeBytes -= batch.blob.length;
+  active.intakeEvents -= batch.count;
+  out.push({ kind: 'answer', request, answer });
 }
 
 /** Moves everything on as far as it goes now. Called after every change; the only scheduler here. */
@@ -245,12 +267,7 @@ function fillDraft(active: Active, now: Instant, out: Effect[]): void {
     if (outcome === 'full') break;
     if (outcome === 'spoilt') return spoil(active);
     active.intake.shift();
-    active.intakeSizeBytes -= delivery.batch.blob.length;
-    active.intakeEvents -= delivery.batch.count;
-    if (outcome !== 'finished') {
-      const answer = { ok: false, code: 'bad-request', detail: outcome.refused } as const;
-      out.push({ kind: 'answer', request: delivery.request, answer });
-    }
+    if (outcome !== 'finished') answer(active, delivery, { ok: false, ...outcome.refused }, out);
   }
   if (active.draft !== null && active.draft.runs.length === 0) answerKnown(active, out);
 }
@@ -259,18 +276,17 @@ function fillDraft(active: Active, now: Instant, out: Effect[]): void {
 function answerKnown(active: Active, out: Effect[]): void {
   const { finished } = active.draft as Draft;
   active.draft = null;
-  if (active.writer.inFlight !== null) active.inFlight.push(...finished);
-  else for (const delivery of finished) answer(delivery, out);
+  for (const delivery of finished) {
+    if (active.writer.inFlight !== null) active.inFlight.push(delivery);
+    else answerRuns(active, delivery, out);
+  }
 }
 
 /** P15: what was drafted is undone and decided again on a rebuilt replica, without the poison. */
 function spoil(active: Active): void {
   const draft = active.draft as Draft;
-  const again = undoDraft(draft);
-  const waiting = active.intake.filter((delivery) => !again.includes(delivery));
-  active.intake = [...again, ...waiting];
-  active.intakeSizeBytes = active.intake.reduce((sum, d) => sum + d.batch.blob.length, 0);
-  active.intakeEvents = active.intake.reduce((sum, d) => sum + d.batch.count, 0);
+  // The last of them is the one with the poison, which is still the first of the intake.
+  active.intake = [...undoDraft(draft), ...active.intake.slice(1)];
   active.draft = null;
   active.spoilt = true;
 }
@@ -278,7 +294,7 @@ function spoil(active: Active): void {
 function sendDraft(active: Active, out: Effect[]): void {
   const draft = active.draft as Draft;
   active.draft = null;
-  active.inFlight.push(...draft.finished);
+  for (const delivery of draft.finished) active.inFlight.push(delivery);
   const body = draftBody(draft, active.config.kind.version);
   sendRecord(active, body, draft.seq, draft.recordedAtMs, out);
 }
@@ -353,20 +369,22 @@ function answerReads(active: Active, out: Effect[]): void {
   active.reads = waiting;
 }
 
+/** The value is a copy: the state goes on changing before the answer is on its way (A2). */
 export function readReplica(
   replica: Replica,
   read: { readonly query: string | null; readonly args: unknown },
 ): ReadResult {
   const { seq: at, epoch } = replica.tip;
-  if (read.query === null) return { ok: true, value: replica.state, seq: at, epoch };
-  const query = replica.kind.queries?.[read.query];
-  if (query === undefined || !Object.hasOwn(replica.kind.queries ?? {}, read.query)) {
-    const known = Object.keys(replica.kind.queries ?? {}).join(', ') || 'none';
+  const queries = replica.kind.queries ?? {};
+  if (read.query !== null && !Object.hasOwn(queries, read.query)) {
+    const known = Object.keys(queries).join(', ') || 'none';
     const detail = `kind ${replica.kind.name} has no query ${read.query}; it has: ${known}`;
     return { ok: false, code: 'bad-request', detail };
   }
   try {
-    return { ok: true, value: query(replica.state, read.args as never), seq: at, epoch };
+    const query = read.query === null ? undefined : queries[read.query];
+    const value = query ? query(replica.state, read.args as never) : replica.state;
+    return { ok: true, value: structuredClone(value), seq: at, epoch };
   } catch (error) {
     const detail = `query ${read.query}: ${error instanceof Error ? error.message : String(error)}`;
     return { ok: false, code: 'bad-request', detail };
@@ -387,6 +405,8 @@ function snapshotDue(active: Active, now: Instant): boolean {
 /** When `pump` has something to do although nothing arrives. */
 export function activeWakeAtMs(active: Active): number {
   const { snapshot, config, writer } = active;
+  // A snapshot needs a rest, and whatever ends in one pumps.
+  if (writer.inFlight !== null || active.spoilt) return Number.POSITIVE_INFINITY;
   if (snapshot.cut !== null || snapshot.stored !== null) return Number.POSITIVE_INFINITY;
   if (snapshot.requests.length > 0) return snapshot.notBeforeMs;
   if (snapshot.lastAtMs === Number.NEGATIVE_INFINITY) return snapshot.notBeforeMs;
@@ -424,7 +444,11 @@ export function onSnapshotPut(
 function snapshotFailed(active: Active, problem: string, now: Instant, out: Effect[]): void {
   const { snapshot } = active;
   snapshot.cut = null;
-  snapshot.notBeforeMs = now.monoMs + snapshotRetryMs;
+  const pauseMs = Math.min(longestSnapshotRetryMs, snapshotRetryMs * 2 ** snapshot.failures);
+  snapshot.failures = Math.min(snapshot.failures + 1, 10);
+  snapshot.notBeforeMs = now.monoMs + pauseMs;
+  // It stays due, however little happens meanwhile (P8).
+  snapshot.lastAtMs = Number.NEGATIVE_INFINITY;
   for (const { request } of snapshot.requests) {
     out.push({ kind: 'answer-sync', request, result: { failure: problem } });
   }
@@ -435,6 +459,7 @@ function snapshotFailed(active: Active, problem: string, now: Instant, out: Effe
 function snapshotCommitted(active: Active, id: string, now: Instant, out: Effect[]): void {
   const { snapshot } = active;
   snapshot.stored = null;
+  snapshot.failures = 0;
   snapshot.lastAtMs = now.monoMs;
   // The one before stays readable for members that are fetching it.
   if (snapshot.newestId !== null) out.push({ kind: 'drop-snapshots', before: snapshot.newestId });
@@ -472,6 +497,11 @@ export function dismiss(active: Active, out: Effect[]): void {
   for (const { request } of active.snapshot.requests) {
     out.push({ kind: 'answer-sync', request, result: { failure: detail } });
   }
+  if (active.handOff !== null) {
+    const { request } = active.handOff;
+    out.push({ kind: 'answer-hand-off', request, failure: 'the fence was lost to another member' });
+  }
+  active.handOff = null;
   active.intake = [];
   active.reads = [];
   active.inFlight = [];

@@ -11,6 +11,8 @@ import { limits } from './limits.js';
 /** Plain msgpack: maps for objects, nothing that needs state shared between processes. */
 const packr = new Packr({ useRecords: false });
 const unpackr = new Unpackr({ useRecords: false });
+/** `copyBuffers`: a kind may keep a binary field; it must not keep all that came with it. */
+const valueUnpackr = new Unpackr({ useRecords: false, copyBuffers: true });
 
 export interface Batch {
   /** Random, chosen once by a client; `null`: the sender does not retry and wants no deduplication. */
@@ -114,7 +116,13 @@ export function encodeValue(value: unknown): Uint8Array {
 }
 
 export function decodeValue(bytes: Uint8Array): unknown {
-  return unpackr.unpack(bytes);
+  return valueUnpackr.unpack(plain(bytes));
+}
+
+/** Binary fields read the same wherever the bytes came from: a Buffer would yield Buffers. */
+function plain(bytes: Uint8Array): Uint8Array {
+  if (bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Calls `each` with every value of a blob and where its bytes are. Throws on malformed bytes. */
@@ -123,7 +131,7 @@ export function eachValue(
   each: (value: unknown, start: number, end: number) => void,
 ): void {
   if (blob.length === 0) return;
-  unpackr.unpackMultiple(blob, (value: unknown, start?: number, end?: number) => {
+  valueUnpackr.unpackMultiple(plain(blob), (value: unknown, start?: number, end?: number) => {
     each(value, start ?? 0, end ?? 0);
   });
 }
@@ -161,9 +169,13 @@ export function decodeBatch(bytes: Uint8Array): Batch | { readonly problem: stri
   }
   if (
     session !== null &&
-    (typeof session !== 'string' || session.length === 0 || session.length > 64)
+    (typeof session !== 'string' ||
+      session.length === 0 ||
+      session.length > limits.sessionSizeChars)
   ) {
-    return { problem: 'session is not null or a string of 1 to 64 characters' };
+    return {
+      problem: `session is not null or a string of 1 to ${limits.sessionSizeChars} characters`,
+    };
   }
   if (!isCount(first, 1) || !isCount(floor, 1) || floor > first) {
     return { problem: 'first and floor are not positive integers with floor <= first' };

@@ -3,3 +3,14 @@ export function equalBytes(a: Uint8Array, b: Uint8Array | undefined): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
+
+/** Bytes a text takes in UTF-8. */
+export function utf8SizeBytes(text: string): number {
+  let sizeBytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    // Half of a surrogate pair: two of them make four bytes; a lone one is written as three.
+    if (code > 0x7f) sizeBytes += code > 0x7ff ? 2 : 1;
+  }
+  return sizeBytes;
+}

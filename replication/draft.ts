@@ -3,13 +3,16 @@
  * other, ahead of the acknowledgement (P5). Nothing in here is visible to anybody until the record
  * is committed.
  */
-import { type AnswerRun, type Batch, eachValue, encodeValue, joinCommands } from './batch.js';
+import { type AnswerRun, type Batch, decodeValue, eachValue, joinCommands } from './batch.js';
+import { utf8SizeBytes } from './bytes.js';
+import { decide, messageOf } from './decide.js';
 import { type Seq, seq } from './ids.js';
-import { type Decision, Rejection } from './kind.js';
+import { Rejection } from './kind.js';
 import { limits } from './limits.js';
+import { malformed } from './malformed.js';
 import type { EventsBody, RecordedRun } from './record.js';
 import { answerOf, applyEvent, type Replica } from './replica.js';
-import { allNew, findAnswer, findKeyed, floorOf, recordRun } from './sessions.js';
+import { allNew, findAnswer, findKeyed, type Refusal, recordRun, refusal } from './sessions.js';
 
 interface Command {
   readonly value: unknown;
@@ -52,9 +55,23 @@ export interface Draft {
   readonly finished: Delivery[];
 }
 
-/** What a run costs in the record beside its events, keys and results. */
-const runSizeBytes = 96;
-const smallResultSizeBytes = 9;
+/**
+ * What things cost in the record, at most: P14 counts bytes, and a record the broker finds too large
+ * would stop the group for good.
+ */
+const headerSizeBytes = 2048;
+/** A run beside its session, and a command beside its event, key, result or rejection. */
+const runSizeBytes = 64;
+const commandSizeBytes = 12;
+const rejectionSizeBytes = 16;
+const utf8PerChar = 3;
+/** Room that suffices for any one command, in a run of its own. */
+const roomSizeBytes =
+  limits.eventSizeBytes +
+  runSizeBytes +
+  limits.sessionSizeChars * utf8PerChar +
+  limits.keySizeBytes * utf8PerChar +
+  2 * commandSizeBytes;
 
 export function newDraft(baseSeq: Seq, recordedAtMs: number): Draft {
   return {
@@ -63,7 +80,7 @@ export function newDraft(baseSeq: Seq, recordedAtMs: number): Draft {
     recordedAtMs,
     runs: [],
     parts: [],
-    sizeBytes: 0,
+    sizeBytes: headerSizeBytes,
     touched: [],
     finished: [],
   };
@@ -80,7 +97,7 @@ export type DecideOutcome =
   /** The record is full; the rest of the delivery belongs into the next one. */
   | 'full'
   /** The batch is not what it says, or comes too late; the rest of it is not decided. */
-  | { readonly refused: string }
+  | { readonly refused: Refusal }
   /** `apply` threw: the replica is of no use any more, the draft must be thrown away (P15). */
   | 'spoilt';
 
@@ -92,8 +109,9 @@ export function decideInto(
   delivery: Delivery,
 ): DecideOutcome {
   const problem = delivery.commands === null ? decodeCommands(delivery) : undefined;
-  if (problem !== undefined) return { refused: problem };
-  if (isTooLate(replica, delivery)) return { refused: 'these numbers were answered before' };
+  if (problem !== undefined) return { refused: { code: 'bad-request', detail: problem } };
+  const refused = refusalNow(draft, replica, delivery);
+  if (refused !== undefined) return { refused };
   draft.touched.push({ delivery, decided: delivery.decided, runs: delivery.runs.length });
   while (delivery.decided < delivery.batch.count) {
     if (takeKnown(replica, delivery)) continue;
@@ -119,6 +137,8 @@ export function undoDraft(draft: Draft): Delivery[] {
 }
 
 function decodeCommands(delivery: Delivery): string | undefined {
+  const problem = malformed(delivery.batch.blob);
+  if (problem !== undefined) return `the events are not msgpack: ${problem}`;
   const commands: Command[] = [];
   try {
     eachValue(delivery.batch.blob, (value, start, end) => commands.push({ value, start, end }));
@@ -132,10 +152,13 @@ function decodeCommands(delivery: Delivery): string | undefined {
   return undefined;
 }
 
-/** S2: while the batch waited, its client may have sent a floor above it. */
-function isTooLate(replica: Replica, delivery: Delivery): boolean {
-  const { session, first } = delivery.batch;
-  return session !== null && first + delivery.decided < floorOf(replica.sessions, session);
+/** S2, S3 again: while the batch waited, its client may have sent a floor above it. */
+function refusalNow(draft: Draft, replica: Replica, delivery: Delivery): Refusal | undefined {
+  const { batch, decided } = delivery;
+  const { session, floor } = batch;
+  if (session === null) return undefined;
+  const rest = { session, floor, first: batch.first + decided, count: batch.count - decided };
+  return refusal(replica.sessions, rest, draft.recordedAtMs);
 }
 
 /** Takes over answers given before, for as many commands as they cover (P4). */
@@ -174,9 +197,8 @@ function partOf(run: AnswerRun, first: number, count: number): AnswerRun {
   };
 }
 
-/** One command yields at most `eventSizeBytes`, so a record that has this much room takes any. */
 function isFull(draft: Draft): boolean {
-  return limits.recordSizeBytes - draft.sizeBytes - runSizeBytes < limits.eventSizeBytes;
+  return limits.recordSizeBytes - draft.sizeBytes < roomSizeBytes;
 }
 
 /** Consecutive new commands; the arrays appear only once something needs them. */
@@ -202,7 +224,7 @@ function decideRun(draft: Draft, replica: Replica, epoch: number, delivery: Deli
   const fresh =
     batch.keys === null &&
     (batch.session === null || allNew(replica.sessions, batch.session, first));
-  draft.sizeBytes += runSizeBytes;
+  draft.sizeBytes += runSizeBytes + utf8SizeBytes(batch.session ?? '');
   while (delivery.decided < batch.count) {
     if (run.count > 0 && (isFull(draft) || (!fresh && isKnown(replica, delivery, run)))) {
       break;
@@ -210,8 +232,9 @@ function decideRun(draft: Draft, replica: Replica, epoch: number, delivery: Deli
     const key = batch.keys?.[delivery.decided] ?? null;
     if (key !== null) {
       run.keys.add(key);
-      draft.sizeBytes += key.length + 5;
+      draft.sizeBytes += utf8SizeBytes(key);
     }
+    draft.sizeBytes += commandSizeBytes;
     decideOne(draft, replica, run, delivery);
     run.count += 1;
     delivery.decided += 1;
@@ -246,58 +269,38 @@ function isKnown(replica: Replica, delivery: Delivery, run: OpenRun): boolean {
 }
 
 function decideOne(draft: Draft, replica: Replica, run: OpenRun, delivery: Delivery): void {
-  const { kind } = replica;
   const command = delivery.commands?.[delivery.decided] as Command;
   const poison = delivery.poison.get(delivery.decided);
-  if (poison !== undefined) return refuse(draft, run, 'apply-failed', poison);
-  const problem = kind.problemWith?.(command.value);
-  if (problem !== undefined) return refuse(draft, run, 'bad-request', problem);
-  if (kind.decide === undefined) return acceptAsSent(draft, replica, run, delivery, command);
-  const decision = decided(draft, replica, command.value);
-  if (decision instanceof Rejection) return refuse(draft, run, decision.code, decision.detail);
-  const [events, result] = 'events' in decision ? [decision.events, decision.result] : [decision];
-  const encoded =
-    events[0] === command.value && events.length === 1 ? null : events.map(encodeValue);
-  const resultSizeBytes = sizeOfResult(result);
-  const sizeBytes =
-    encoded?.reduce((sum, event) => sum + event.length, resultSizeBytes) ?? resultSizeBytes;
-  if (sizeBytes > limits.eventSizeBytes) {
-    const detail = `yields ${sizeBytes} bytes of events and result, at most ${limits.eventSizeBytes}`;
-    return refuse(draft, run, 'too-large', detail);
-  }
+  const context = { seq: draft.seq + 1, recordedAtMs: draft.recordedAtMs };
+  const decision =
+    poison === undefined
+      ? decide(replica, command.value, command.end - command.start, context)
+      : new Rejection('apply-failed', poison);
+  if (decision instanceof Rejection) return refuse(draft, run, decision);
+  const { encoded, result, resultSizeBytes } = decision;
   if (result !== undefined) {
     run.results ??= new Array<unknown>(run.count).fill(null);
     run.results.push(result);
     draft.sizeBytes += resultSizeBytes;
   }
-  if (encoded === null) return acceptAsSent(draft, replica, run, delivery, command);
-  acceptEncoded(draft, replica, run, delivery, events, encoded);
+  if (encoded === null) acceptAsSent(draft, replica, run, delivery, command);
+  else acceptEncoded(draft, replica, run, delivery, encoded);
 }
 
-function decided(draft: Draft, replica: Replica, command: unknown): Decision<unknown> {
-  try {
-    const context = { seq: draft.seq + 1, recordedAtMs: draft.recordedAtMs };
-    return replica.kind.decide?.(replica.state, command, context) ?? [];
-  } catch (error) {
-    return new Rejection('decide-failed', messageOf(error));
-  }
-}
-
-function refuse(draft: Draft, run: OpenRun, code: string, detail: string): void {
-  const cut = detail.slice(0, limits.rejectionDetailChars);
+function refuse(draft: Draft, run: OpenRun, rejection: Rejection): void {
+  const code = String(rejection.code).slice(0, limits.rejectionCodeChars);
+  const detail = String(rejection.detail).slice(0, limits.rejectionDetailChars);
   run.rejections ??= [];
-  run.rejections.push([run.count, code, cut]);
+  run.rejections.push([run.count, code, detail]);
   run.eventCounts?.push(0);
   run.results?.push(null);
-  draft.sizeBytes += cut.length + code.length + 16;
+  draft.sizeBytes += utf8SizeBytes(code) + utf8SizeBytes(detail) + rejectionSizeBytes;
 }
 
-function sizeOfResult(result: unknown): number {
-  const isSmall = typeof result !== 'object' && typeof result !== 'string';
-  return isSmall ? smallResultSizeBytes : encodeValue(result).length;
-}
-
-/** The command is its own single event: its bytes go into the record as they came. */
+/**
+ * The command is its own single event: its bytes go into the record as they came. What is applied is
+ * what those bytes say, whatever `decide` did to its argument (I5).
+ */
 function acceptAsSent(
   draft: Draft,
   replica: Replica,
@@ -305,7 +308,10 @@ function acceptAsSent(
   delivery: Delivery,
   command: Command,
 ): void {
-  applyNext(draft, replica, command.value);
+  const { blob } = delivery.batch;
+  const isTouched = replica.kind.decide !== undefined;
+  const event = isTouched ? decodeValue(blob.subarray(command.start, command.end)) : command.value;
+  applyNext(draft, replica, event);
   if (run.results !== null && run.results.length === run.count) run.results.push(null);
   run.eventCounts?.push(1);
   if (command.start !== run.to) closeStretch(run, delivery);
@@ -319,19 +325,17 @@ function acceptEncoded(
   replica: Replica,
   run: OpenRun,
   delivery: Delivery,
-  events: readonly unknown[],
   encoded: readonly Uint8Array[],
 ): void {
   closeStretch(run, delivery);
-  for (const [i, event] of events.entries()) {
-    applyNext(draft, replica, event);
-    const bytes = encoded[i] as Uint8Array;
+  for (const bytes of encoded) {
+    applyNext(draft, replica, decodeValue(bytes));
     run.parts.push(bytes);
     draft.sizeBytes += bytes.length;
   }
   if (run.results !== null && run.results.length === run.count) run.results.push(null);
   run.eventCounts ??= countsSoFar(run);
-  run.eventCounts.push(events.length);
+  run.eventCounts.push(encoded.length);
 }
 
 function countsSoFar(run: OpenRun): number[] {
@@ -359,7 +363,7 @@ function closeRun(
   run: OpenRun,
 ): void {
   closeStretch(run, delivery);
-  draft.parts.push(...run.parts);
+  for (const part of run.parts) draft.parts.push(part);
   const { session, floor, first, keys } = delivery.batch;
   const from = run.first - first;
   const recorded: RecordedRun = {
@@ -376,8 +380,4 @@ function closeRun(
   draft.runs.push(recorded);
   recordRun(replica.sessions, recorded, answer, draft.recordedAtMs);
   delivery.runs.push(answer);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -11,23 +11,29 @@ export const limits = {
   batchEvents: 4096,
   /** Events and headers of one record: half of the broker's default 1 MiB message limit (P2). */
   recordSizeBytes: 512 * 1024,
-  /** What an active holds for clients beyond the record in flight: about eight full records. */
+  /** What an active holds for clients who have no answer yet: about eight full records. */
   intakeSizeBytes: 4 * 1024 * 1024,
   intakeEvents: 65_536,
   /** Reads that wait for the next quiet point of an active. */
   waitingReads: 4096,
+  /** Requests for a sync that wait for the next snapshot. */
+  waitingSyncs: 256,
+  sessionSizeChars: 64,
   /** Unanswered numbers a session may hold; 16 full batches. */
   sessionWindow: 65_536,
   /** Sessions remembered per group; about 200 bytes each when idle. */
   sessions: 65_536,
-  /** A session may be forgotten after this much recorded time without a delivery. */
+  /** A session may be forgotten after this much recorded time without a delivery … */
   sessionIdleMs: 24 * 60 * 60 * 1000,
+  /** … unless it is one of the latest: a clock that jumps ahead must not make it forget a retry. */
+  sessionsKept: 4096,
   /** A full session table evicts sessions idle for this long; no client retries for longer. */
   sessionEvictMs: 60 * 60 * 1000,
   /** Idempotency keys remembered per group, oldest forgotten first; about 150 bytes each. */
   keys: 262_144,
   keySizeBytes: 256,
   /** A rejection's `detail` is cut to this many characters: it is recorded with the decision. */
+  rejectionCodeChars: 64,
   rejectionDetailChars: 256,
   /** Epochs a group's history keeps. */
   historyEpochs: 256,

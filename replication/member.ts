@@ -13,6 +13,7 @@
 import {
   type Active,
   activeWakeAtMs,
+  answerInFlight,
   deliver,
   dismiss,
   newActive,
@@ -47,6 +48,7 @@ import { decodeRecord, isRecord } from './record.js';
 import {
   beginRecovery,
   foreignAlarm,
+  newerProgram,
   newRecovery,
   type Recovery,
   type RecoveryResult,
@@ -257,9 +259,10 @@ function onRestore(member: Member, result: RecoveryResult, now: Instant, out: Ef
     member.error = null;
   }
   if (result.kind === 'no-snapshot') {
-    // I7: what it held before stays; the poll tries again.
+    // I7: what it held before stays; the poll tries again, and says so once.
+    const detail = `snapshot refused: ${result.problem}`;
+    if (member.error !== result.problem) out.push({ kind: 'alarm', code: 'internal', detail });
     member.error = result.problem;
-    out.push({ kind: 'alarm', code: 'internal', detail: `snapshot refused: ${result.problem}` });
   }
 }
 
@@ -291,7 +294,8 @@ function onPromotion(member: Member, result: PromotionResult, now: Instant, out:
   if (result.kind === 'lost') {
     member.replica = held;
     if (result.tip !== null) noteTip(member, result.tip);
-    answerHandOff(member, null, out);
+    const isTaken = result.tip !== null && result.tip.epoch > role.promotion.cause.endsEpoch;
+    answerHandOff(member, isTaken ? null : `nobody is known to lead: ${result.reason}`, out);
     becomeStandby(member, out);
     return;
   }
@@ -367,6 +371,11 @@ function onWriterEvent(
     case 'foreign':
       out.push(foreignAlarm(event.problem));
       break;
+    case 'outdated':
+      dismiss(active, out);
+      out.push({ kind: 'close' });
+      quarantine(member, newerProgram(event.problem), out);
+      break;
     case 'committed':
       member.tip = active.writer.tip;
       if (event.record.body.type === 'handoff') leave(member, active, now, out);
@@ -375,7 +384,6 @@ function onWriterEvent(
     case 'fenced': {
       dismiss(active, out);
       out.push({ kind: 'close' });
-      answerHandOff(member, 'the fence was lost to another member', out);
       // P5: what was decided ahead is in this state and nowhere else.
       member.replica = null;
       member.lastSyncMs = null;
@@ -398,14 +406,7 @@ function leave(member: Member, active: Active, now: Instant, out: Effect[]): voi
   member.handOffRequest = handOff.request;
   member.role = { state: 'handing-off', untilMs: now.monoMs + handOff.budgetMs };
   active.handOff = null;
-  for (const delivery of active.inFlight) {
-    out.push({
-      kind: 'answer',
-      request: delivery.request,
-      answer: { ok: true, runs: delivery.runs },
-    });
-  }
-  active.inFlight = [];
+  answerInFlight(active, out);
   dismiss(active, out);
   out.push({ kind: 'close' });
   const { epoch } = active.writer.tip;

@@ -7,6 +7,7 @@
  * M2 The claim decides. Whoever reads a later epoch in the log gives up at once.
  * M3 It is done only when the replica stands at the claim, and the claim continues the replica's log.
  */
+import { equalBytes } from './bytes.js';
 import type { Effect, Input, Instant, MemberConfig, PromotionCause } from './effects.js';
 import type { UnderstudyError } from './errors.js';
 import { epoch, type Position } from './ids.js';
@@ -16,6 +17,7 @@ import { decodeRecord, encodeRecord, isRecord, type LogRecord, type Opened } fro
 import {
   beginRecovery,
   foreignAlarm,
+  newerProgram,
   newRecovery,
   type Recovery,
   type RecoveryResult,
@@ -49,6 +51,8 @@ export interface Promotion {
   replica: Replica | null;
   writer: Writer | null;
   recovery: Recovery | null;
+  /** Hash of the record a survey goes through: is it ours after all? */
+  surveyed: Uint8Array | null;
   readonly beganAtMs: number;
   claimedAtMs: number;
 }
@@ -67,6 +71,8 @@ export type PromotionResult =
 
 const busy: PromotionResult = { kind: 'busy' };
 const pauseMs = 50;
+/** So many looks at an end of the log that is too old, before a replay tells why. */
+const looksBeforeSurvey = 4;
 
 export function beginPromotion(
   config: MemberConfig,
@@ -88,6 +94,7 @@ export function beginPromotion(
     replica,
     writer: null,
     recovery: null,
+    surveyed: null,
     beganAtMs: now.monoMs,
     claimedAtMs: 0,
   };
@@ -179,7 +186,7 @@ function onLast(
   if (outcome.kind === 'none') return onTip(promotion, emptyTip, now, out);
   const { bytes, position } = outcome.record;
   const record = decodeRecord(bytes);
-  if (!isRecord(record)) return survey(promotion, position, now, out);
+  if (!isRecord(record)) return survey(promotion, position, hash(bytes), now, out);
   return onTip(promotion, tipOf(record, bytes, position, hash), now, out);
 }
 
@@ -189,7 +196,11 @@ function onTip(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): Pro
   if (tip.epoch < cause.endsEpoch) {
     // A read from a replica of the stream that lags: the caller knows of a later epoch.
     const reason = `the log shows epoch ${tip.epoch}, expected ${cause.endsEpoch}`;
-    return again(promotion, reason) ?? pause(promotion, now, 'pausing', pauseMs);
+    const over = again(promotion, reason);
+    if (over === null && promotion.attempts >= looksBeforeSurvey && tip.position > 0) {
+      return survey(promotion, tip.position, tip.hash, now, out);
+    }
+    return over ?? pause(promotion, now, 'pausing', pauseMs);
   }
   if (promotion.phase === 'observing') {
     const { observed } = promotion;
@@ -200,14 +211,16 @@ function onTip(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): Pro
   return claim(promotion, tip, now, out);
 }
 
-/** The last record is a stranger's: only a replay tells where our log ends. */
+/** The last record may be a stranger's: only a replay tells where our log ends. */
 function survey(
   promotion: Promotion,
   through: Position,
+  hash: Uint8Array,
   now: Instant,
   out: Effect[],
 ): PromotionResult {
   promotion.phase = 'surveying';
+  promotion.surveyed = hash;
   return startRecovery(promotion, emptyTip, through, now, out);
 }
 
@@ -286,6 +299,8 @@ function onClaimEvent(
     case 'foreign':
       out.push(foreignAlarm(event.problem));
       return busy;
+    case 'outdated':
+      return { kind: 'poisoned', error: newerProgram(event.problem) };
     case 'fenced': {
       const tip = tipOf(event.by, event.bytes, event.at, promotion.config.hash);
       // M2: another candidate's claim ends the race; the old writer's last append does not.
@@ -314,15 +329,37 @@ function onRecovery(
   if (result.kind !== 'done') return busy;
   const { replica } = promotion.recovery as Recovery;
   promotion.replica = replica;
-  if (promotion.phase === 'surveying') return onTip(promotion, replica.tip, now, out);
+  if (promotion.phase === 'surveying') return onSurveyed(promotion, replica.tip, now, out);
   const writer = promotion.writer as Writer;
-  if (replica.tip.epoch !== writer.tip.epoch) {
+  if (!equalBytes(replica.tip.hash, writer.tip.hash)) {
     // M3: the claim was built on a stranger's record, so every reader passes it over.
-    const reason = 'the claim does not continue the log';
-    return again(promotion, reason) ?? claim(promotion, replica.tip, now, out);
+    return claimOverStranger(promotion, replica.tip, now, out);
   }
   writer.tip = replica.tip;
   return { kind: 'won', writer, replica, opened: stopwatch(promotion, now) };
+}
+
+function onSurveyed(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): PromotionResult {
+  const { cause, surveyed } = promotion;
+  if (!equalBytes(tip.hash, surveyed ?? undefined)) {
+    return claimOverStranger(promotion, tip, now, out);
+  }
+  if (tip.epoch < cause.endsEpoch) {
+    return lost(`the log shows epoch ${tip.epoch}, expected ${cause.endsEpoch}`, tip);
+  }
+  return onTip(promotion, tip, now, out);
+}
+
+/** The log was replayed past a stranger's last record: whatever was heard of later epochs is void. */
+function claimOverStranger(
+  promotion: Promotion,
+  tip: Tip,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  if (tip.epoch > promotion.cause.endsEpoch) return lost(`epoch ${tip.epoch} has begun`, tip);
+  const reason = 'records of strangers keep ending the log';
+  return again(promotion, reason) ?? claim(promotion, tip, now, out);
 }
 
 function stopwatch(promotion: Promotion, now: Instant): Opened {

@@ -119,36 +119,61 @@ export function encodeRecord(record: LogRecord): Uint8Array {
   ]);
 }
 
+export interface Undecodable {
+  readonly problem: string;
+  /**
+   * The predecessor named by what a later version of this program may have written: every version
+   * keeps the version first and this hash sixth. If it continues the chain, it is no stranger's.
+   */
+  readonly follows?: Uint8Array;
+}
+
 /** The record in these bytes, or what is wrong with them. Never throws: strangers may write too. */
-export function decodeRecord(bytes: Uint8Array): LogRecord | { readonly problem: string } {
+export function decodeRecord(bytes: Uint8Array): LogRecord | Undecodable {
   try {
     const parts = unpackr.unpack(bytes) as unknown;
-    if (!Array.isArray(parts) || parts.length !== 12) return { problem: 'not a record' };
-    if (parts[0] !== recordVersion) {
-      return { problem: `record version ${String(parts[0])}, this program reads ${recordVersion}` };
+    if (!Array.isArray(parts) || parts.length < 12) return { problem: 'not a record' };
+    const [version, type] = parts as unknown[];
+    const previous: unknown = parts[5];
+    if (!(previous instanceof Uint8Array)) return { problem: 'no hash of the previous record' };
+    if (version !== recordVersion || parts.length !== 12) {
+      const problem = `record version ${String(version)}, this program reads ${recordVersion}`;
+      return typeof version === 'number' && version > recordVersion
+        ? { problem, follows: previous }
+        : { problem };
     }
-    return fromParts(parts);
+    const name = types[isWhole(type) ? type : -1];
+    if (name === undefined) return { problem: `record type ${String(type)} is unknown` };
+    return fromParts(parts, name, previous);
   } catch (error) {
-    return { problem: `not a record: ${(error as Error).message}` };
+    return { problem: `not a record: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
 
-export function isRecord(decoded: LogRecord | { readonly problem: string }): decoded is LogRecord {
+export function isRecord(decoded: LogRecord | Undecodable): decoded is LogRecord {
   return !('problem' in decoded);
 }
 
-function fromParts(parts: readonly unknown[]): LogRecord | { readonly problem: string } {
-  const type = types[parts[1] as number];
-  if (type === undefined) return { problem: `record type ${String(parts[1])} is unknown` };
-  const numbers = [parts[2], parts[3], parts[6], parts[7], parts[8], parts[9], parts[10]];
-  if (!numbers.every((n) => typeof n === 'number' && n >= 0)) return { problem: 'a number is off' };
-  if (!(parts[5] instanceof Uint8Array)) return { problem: 'no hash of the previous record' };
+const isWhole = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0;
+const isTime = (value: unknown): value is number => Number.isFinite(value);
+
+function fromParts(
+  parts: readonly unknown[],
+  type: Body['type'],
+  previous: Uint8Array,
+): LogRecord | Undecodable {
+  const numbers = [parts[2], parts[3], parts[7], parts[8], parts[9], parts[10]];
+  if (!numbers.every(isWhole) || !isTime(parts[6])) return { problem: 'a number is off' };
   const [index, node, incarnation] = parts[4] as [number, string, string];
+  if (!isWhole(index) || typeof node !== 'string' || typeof incarnation !== 'string') {
+    return { problem: 'the writer is off' };
+  }
   return {
     epoch: epoch(parts[2] as number),
     number: parts[3] as number,
     writer: { index, node, incarnation },
-    previous: parts[5],
+    previous,
     recordedAtMs: parts[6] as number,
     baseSeq: seq(parts[7] as number),
     seq: seq(parts[8] as number),
@@ -179,6 +204,7 @@ function unpackBody(type: Body['type'], parts: readonly unknown[]): Body {
   switch (type) {
     case 'events': {
       const [kindVersion, runs, blob] = parts as [number, unknown[][], Uint8Array];
+      if (!isWhole(kindVersion) || !(blob instanceof Uint8Array)) throw new Error('bad events');
       return { type, kindVersion, runs: runs.map(unpackRunParts), blob };
     }
     case 'claim': {
@@ -189,6 +215,9 @@ function unpackBody(type: Body['type'], parts: readonly unknown[]): Body {
         number,
         string | null,
       ];
+      if (typeof cause !== 'string' || ![startedAtMs, detectMs, decideMs].every(isTime)) {
+        throw new Error('bad claim');
+      }
       return { type, cause, startedAtMs, detectMs, decideMs, operation };
     }
     case 'snapshot': {
@@ -199,6 +228,10 @@ function unpackBody(type: Body['type'], parts: readonly unknown[]): Body {
         Uint8Array[],
         number,
       ];
+      const areHashes = Array.isArray(chunks) && chunks.every((c) => c instanceof Uint8Array);
+      if (typeof id !== 'string' || ![at, where, sizeBytes].every(isWhole) || !areHashes) {
+        throw new Error('bad snapshot');
+      }
       return { type, id, at: seq(at), position: position(where), chunks, sizeBytes };
     }
     case 'barrier':

@@ -7,6 +7,7 @@
  * V2 It is done only when the replica stands at exactly the position asked for (P7).
  * V3 A gap in what was delivered is never taken for a stranger's record, nor the other way round.
  */
+import { equalBytes } from './bytes.js';
 import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import { UnderstudyError } from './errors.js';
 import type { Position, Seq } from './ids.js';
@@ -215,10 +216,21 @@ function onReplayed(
 
 function applyBytes(replica: Replica, bytes: Uint8Array, at: Position): string | undefined {
   const record = decodeRecord(bytes);
-  if (!isRecord(record)) return record.problem;
+  if (!isRecord(record)) {
+    if (equalBytes(replica.tip.hash, record.follows)) throw newerProgram(record.problem);
+    return record.problem;
+  }
   const problem = misfit(replica.tip, record);
   if (problem === undefined) applyRecord(replica, record, bytes, at);
   return problem;
+}
+
+/** Passing over it as a stranger's would fork the log (P1). */
+export function newerProgram(problem: string): UnderstudyError {
+  return new UnderstudyError(
+    'unsupported',
+    `a later version of this program writes the log: ${problem}. Upgrade this node.`,
+  );
 }
 
 /** V3: what really comes next? The rest of the replay is dropped, its call is not ours any more. */

@@ -9,7 +9,16 @@
 import { type AnswerRun, eachValue } from './batch.js';
 import { equalBytes } from './bytes.js';
 import { UnderstudyError } from './errors.js';
-import { type Epoch, epoch, type Position, position, type Seq, seq, type WriterId } from './ids.js';
+import {
+  type Epoch,
+  epoch,
+  type Position,
+  position,
+  type Seq,
+  sameWriter,
+  seq,
+  type WriterId,
+} from './ids.js';
 import type { Kind } from './kind.js';
 import { limits } from './limits.js';
 import type { Hash } from './ports.js';
@@ -95,8 +104,15 @@ export function misfit(tip: Tip, record: LogRecord): string | undefined {
       `expected ${expectedNumber} of ${expectedEpoch}`
     );
   }
+  if (!claims && tip.writer !== null && !sameWriter(record.writer, tip.writer)) {
+    return `is by ${nameOf(record.writer)}, epoch ${tip.epoch} belongs to ${nameOf(tip.writer)}`;
+  }
   if (record.baseSeq !== tip.seq) return `starts after seq ${record.baseSeq}, not ${tip.seq}`;
   return undefined;
+}
+
+function nameOf({ index, node, incarnation }: WriterId): string {
+  return `member ${index} on ${node} (life ${incarnation})`;
 }
 
 /** The tip after this record. Read from the log's end it is a hint, until a claim proves it. */
@@ -135,6 +151,7 @@ export function applyRecord(
 
 function replayEvents(replica: Replica, record: LogRecord, body: EventsBody): void {
   const { kind } = replica;
+  if (body.kindVersion > kind.version) throw newerKind(kind, body.kindVersion, record.baseSeq);
   const older = body.kindVersion !== kind.version ? kind.upcast?.bind(kind) : undefined;
   let at: number = record.baseSeq;
   eachValue(body.blob, (value) => {
@@ -157,6 +174,15 @@ function replayEvents(replica: Replica, record: LogRecord, body: EventsBody): vo
     recordRun(replica.sessions, run, answerOf(run, record.epoch, base), record.recordedAtMs);
     base += eventsIn(run);
   }
+}
+
+function newerKind(kind: Kind, version: number, after: number): UnderstudyError {
+  return new UnderstudyError(
+    'unsupported',
+    `the events after seq ${after} were recorded by version ${version} of kind ${kind.name}, this ` +
+      `node runs version ${kind.version}. Upgrade the node, then reinitialise the member.`,
+    { seq: after },
+  );
 }
 
 function poison(kind: string, at: number, error: unknown): UnderstudyError {

@@ -61,10 +61,6 @@ export function allNew(table: Sessions, session: string, first: number): boolean
   return last === undefined || last.first + last.count <= first;
 }
 
-export function floorOf(table: Sessions, session: string): number {
-  return table.bySession.get(session)?.floor ?? 1;
-}
-
 /** The answer recorded under an idempotency key, as a run of one for command `number`. */
 export function findKeyed(table: Sessions, key: string, number: number): AnswerRun | undefined {
   const found = table.byKey.get(key);
@@ -81,12 +77,17 @@ export function findKeyed(table: Sessions, key: string, number: number): AnswerR
   };
 }
 
+export interface Refusal {
+  readonly code: 'bad-request' | 'overloaded';
+  readonly detail: string;
+}
+
 /** Why a delivery of a session cannot be taken now, or nothing (S2, S3). */
 export function refusal(
   table: Sessions,
   batch: { session: string; floor: number; first: number; count: number },
   nowMs: number,
-): { readonly code: 'bad-request' | 'overloaded'; readonly detail: string } | undefined {
+): Refusal | undefined {
   const session = table.bySession.get(batch.session);
   const floor = Math.max(session?.floor ?? 1, batch.floor);
   if (batch.first < floor) {
@@ -150,9 +151,9 @@ function insertRun(runs: AnswerRun[], answer: AnswerRun): void {
 
 function forgetIdle(table: Sessions, atMs: number): void {
   for (const [id, session] of table.bySession) {
-    const idleMs = atMs - session.lastAtMs;
-    const crowded = table.bySession.size > limits.sessions;
-    if (idleMs < limits.sessionIdleMs && !crowded) return;
+    const { size } = table.bySession;
+    const isIdle = size > limits.sessionsKept && atMs - session.lastAtMs >= limits.sessionIdleMs;
+    if (!isIdle && size <= limits.sessions) return;
     table.bySession.delete(id);
   }
 }

@@ -59,6 +59,8 @@ export type WriterEvent =
       readonly at: Position;
       readonly bytes: Uint8Array;
     }
+  /** What took its place continues the log, but only a later version of this program can read it. */
+  | { readonly kind: 'outdated'; readonly problem: string }
   | { readonly kind: 'foreign'; readonly at: Position; readonly problem: string };
 
 export interface WriterStep {
@@ -195,6 +197,10 @@ function decide(writer: Writer, flight: InFlight, found: StoredRecord): WriterSt
       effects: [],
       events: [{ kind: 'fenced', by: decoded, at: found.position, bytes: found.bytes }],
     };
+  }
+  if (!isRecord(decoded) && equalBytes(writer.tip.hash, decoded.follows)) {
+    writer.inFlight = null;
+    return { effects: [], events: [{ kind: 'outdated', problem: decoded.problem }] };
   }
   const problem = isRecord(decoded) ? String(misfit(writer.tip, decoded)) : decoded.problem;
   flight.expected = found.position;

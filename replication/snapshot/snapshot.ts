@@ -116,6 +116,13 @@ function unpack(
         `this node runs ${kind.name} version ${kind.version}`,
     };
   }
+  if (tip.seq !== body.at || tip.position !== body.position) {
+    return {
+      problem:
+        `snapshot ${body.id} was cut at seq ${tip.seq}, position ${tip.position}; ` +
+        `its record says seq ${body.at}, position ${body.position}`,
+    };
+  }
   return { kind, hash, state, sessions: unpackSessions(sessions), history, tip };
 }
 

@@ -32,7 +32,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a late copy below the floor is decided again',
     file: 'replication/draft.ts',
-    find: "if (isTooLate(replica, delivery)) return { refused: 'these numbers were answered before' };",
+    find: 'if (refused !== undefined) return { refused };',
     replace: '',
   },
   {
@@ -70,23 +70,24 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'ack before commit',
     file: 'replication/active.ts',
-    find: 'active.inFlight.push(...draft.finished);',
-    replace: 'for (const delivery of draft.finished) answer(delivery, out);',
+    find: 'for (const delivery of draft.finished) active.inFlight.push(delivery);',
+    replace: 'for (const delivery of draft.finished) answerRuns(active, delivery, out);',
   },
   {
     name: 'a rejection is answered without a record after it',
     file: 'replication/active.ts',
-    find: 'active.inFlight.push(...draft.finished);',
+    find: 'for (const delivery of draft.finished) active.inFlight.push(delivery);',
     replace: `for (const delivery of draft.finished) {
-    if (delivery.runs.every((run) => run.rejections?.length === run.count)) answer(delivery, out);
+    const isRejection = delivery.runs.every((run) => run.rejections?.length === run.count);
+    if (isRejection) answerRuns(active, delivery, out);
     else active.inFlight.push(delivery);
   }`,
   },
   {
     name: 'a known answer does not wait for the record in flight',
     file: 'replication/active.ts',
-    find: 'if (active.writer.inFlight !== null) active.inFlight.push(...finished);\n  else for',
-    replace: 'for',
+    find: 'if (active.writer.inFlight !== null) active.inFlight.push(delivery);\n    else answer',
+    replace: 'answer',
   },
   {
     name: 'a linearizable read without a record after it',
