@@ -11,6 +11,7 @@ import {
   brokerBack,
   brokerLost,
   disconnected,
+  downForMs,
   heard,
   judges,
   type Membership,
@@ -237,13 +238,13 @@ function onGroup(
   out: NodeEffect[],
 ): void {
   const known = node.groups.get(config.name);
+  if (known !== undefined && revision <= known.revision) return;
   if (known !== undefined && known.config.groupId !== config.groupId) {
     onGroupGone(node, config.name, out);
   }
   const index = config.members.findIndex((member) => member.node === node.info.id);
   const ownIndex = index < 0 ? null : index;
   const group = node.groups.get(config.name);
-  if (group !== undefined && revision <= group.revision) return;
   if (group === undefined) {
     node.groups.set(config.name, {
       config,
@@ -356,11 +357,10 @@ function considerReplacement(
   const { writer } = leadOf(group.reports);
   const leads = writer !== null && writer.index === group.ownIndex && writer.node === node.info.id;
   if (!leads || now.monoMs < group.replaceAtMs || !judges(node.membership, now.monoMs)) return;
-  const { nodes, timings } = node.membership;
+  const { membership } = node;
   for (const [index, member] of group.config.members.entries()) {
-    const view = nodes.get(member.node);
-    const downForMs = view?.state === 'down' ? now.monoMs - (view.downSinceMs ?? now.monoMs) : 0;
-    if (downForMs < timings.replaceAfterMs) continue;
+    const goneMs = downForMs(membership, member.node, now.monoMs);
+    if (goneMs < membership.timings.replaceAfterMs) continue;
     const target = placeOne(node, group);
     if (target === null) return;
     group.replaceAtMs = now.monoMs + retryMs;
