@@ -80,11 +80,12 @@ export const groupSpecSchema: z.ZodType<GroupSpec> = component(
   z.strictObject({
     name,
     kind: z.string().min(1).max(128),
-    memberCount: z.int().min(limits.members.least).max(limits.members.most).optional(),
-    groupSeed: z
-      .string()
-      .regex(/^[0-9a-f]{64}$/i, 'expected 64 hexadecimal characters')
+    // Described here, judged by the backend: a number of the wrong size is `invalid-config`.
+    memberCount: z
+      .int()
+      .meta({ minimum: limits.members.least, maximum: limits.members.most })
       .optional(),
+    groupSeed: z.string().meta({ pattern: '^[0-9a-fA-F]{64}$' }).optional(),
     standby: z.enum(['warm', 'hot']).optional(),
     sync: z
       .strictObject({ everyEvents: z.int().min(1).optional(), everyMs: z.int().min(1).optional() })

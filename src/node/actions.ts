@@ -88,8 +88,8 @@ export async function switchover(
   const group = await context.group(name);
   const candidate = pickStandby(group, request.candidate);
   const preconditions = preflight(group, request, candidate);
-  if (preconditions.some(({ ok }) => !ok)) return { kind: 'refused', preconditions };
   if (request.dryRun) return { kind: 'dry-run', preconditions };
+  if (preconditions.some(({ ok }) => !ok)) return { kind: 'refused', preconditions };
   const id = `switchover.${name}.${group.epoch}`;
   const operation = await context.operations.start(
     { id, kind: 'switchover', target: name, by: actor.by },
