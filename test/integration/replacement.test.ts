@@ -1,0 +1,81 @@
+/** A standby's node dies for good: the member moves to a spare node, or waits for its own. */
+import { expect, test } from 'vitest';
+import { startCluster } from '../support/cluster.js';
+import { countingCommand, Load, settle } from '../support/load.js';
+import { until } from '../support/until.js';
+
+const env = { UNDERSTUDY_REPLACE_AFTER_MS: '1000' };
+
+test('a lost member moves to the spare node and counts when it has synced', async () => {
+  const cluster = await startCluster({ nodes: 4, env });
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const hosts = before.members.map(({ nodeId }) => nodeId);
+  const spare = cluster.nodes.find(({ id }) => !hosts.includes(id));
+  const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+  await load.more();
+  const [lost] = cluster.standbysOf(before);
+  const index = before.members.findIndex(({ nodeId }) => nodeId === lost?.id);
+  await lost?.kill();
+  const early: unknown[] = [];
+  const moved = await cluster.group('c', 'whole on other nodes', ({ members, health }) => {
+    const member = members[index];
+    if (member?.healthy && member.nodeId === spare?.id && member.lastSync === null) {
+      early.push(member);
+    }
+    return member?.nodeId === spare?.id && health.healthy === 3;
+  });
+  await load.more();
+  await settle(load, cluster.admin, 'c');
+
+  expect(early).toEqual([]);
+  const expected = hosts.map((id, i) => (i === index ? spare?.id : id));
+  expect(moved.members.map(({ nodeId }) => nodeId)).toEqual(expected);
+  expect(moved).toMatchObject({ epoch: 1, activeNode: before.activeNode });
+  // The old host comes back to a group that does without it.
+  await lost?.start();
+  await until('the node that came back hosts nothing', async () => {
+    const { state, members } = await cluster.admin.node(lost?.id as string);
+    return state === 'up' && members.active + members.standby === 0;
+  });
+  const after = await cluster.whole('c');
+  expect(after.members.map(({ nodeId }) => nodeId)).toEqual(expected);
+});
+
+test('the moved member takes over like any other', async () => {
+  const cluster = await startCluster({ nodes: 4, env });
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const counter = (await cluster.client()).group('c');
+  for (let i = 1; i <= 5; i++) await counter.deliver({ by: i });
+  const [lost] = cluster.standbysOf(before);
+  await lost?.kill();
+  const hosts = new Set(before.members.map(({ nodeId }) => nodeId));
+  const spare = cluster.nodes.find(({ id }) => !hosts.has(id))?.id;
+  const isMoved = ({ health, members }: typeof before) =>
+    health.healthy === 3 && members.some(({ nodeId }) => nodeId === spare);
+  await cluster.group('c', 'whole on other nodes', isMoved);
+  const { id } = await cluster.admin.failover('c', { candidate: spare });
+  expect(await cluster.admin.operation(id, 10_000)).toMatchObject({ state: 'done' });
+  expect(await counter.query('get')).toMatchObject({ value: { total: 15, count: 5 }, epoch: 2 });
+  expect(await cluster.admin.group('c')).toMatchObject({ activeNode: spare });
+});
+
+test('without a spare node the member keeps its place until its node returns', async () => {
+  const cluster = await startCluster({ env });
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const hosts = before.members.map(({ nodeId }) => nodeId);
+  const counter = (await cluster.client()).group('c');
+  const [lost] = cluster.standbysOf(before);
+  await lost?.kill();
+  const degraded = await cluster.group('c', 'degraded', ({ health }) => health.healthy === 2);
+  expect(await counter.deliver({ by: 1 })).toMatchObject({ seq: 1 });
+  const sinceMs = performance.now();
+  await until('replaceAfterMs has passed', () => performance.now() - sinceMs > 1500);
+  const later = await cluster.admin.group('c');
+  for (const { members } of [degraded, later]) {
+    expect(members.map(({ nodeId }) => nodeId)).toEqual(hosts);
+  }
+  await lost?.start();
+  const after = await cluster.whole('c');
+  expect(after.members.map(({ nodeId }) => nodeId)).toEqual(hosts);
+  expect(after.epoch).toBe(before.epoch);
+});
