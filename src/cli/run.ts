@@ -72,7 +72,7 @@ function addLongCommands(program: Command, current: Run, longCommands: LongComma
     .option('--port <port>', 'admin port of the first node', whole(1, mostPort), 7401)
     .option('--nats-port <port>', 'of the embedded nats-server', whole(1, mostPort))
     .option('--no-groups', 'do not create the groups counter, ledger and kv')
-    .option('--kinds <file>', 'module with more kinds')
+    .option('--kinds <file>', 'JavaScript module that exports an array `kinds`')
     .option('--respawn', 'start a node that died again', false)
     .action(async (options: RawDevOptions) => {
       const complete = { natsPort: undefined, kinds: undefined, ...options };
@@ -81,7 +81,7 @@ function addLongCommands(program: Command, current: Run, longCommands: LongComma
   program
     .command('node')
     .description('one node, until it is stopped')
-    .option('--config <file>', 'settings; UNDERSTUDY_* variables go before them')
+    .option('--config <file>', 'JSON file of settings; UNDERSTUDY_* variables override it')
     .action(async ({ config }: Partial<NodeOptions>) => {
       current.exitCode = await longCommands.node({ config }, current.io);
     });

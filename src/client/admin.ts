@@ -29,7 +29,7 @@ export class Unreachable extends Error {
     const advice =
       outcome === 'unknown'
         ? 'it may have been done: look at the operations and groups before you ask again'
-        : 'does the cluster run, and is the URL right?';
+        : 'does the cluster run, and is the URL right? Several can be given, with commas';
     super(`no node answered (${list}); ${advice}`);
     this.outcome = outcome;
   }
