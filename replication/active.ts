@@ -23,7 +23,7 @@ import { type Body, encodeRecord, type LogRecord, type Opened } from './record.j
 import { noteEpoch, type Replica } from './replica.js';
 import { refusal } from './sessions.js';
 import { type Cut, cutSnapshot } from './snapshot/snapshot.js';
-import { send, type Writer } from './writer.js';
+import { send, type Writer, type WriterEvent } from './writer.js';
 
 interface WaitingRead extends ReadRequest {
   /** Number of the record whose commit makes the answer honest; null: none sent yet. */
@@ -68,6 +68,9 @@ interface SnapshotWork {
   /** Asked for by operators, and the seq each wants to see covered. */
   requests: { readonly request: number; readonly from: Seq }[];
   lastAtMs: number;
+  /** Size of the last one, and of the records committed since it was cut. */
+  sizeBytes: number;
+  loggedSizeBytes: number;
   /** Id of the newest one this active has recorded. */
   newestId: string | null;
   /** Failures since the last success, and not again before this. */
@@ -75,6 +78,8 @@ interface SnapshotWork {
   notBeforeMs: number;
 }
 
+/** After a promotion those who have waited are answered first: packing a state takes a while. */
+const firstSnapshotMs = 100;
 /** Pauses after failures: 1, 2, 4 … s, capped: each try packs the whole state. */
 const snapshotRetryMs = 1000;
 const longestSnapshotRetryMs = 30_000;
@@ -84,6 +89,7 @@ export function newActive(
   replica: Replica,
   writer: Writer,
   opened: Opened | null,
+  now: Instant,
 ): Active {
   return {
     config,
@@ -97,16 +103,18 @@ export function newActive(
     reads: [],
     opened,
     spoilt: false,
-    // A fresh active syncs the standbys at once (P8): they must not depend on the old epoch's snapshot.
+    // A fresh active soon syncs the standbys (P8): they must not depend on the old epoch's snapshot.
     snapshot: {
       cut: null,
       call: 0,
       stored: null,
       requests: [],
       lastAtMs: Number.NEGATIVE_INFINITY,
+      sizeBytes: 0,
+      loggedSizeBytes: 0,
       newestId: null,
       failures: 0,
-      notBeforeMs: 0,
+      notBeforeMs: now.monoMs + firstSnapshotMs,
     },
     handOff: null,
     doubted: false,
@@ -202,9 +210,15 @@ function seqOf(active: Active): Seq {
 }
 
 /** The record in flight is committed: answer, then go on. */
-export function onCommitted(active: Active, record: LogRecord, now: Instant, out: Effect[]): void {
+export function onCommitted(
+  active: Active,
+  { record, sizeBytes }: Extract<WriterEvent, { kind: 'committed' }>,
+  now: Instant,
+  out: Effect[],
+): void {
   active.replica.tip = active.writer.tip;
   noteEpoch(active.replica, record);
+  active.snapshot.loggedSizeBytes += sizeBytes;
   answerInFlight(active, out);
   if (record.body.type === 'snapshot') snapshotCommitted(active, record.body.id, now, out);
   pump(active, now, out);
@@ -398,8 +412,14 @@ function snapshotDue(active: Active, now: Instant): boolean {
   const isFirst = snapshot.lastAtMs === Number.NEGATIVE_INFINITY;
   const behind = writer.tip.seq - writer.tip.snapshotSeq;
   if (isFirst || snapshot.requests.length > 0) return true;
+  if (!isWorthIt(snapshot)) return false;
   if (behind >= config.sync.everyEvents) return true;
   return behind > 0 && now.monoMs - snapshot.lastAtMs >= config.sync.everyMs;
+}
+
+/** Snapshots never write more than the log does: a large state is cut less often than asked for. */
+function isWorthIt({ sizeBytes, loggedSizeBytes }: SnapshotWork): boolean {
+  return loggedSizeBytes >= sizeBytes;
 }
 
 /** When `pump` has something to do although nothing arrives. */
@@ -411,6 +431,7 @@ export function activeWakeAtMs(active: Active): number {
   if (snapshot.requests.length > 0) return snapshot.notBeforeMs;
   if (snapshot.lastAtMs === Number.NEGATIVE_INFINITY) return snapshot.notBeforeMs;
   if (writer.tip.seq === writer.tip.snapshotSeq) return Number.POSITIVE_INFINITY;
+  if (!isWorthIt(snapshot)) return Number.POSITIVE_INFINITY;
   return Math.max(snapshot.notBeforeMs, snapshot.lastAtMs + config.sync.everyMs);
 }
 
@@ -423,6 +444,8 @@ function startSnapshot(active: Active, now: Instant, out: Effect[]): void {
   const cut = cutSnapshot(active.replica);
   if ('problem' in cut) return snapshotFailed(active, cut.problem, now, out);
   snapshot.cut = cut;
+  snapshot.sizeBytes = cut.body.sizeBytes;
+  snapshot.loggedSizeBytes = 0;
   snapshot.call = writer.calls.next++;
   out.push({ kind: 'put-snapshot', call: snapshot.call, id: cut.body.id, chunks: cut.chunks });
 }

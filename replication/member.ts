@@ -300,7 +300,7 @@ function onPromotion(member: Member, result: PromotionResult, now: Instant, out:
     return;
   }
   answerHandOff(member, 'no claim followed within the budget; the old active serves on', out);
-  const active = newActive(member.config, result.replica, result.writer, result.opened);
+  const active = newActive(member.config, result.replica, result.writer, result.opened, now);
   member.role = { state: 'active', active, rebuild: null };
   member.replica = null;
   member.tip = result.writer.tip;
@@ -379,7 +379,7 @@ function onWriterEvent(
     case 'committed':
       member.tip = active.writer.tip;
       if (event.record.body.type === 'handoff') leave(member, active, now, out);
-      else onCommitted(active, event.record, now, out);
+      else onCommitted(active, event, now, out);
       break;
     case 'fenced': {
       dismiss(active, out);

@@ -52,7 +52,7 @@ export type WriterEffect =
 
 /** What became of the record in flight. `fenced` names the record that took its place. */
 export type WriterEvent =
-  | { readonly kind: 'committed'; readonly record: LogRecord }
+  | { readonly kind: 'committed'; readonly record: LogRecord; readonly sizeBytes: number }
   | {
       readonly kind: 'fenced';
       readonly by: LogRecord;
@@ -184,7 +184,10 @@ function committed(writer: Writer, flight: InFlight, at: Position): WriterStep {
   writer.inFlight = null;
   writer.stalled = null;
   writer.tip = tipOf(flight.record, flight.bytes, at, writer.hash);
-  return { effects: [], events: [{ kind: 'committed', record: flight.record }] };
+  return {
+    effects: [],
+    events: [{ kind: 'committed', record: flight.record, sizeBytes: flight.bytes.length }],
+  };
 }
 
 /** W3: the record after the expected one is mine, my successor's, or a stranger's. */

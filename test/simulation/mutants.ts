@@ -119,7 +119,7 @@ export const mutants: readonly Mutant[] = [
     find: "    case 'wrong-last':\n    case 'unknown':",
     replace: `    case 'unknown':
       writer.inFlight = null;
-      return { effects: [], events: [{ kind: 'committed', record: flight.record }] };
+      return { effects: [], events: [{ kind: 'committed', record: flight.record, sizeBytes: 0 }] };
     case 'wrong-last':`,
   },
   {
