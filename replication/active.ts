@@ -78,6 +78,8 @@ interface SnapshotWork {
   notBeforeMs: number;
 }
 
+/** Packing, storing and restoring a byte of state costs about as much as appending this many. */
+const snapshotCostFactor = 4;
 /** After a promotion those who have waited are answered first: packing a state takes a while. */
 const firstSnapshotMs = 100;
 /** Pauses after failures: 1, 2, 4 … s, capped: each try packs the whole state. */
@@ -417,9 +419,9 @@ function snapshotDue(active: Active, now: Instant): boolean {
   return behind > 0 && now.monoMs - snapshot.lastAtMs >= config.sync.everyMs;
 }
 
-/** Snapshots never write more than the log does: a large state is cut less often than asked for. */
+/** A large state is cut less often than asked for: they write at most a quarter of what the log does. */
 function isWorthIt({ sizeBytes, loggedSizeBytes }: SnapshotWork): boolean {
-  return loggedSizeBytes >= sizeBytes;
+  return loggedSizeBytes >= snapshotCostFactor * sizeBytes;
 }
 
 /** When `pump` has something to do although nothing arrives. */

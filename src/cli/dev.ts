@@ -80,7 +80,11 @@ class DevCluster {
   }
 
   async #startBroker(port: number): Promise<Broker> {
-    const broker = await startBroker({ dataDir: join(this.#data, 'broker'), port });
+    const broker = await startBroker({
+      dataDir: join(this.#data, 'broker'),
+      port,
+      syncInterval: this.options.syncInterval,
+    });
     void broker.exited.then(({ signal, code, expected }) => {
       if (expected || this.#stopping) return;
       void this.#say(

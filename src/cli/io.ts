@@ -15,6 +15,8 @@ export interface DevOptions {
   /** Admin port of the first node; the others follow. */
   readonly port: number;
   readonly natsPort: number | undefined;
+  /** How long the embedded broker may keep an acknowledged record in memory: `100ms`, `always`. */
+  readonly syncInterval: string;
   /** False: start without the groups counter, ledger and kv. */
   readonly groups: boolean;
   /** Module with more kinds. */

@@ -71,6 +71,7 @@ function addLongCommands(program: Command, current: Run, longCommands: LongComma
     .option('--data <dir>', 'where everything is kept', './.understudy')
     .option('--port <port>', 'admin port of the first node', whole(1, mostPort), 7401)
     .option('--nats-port <port>', 'of the embedded nats-server', whole(1, mostPort))
+    .option('--sync-interval <time>', 'how often the embedded broker syncs, or always', '100ms')
     .option('--no-groups', 'do not create the groups counter, ledger and kv')
     .option('--kinds <file>', 'JavaScript module that exports an array `kinds`')
     .option('--respawn', 'start a node that died again', false)
