@@ -70,6 +70,8 @@ export type NodeInput =
     };
 
 export type NodeEffect =
+  /** Another process has this node's id and started later: one of them is misconfigured. */
+  | { readonly kind: 'superseded'; readonly by: NodeInfo }
   | { readonly kind: 'beat'; readonly beat: Beat }
   | { readonly kind: 'probe'; readonly node: string; readonly incarnation: string }
   | { readonly kind: 'start-member'; readonly config: GroupConfig; readonly index: number }
@@ -186,7 +188,10 @@ function onBeat(
   now: NodeInstant,
   out: NodeEffect[],
 ): void {
-  if (info.id === node.info.id) return;
+  if (info.id === node.info.id) {
+    if (info.incarnation > node.info.incarnation) out.push({ kind: 'superseded', by: info });
+    return;
+  }
   const known = node.membership.nodes.get(info.id);
   if (known !== undefined && info.incarnation < known.info.incarnation) return;
   if (heard(node.membership, info, now.monoMs)) forgetReports(node, info.id);
@@ -377,7 +382,7 @@ function placeOne(node: Coordinator, group: GroupState): string | null {
     zone: zoneOf(node, id),
     load: 0,
   }));
-  const nodes = placeableNodes(node);
+  const nodes = placeableNodes(node, group.config.kind);
   return place({ nodes, count: 1, taken, spread: 'node' })?.[0] ?? null;
 }
 
@@ -385,9 +390,10 @@ function zoneOf(node: Coordinator, id: string): string | null {
   return node.membership.nodes.get(id)?.info.zone ?? null;
 }
 
-/** Nodes that may be given a member now, with what they host already. */
+/** Nodes that may be given a member of this kind now, with what they host already. */
 export function placeableNodes(
   node: Coordinator,
+  kind: string,
 ): { id: string; zone: string | null; load: number }[] {
   const loads = new Map<string, number>();
   for (const { config } of node.groups.values()) {
@@ -396,8 +402,9 @@ export function placeableNodes(
     }
   }
   return [...node.membership.nodes.values()]
-    .filter(
-      (view) => view.state === 'up' && !view.info.draining && !node.cordoned.has(view.info.id),
-    )
+    .filter(({ state, info }) => {
+      const takes = !info.draining && !node.cordoned.has(info.id) && info.kinds.includes(kind);
+      return state === 'up' && takes;
+    })
     .map(({ info }) => ({ id: info.id, zone: info.zone, load: loads.get(info.id) ?? 0 }));
 }

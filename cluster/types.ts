@@ -23,6 +23,8 @@ export interface NodeInfo {
   readonly zone: string | null;
   readonly adminUrl: string | null;
   readonly pid: number | null;
+  /** Names of the kinds it can run: a group's members belong where its kind is. */
+  readonly kinds: readonly string[];
   readonly draining: boolean;
 }
 

@@ -47,7 +47,7 @@ class DevCluster {
   async start(): Promise<void> {
     const { nodes, port } = this.options;
     await this.#checkPorts();
-    this.#broker = await this.#startBroker(await this.#natsPort());
+    this.#broker = await this.#firstBroker();
     for (let i = 0; i < nodes; i++) {
       this.#nodes.push(this.#child(`node-${i + 1}`, port + i, this.#broker.url));
     }
@@ -73,10 +73,16 @@ class DevCluster {
     }
   }
 
-  async #natsPort(): Promise<number> {
+  /** The usual port if it can be had; an orphan of an earlier run gives it back first. */
+  async #firstBroker(): Promise<Broker> {
     const { natsPort } = this.options;
-    if (natsPort !== undefined) return natsPort;
-    return (await isPortFree(defaultNatsPort)) ? defaultNatsPort : 0;
+    if (natsPort !== undefined) return await this.#startBroker(natsPort);
+    try {
+      return await this.#startBroker(defaultNatsPort);
+    } catch (error) {
+      if (await isPortFree(defaultNatsPort)) throw error;
+      return await this.#startBroker(0);
+    }
   }
 
   async #startBroker(port: number): Promise<Broker> {

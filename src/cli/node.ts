@@ -12,12 +12,13 @@ export async function nodeCommand({ config: file }: NodeOptions, { env }: Io): P
   const node = await startNode(config);
   const told = firstWord();
   process.send?.({ ready: true, adminUrl: node.adminUrl });
-  if ((await told) === 'drain') {
+  const word = await Promise.race([told, node.superseded.then(() => 'superseded' as const)]);
+  if (word === 'drain') {
     void firstWord().then(() => node.stop());
     await node.drainAndStop();
   } else await node.stop();
   if (process.connected) process.disconnect();
-  return 0;
+  return word === 'superseded' ? 1 : 0;
 }
 
 function firstWord(): Promise<'drain' | 'stop'> {

@@ -23,7 +23,7 @@ const notFound = 404;
 const behind = 'the replica that answered has no more';
 
 export interface ReplayOptions {
-  readonly bulk: Pick<Requests, 'send'>;
+  readonly bulk: Pick<Requests, 'send' | 'isClosed'>;
   readonly stream: string;
   readonly subject: string;
   /** It fails after this long without a new record. */
@@ -126,8 +126,9 @@ class Replay {
   #tryAgain(reason: string): 'done' {
     this.#handOver();
     if (this.#isOver) return 'done';
-    const { stream, subject, through, patienceMs } = this.#options;
-    if (performance.now() - this.#progressMs < patienceMs) {
+    const { bulk, stream, subject, through, patienceMs } = this.#options;
+    if (bulk.isClosed) this.#finish('the connection was closed');
+    else if (performance.now() - this.#progressMs < patienceMs) {
       this.#timer = setTimeout(() => this.#fetch(), retryMs);
     } else {
       this.#finish(

@@ -59,6 +59,7 @@ export class Requests {
   #lineHead = 0;
   #number = 0;
   #isConnected: boolean;
+  #isClosed = false;
   #ticking: NodeJS.Timeout | null = null;
 
   constructor(connection: NatsConnection, options: RequestsOptions) {
@@ -92,7 +93,13 @@ export class Requests {
   }
 
   /** Ends every open request as lost. */
+  /** True once nothing more will be sent. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   close(): void {
+    this.#isClosed = true;
     this.#subscription.unsubscribe();
     this.#endAll('closed');
   }

@@ -195,8 +195,8 @@ export class NodeBackend implements Backend {
     };
   }
 
-  #placed({ placement }: GroupSpec, count: number): string[] {
-    const all = placeableNodes(this.#runtime.coordinator);
+  #placed({ kind, placement }: GroupSpec, count: number): string[] {
+    const all = placeableNodes(this.#runtime.coordinator, kind);
     const allowed = placement?.nodes;
     const unknown = allowed?.find((id) => !this.#runtime.coordinator.membership.nodes.has(id));
     if (unknown !== undefined) {
@@ -210,8 +210,8 @@ export class NodeBackend implements Backend {
     if (chosen !== null) return chosen;
     throw new UnderstudyError(
       'placement-failed',
-      `${count} members need ${count} different nodes that are up and not cordoned; there are ` +
-        `${nodes.length}. Nothing was created.`,
+      `${count} members need ${count} different nodes that are up, not cordoned and have kind ${kind}; ` +
+        `there are ${nodes.length}. Nothing was created.`,
     );
   }
 

@@ -27,6 +27,8 @@ export interface StartOptions {
 export interface RunningNode {
   readonly id: string;
   readonly adminUrl: string;
+  /** Resolves if another process starts with this node's id: then this one has to stop. */
+  readonly superseded: Promise<void>;
   /** Hands the actives over, then stops. Bounded; what could not be handed over fails over. */
   drainAndStop(): Promise<void>;
   /** Stops at once; the others take over. */
@@ -74,11 +76,16 @@ class NodeProcess implements RunningNode {
   #backend: NodeBackend | null = null;
   #server: FastifyInstance | null = null;
   #stopping: Promise<void> | null = null;
+  #supersede: () => void = () => undefined;
+  readonly superseded: Promise<void>;
 
   constructor(config: NodeConfig, kinds: ReadonlyMap<string, Kind>, logger: Logger) {
     this.#config = config;
     this.#kinds = kinds;
     this.#logger = logger;
+    this.superseded = new Promise((resolve) => {
+      this.#supersede = resolve;
+    });
   }
 
   get id(): string {
@@ -96,7 +103,7 @@ class NodeProcess implements RunningNode {
       node: id,
       incarnation,
       onStatus: (purpose, status) => {
-        if (purpose !== 'control') return;
+        if (purpose !== 'control' || status === 'closed') return;
         const connected = status === 'back';
         this.#logger.warn({ connected }, connected ? 'broker is back' : 'broker lost');
         this.#runtime?.brokerStatus(connected);
@@ -113,6 +120,11 @@ class NodeProcess implements RunningNode {
       names,
       kinds: this.#kinds,
       logger: this.#logger,
+      superseded: ({ pid, adminUrl }) => {
+        const detail = `another process (pid ${pid}, ${adminUrl}) runs as node ${id} since later`;
+        this.#logger.fatal(`${detail}; this one stops. Give each node an id of its own.`);
+        this.#supersede();
+      },
     });
     this.#runtime = runtime;
     const operations = await Operations.open(control, names);
@@ -126,7 +138,8 @@ class NodeProcess implements RunningNode {
 
   #info(incarnation: string): NodeInfo {
     const { id, zone } = this.#config;
-    return { id, incarnation, zone, adminUrl: null, pid: process.pid, draining: false };
+    const kinds = [...this.#kinds.keys()];
+    return { id, incarnation, zone, adminUrl: null, pid: process.pid, kinds, draining: false };
   }
 
   /** Before the node joins: a port that is taken must fail the start, not a running node. */

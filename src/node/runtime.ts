@@ -57,6 +57,8 @@ export interface RuntimeOptions {
   readonly names: Names;
   readonly kinds: ReadonlyMap<string, Kind>;
   readonly logger: Logger;
+  /** Another process with this node's id has started later. */
+  superseded(by: NodeInfo): void;
 }
 
 export class Runtime {
@@ -261,6 +263,9 @@ export class Runtime {
   #carryOut(effect: NodeEffect): void {
     const { connections, names, logger } = this.#options;
     switch (effect.kind) {
+      case 'superseded':
+        this.#options.superseded(effect.by);
+        break;
       case 'beat':
         connections.control.publish(names.beat, encodeValue(effect.beat));
         break;

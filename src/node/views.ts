@@ -53,7 +53,7 @@ export function groupDocument(
   const active = activeReport(coordinator, config.members, reports);
   const seq = Math.max(0, ...[...reports.values()].map((report) => report.seq));
   const members = config.members.map((member, index) =>
-    memberDocument(coordinator, member, index, reports.get(index), seq),
+    memberDocument(coordinator, config.kind, { ...member, index }, reports.get(index), seq),
   );
   const standbys = members.filter(({ index }) => index !== active?.index);
   const synced = standbys.filter((member) => member.healthy).map((m) => m.syncedThrough);
@@ -99,8 +99,8 @@ function activeReport(
 /** A standby counts as healthy from its first sync on (P8). */
 function memberDocument(
   coordinator: Coordinator,
-  { node, publicKey }: { node: string; publicKey: string },
-  index: number,
+  kind: string,
+  { node, publicKey, index }: { node: string; publicKey: string; index: number },
   report: MemberReport | undefined,
   seq: number,
 ): MemberDocument {
@@ -119,8 +119,15 @@ function memberDocument(
     lastSync: synced && report?.lastSyncMs ? iso(report.lastSyncMs) : null,
     state: reachable ? report.state : 'unreachable',
     lag: Math.max(0, seq - syncedThrough),
-    error: report?.error ?? null,
+    error: report?.error ?? unfit(coordinator, node, kind),
   };
+}
+
+/** Why a node that is up says nothing of its member. */
+function unfit(coordinator: Coordinator, node: string, kind: string): string | null {
+  const view = coordinator.membership.nodes.get(node);
+  if (view?.state !== 'up' || view.info.kinds.includes(kind)) return null;
+  return `node ${node} does not have kind ${kind}; start it with the module that has it`;
 }
 
 function health(members: readonly MemberDocument[]): GroupHealth {

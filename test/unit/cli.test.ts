@@ -97,11 +97,25 @@ describe('settings', () => {
       ' ',
     );
     await cli(['dev', ...given], { longCommands });
-    const none = { natsPort: undefined, kinds: undefined };
+    const none = {
+      natsPort: undefined,
+      kinds: undefined,
+      respawn: false,
+      syncInterval: '100ms',
+    };
     expect(seen).toEqual([
       { nodes: 3, data: './.understudy', port: 7401, groups: true, ...none },
       { config: 'x.json' },
-      { nodes: 1, data: 'd', port: 8000, natsPort: 4, groups: false, kinds: 'k.js' },
+      {
+        nodes: 1,
+        data: 'd',
+        port: 8000,
+        natsPort: 4,
+        groups: false,
+        kinds: 'k.js',
+        respawn: false,
+        syncInterval: '100ms',
+      },
     ]);
   });
 });

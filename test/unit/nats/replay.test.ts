@@ -56,7 +56,7 @@ function run(through: number, answers: readonly (readonly Reply[])[]): Promise<R
       end: (failure: string | null) =>
         setImmediate(() => done({ positions, failure, asked, verdicts })),
     };
-    replay({ bulk: { send }, ...options, through: position(through), sink });
+    replay({ bulk: { send, isClosed: false }, ...options, through: position(through), sink });
   });
 }
 
