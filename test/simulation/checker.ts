@@ -13,7 +13,14 @@ import {
   isRecord,
   type LogRecord,
 } from '../../replication/record.js';
-import { type TraceCommand, type TraceEvent, type TraceState, traceKind } from './kind.js';
+import { simulationHash } from './hash.js';
+import {
+  poisonPart,
+  type TraceCommand,
+  type TraceEvent,
+  type TraceState,
+  traceKind,
+} from './kind.js';
 
 export class Violation extends Error {
   constructor(
@@ -27,15 +34,28 @@ export class Violation extends Error {
 
 interface Decided {
   readonly seq: number;
-  readonly result: unknown;
+  /** As JSON. */
+  readonly result: string;
   readonly rejection: string | null;
-  readonly key: number;
+  /** Its place among all operations: even for a change, odd for a look at one. */
+  readonly place: number;
 }
 
 interface Expectation {
   readonly count: number;
-  readonly result: unknown;
+  readonly result: string;
   readonly rejection: string | null;
+}
+
+interface Sent {
+  readonly command: TraceCommand;
+  readonly key: string | null;
+}
+
+/** A hash as something to compare; none: the beginning of the log. */
+function nameOf(hash: Uint8Array): bigint {
+  const { buffer, byteOffset, length } = hash;
+  return length < 8 ? 0n : new DataView(buffer, byteOffset).getBigUint64(0);
 }
 
 export class GroupChecker {
@@ -46,11 +66,16 @@ export class GroupChecker {
   #number = -1;
   #writer = '';
   #state: TraceState = traceKind.init();
-  readonly #decided = new Map<string, Decided>();
+  /** By session and number; more than one only where nobody asked for it once. */
+  readonly #decided = new Map<string, Decided[]>();
+  readonly #decidedKeys = new Map<string, Decided>();
   /** What each client sent under each number. */
-  readonly #sent = new Map<string, TraceCommand>();
+  readonly #sent = new Map<string, Sent>();
   readonly #done = new Set<string>();
-  #highestKey = 0;
+  #highestPlace = 0;
+  #lastHash = 0n;
+  /** Hashes of what is on the subject and not in the log: records of strangers, claims after those. */
+  readonly #strange = new Set<bigint>();
 
   constructor(readonly group: string) {}
 
@@ -58,14 +83,23 @@ export class GroupChecker {
     return this.hashes.length - 1;
   }
 
-  noteSent(session: string, number: number, command: TraceCommand): void {
-    this.#sent.set(`${session}/${number}`, command);
+  noteSent(session: string | null, number: number, command: TraceCommand, key?: string): void {
+    this.#sent.set(`${session}/${number}`, { command, key: key ?? null });
   }
 
   /** A record was stored: it must continue the log (I1), decide new commands only (I2), truly (I3). */
-  onStored({ bytes, position }: StoredRecord): void {
+  onStored({ bytes, position }: StoredRecord, isStrange: boolean): void {
+    const hash = nameOf(simulationHash(bytes));
     const record = decodeRecord(bytes);
+    if (isStrange || this.#isLedAstray(record)) {
+      this.#strange.add(hash);
+      return;
+    }
     if (!isRecord(record)) throw new Violation('I1', `undecodable record at ${position}`);
+    if (nameOf(record.previous) !== this.#lastHash) {
+      throw new Violation('I1', `the record at ${position} does not follow the log's last`);
+    }
+    this.#lastHash = hash;
     this.#checkEpoch(record);
     if (record.baseSeq !== this.seq) {
       throw new Violation(
@@ -77,6 +111,13 @@ export class GroupChecker {
     if (record.seq !== this.seq) {
       throw new Violation('I3', `record says seq ${record.seq}, its events end at ${this.seq}`);
     }
+  }
+
+  /** A claim may be built on a stranger's record: it claims nothing, whoever reads it passes it over. */
+  #isLedAstray(record: ReturnType<typeof decodeRecord>): boolean {
+    if (!isRecord(record) || record.body.type !== 'claim') return false;
+    const previous = nameOf(record.previous);
+    return previous !== this.#lastHash && this.#strange.has(previous);
   }
 
   #checkEpoch(record: LogRecord): void {
@@ -107,39 +148,58 @@ export class GroupChecker {
     for (const run of body.runs) {
       for (let i = 0; i < run.count; i++) {
         const id = `${run.session}/${run.first + i}`;
-        const command = this.#sent.get(id);
-        if (command === undefined) throw new Violation('I2', `nobody sent ${id}`);
-        if (this.#done.has(command.op)) throw new Violation('I2', `${command.op} was done twice`);
-        this.#done.add(command.op);
-        if (this.#decided.has(id)) throw new Violation('I2', `${id} is in the log twice`);
-        const expected = this.#decide(command);
-        const rejected = run.rejections?.find(([offset]) => offset === i)?.[1] ?? null;
-        const count = run.eventCounts ? run.eventCounts[i] : rejected === null ? 1 : 0;
-        const result = rejected === null ? (run.results?.[i] ?? null) : null;
+        const sent = this.#sent.get(id);
+        if (sent === undefined) throw new Violation('I2', `nobody sent ${id}`);
+        if (run.session !== null || sent.key !== null) this.#checkOnce(id, sent);
+        const expected = this.#decide(sent.command);
+        const rejection = run.rejections?.find(([offset]) => offset === i)?.[1] ?? null;
+        const count = run.eventCounts ? run.eventCounts[i] : rejection === null ? 1 : 0;
+        const result = JSON.stringify(rejection === null ? (run.results?.[i] ?? null) : null);
         const same =
-          count === expected.count && rejected === expected.rejection && result === expected.result;
+          count === expected.count &&
+          rejection === expected.rejection &&
+          result === expected.result;
         if (!same) {
           throw new Violation(
             'I3',
-            `${id} (n=${command.n}) was decided as ${JSON.stringify({ count, rejected, result })} in ` +
-              `epoch ${record.epoch}, a replay gives ${JSON.stringify(expected)}`,
+            `${id} (n=${sent.command.n}) was decided as ` +
+              `${JSON.stringify({ count, rejection, result })} in epoch ${record.epoch}, ` +
+              `a replay gives ${JSON.stringify(expected)}`,
           );
         }
         for (const event of events.slice(at, at + expected.count)) this.#apply(event);
         at += expected.count;
-        const key = expected.count > 0 ? 2 * this.seq : 2 * this.seq + 1;
-        this.#decided.set(id, { seq: this.seq, result, rejection: rejected, key });
+        const place = expected.count > 0 ? 2 * this.seq : 2 * this.seq + 1;
+        this.#noteDecided(id, sent, { seq: this.seq, result, rejection, place });
       }
     }
     if (at !== events.length)
       throw new Violation('I4', `${events.length - at} events of no command`);
   }
 
+  #checkOnce(id: string, { command, key }: Sent): void {
+    if (this.#done.has(command.op)) throw new Violation('I2', `${command.op} was done twice`);
+    if (key === null && this.#decided.has(id)) {
+      throw new Violation('I2', `${id} is in the log twice`);
+    }
+    this.#done.add(command.op);
+  }
+
+  #noteDecided(id: string, { key }: Sent, decided: Decided): void {
+    this.#decided.set(id, [...(this.#decided.get(id) ?? []), decided]);
+    if (key !== null) this.#decidedKeys.set(key, decided);
+  }
+
   #decide(command: TraceCommand): Expectation {
     const decision = traceKind.decide?.(this.#state, command, { seq: 0, recordedAtMs: 0 });
-    if (decision instanceof Rejection) return { count: 0, result: null, rejection: decision.code };
+    if (decision instanceof Rejection) {
+      return { count: 0, result: 'null', rejection: decision.code };
+    }
     const { events, result } = decision as { events: TraceEvent[]; result: unknown };
-    return { count: events.length, result, rejection: null };
+    if (events.some(({ part }) => part === poisonPart)) {
+      return { count: 0, result: 'null', rejection: 'apply-failed' };
+    }
+    return { count: events.length, result: JSON.stringify(result), rejection: null };
   }
 
   #apply(event: TraceEvent): void {
@@ -149,51 +209,63 @@ export class GroupChecker {
 
   /** The greatest place any operation has been answered at: what starts now comes after it. */
   floor(): number {
-    return this.#highestKey;
+    return this.#highestPlace;
   }
 
   /** A client got an answer: each must be in the log as answered (I2, I4), after its floor (I3). */
-  onAnswer(session: string, answer: BatchAnswer & { ok: true }, floor: number): void {
+  onAnswer(session: string | null, answer: BatchAnswer & { ok: true }, floor: number): void {
     for (const run of answer.runs) {
       let at = run.baseSeq;
       for (let i = 0; i < run.count; i++) {
         const id = `${session}/${run.first + i}`;
-        const decided = this.#decided.get(id);
-        if (decided === undefined)
-          throw new Violation('I2', `${id} was answered, the log has it not`);
         const rejection = run.rejections?.find(([offset]) => offset === i)?.[1] ?? null;
         if (rejection === null) at += run.eventCounts ? (run.eventCounts[i] ?? 0) : 1;
-        const result = run.results?.[i] ?? null;
-        const wrong =
-          rejection !== decided.rejection ||
-          (rejection === null && (at !== decided.seq || result !== decided.result));
-        if (wrong) {
+        const result = JSON.stringify(run.results?.[i] ?? null);
+        const { own, decided } = this.#decisionsOn(id);
+        const match = decided.find((each) =>
+          rejection === null
+            ? each.rejection === null && at === each.seq && result === each.result
+            : rejection === each.rejection,
+        );
+        if (match === undefined) {
           throw new Violation(
             'I2',
             `${id} was answered ${JSON.stringify({ seq: at, rejection, result })}, ` +
               `the log says ${JSON.stringify(decided)}`,
           );
         }
-        this.#place(decided.key, floor, id);
+        if (own) this.#place(match.place, floor, id);
       }
     }
+  }
+
+  /** Under the number itself, or earlier under the same key: then it has no place of its own. */
+  #decisionsOn(id: string): { own: boolean; decided: Decided[] } {
+    const decided = this.#decided.get(id);
+    if (decided !== undefined) return { own: true, decided };
+    const key = this.#sent.get(id)?.key ?? null;
+    const keyed = key === null ? undefined : this.#decidedKeys.get(key);
+    return { own: false, decided: keyed === undefined ? [] : [keyed] };
   }
 
   /** A read must show the state at its seq; a linearizable one nothing older than its floor. */
   onRead(result: ReadResult & { ok: true }, floor: number, linearizable: boolean): void {
     if (result.seq > this.seq)
       throw new Violation('I3', `read seq ${result.seq} before it is stored`);
-    if (result.value !== this.hashes[result.seq]) {
+    if ((result.value as TraceState).hash !== this.hashes[result.seq]) {
       throw new Violation('I3', `a read at seq ${result.seq} shows a state that never was`);
     }
     if (linearizable) this.#place(2 * result.seq + 1, floor, 'a linearizable read');
   }
 
-  #place(key: number, floor: number, what: string): void {
-    if (key < floor) {
-      throw new Violation('I3', `${what} is at ${key / 2}, an earlier answer was at ${floor / 2}`);
+  #place(place: number, floor: number, what: string): void {
+    if (place < floor) {
+      throw new Violation(
+        'I3',
+        `${what} is at ${place / 2}, an earlier answer was at ${floor / 2}`,
+      );
     }
-    this.#highestKey = Math.max(this.#highestKey, key);
+    this.#highestPlace = Math.max(this.#highestPlace, place);
   }
 
   /** I5: a member at rest holds the state that the log gives at its seq. */

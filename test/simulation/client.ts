@@ -14,6 +14,7 @@ import type { World } from './world.js';
 interface Pending {
   readonly batch: Batch;
   readonly commands: readonly TraceCommand[];
+  readonly keys: readonly (string | null)[];
   readonly floor: number;
   attempt: number;
   done: boolean;
@@ -80,25 +81,66 @@ export class SimulationClient implements Peer {
 
   /** Sends a few commands; more of them while several batches are unanswered. */
   #deliver(group: string): void {
+    if (this.#random.chance(0.08)) return this.#deliverOnce(group);
     const session = this.#session(group);
     if (session.pending.length >= window) return;
-    const checker = this.world.checker(group);
-    const count = 1 + this.#random.below(4);
     const first = session.next;
-    session.next += count;
-    const commands = Array.from({ length: count }, (_, i) => ({
+    const commands = this.#commands(first);
+    session.next += commands.length;
+    const floor = session.pending[0]?.batch.first ?? first;
+    const pending = this.#pending(group, { session: session.session, floor, first }, commands);
+    session.pending.push(pending);
+    this.#send(group, session, pending);
+  }
+
+  /** Without a session nothing is sent again; a copy that the wire made is another command. */
+  #deliverOnce(group: string): void {
+    const first = this.world.nextAnonymous();
+    const commands = this.#commands(-first);
+    const pending = this.#pending(group, { session: null, floor: 1, first }, commands);
+    this.world.deliver(this, group, pending.batch, (answer) => {
+      if (answer.ok) this.world.checker(group).onAnswer(null, answer, pending.floor);
+    });
+  }
+
+  #commands(first: number): TraceCommand[] {
+    return Array.from({ length: 1 + this.#random.below(4) }, (_, i) => ({
       n: this.#random.below(1_000_000),
       op: `${this.name}:${first + i}`,
     }));
-    for (const [i, command] of commands.entries()) {
-      checker.noteSent(session.session, first + i, command);
+  }
+
+  /** Some commands have a key; of those some were sent before, under another number, by anybody. */
+  #pending(
+    group: string,
+    at: Pick<Batch, 'session' | 'floor' | 'first'>,
+    drawn: TraceCommand[],
+  ): Pending {
+    const checker = this.world.checker(group);
+    const isKeyed = this.#random.chance(0.2);
+    const known = this.world.keyed(group);
+    const commands = drawn.map((command) => {
+      if (!isKeyed || !this.#random.chance(0.7)) return { command, key: null };
+      const before = known[this.#random.below(known.length * 2)];
+      const keyed = before ?? command;
+      known.unshift(keyed);
+      known.length = Math.min(known.length, 6);
+      return { command: keyed, key: keyed.op };
+    });
+    for (const [i, { command, key }] of commands.entries()) {
+      checker.noteSent(at.session, at.first + i, command, key ?? undefined);
     }
-    const floor = session.pending[0]?.batch.first ?? first;
-    const blob = joinCommands(commands.map(encodeValue));
-    const batch: Batch = { session: session.session, floor, first, count, keys: null, blob };
-    const pending: Pending = { batch, commands, floor: checker.floor(), attempt: 0, done: false };
-    session.pending.push(pending);
-    this.#send(group, session, pending);
+    const keys = commands.map(({ key }) => key);
+    const blob = joinCommands(commands.map(({ command }) => encodeValue(command)));
+    const batch = { ...at, count: commands.length, keys: isKeyed ? keys : null, blob };
+    return {
+      batch,
+      commands: commands.map(({ command }) => command),
+      keys,
+      floor: checker.floor(),
+      attempt: 0,
+      done: false,
+    };
   }
 
   #send(group: string, session: GroupSession, pending: Pending): void {
@@ -120,6 +162,8 @@ export class SimulationClient implements Peer {
     attempt: number,
     answer: BatchAnswer,
   ): void {
+    // A late copy gets the same answer.
+    if (answer.ok) this.world.checker(group).onAnswer(session.session, answer, pending.floor);
     if (pending.done) return;
     if (!answer.ok) {
       if (answer.code === 'bad-request') {
@@ -134,7 +178,6 @@ export class SimulationClient implements Peer {
     pending.done = true;
     this.answered += pending.batch.count;
     session.pending.splice(session.pending.indexOf(pending), 1);
-    this.world.checker(group).onAnswer(session.session, answer, pending.floor);
   }
 
   hearOpened(group: string): void {
@@ -161,7 +204,7 @@ export class SimulationClient implements Peer {
       answered = true;
     };
     const consistency = linearizable ? 'linearizable' : 'local';
-    this.world.read(this, group, { consistency, query: 'hash', args: null }, once);
+    this.world.read(this, group, { consistency, query: 'whole', args: null }, once);
     this.world.scheduler.after(attemptMs, () => {
       if (!answered) session.reading = false;
       answered = true;

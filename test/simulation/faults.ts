@@ -1,4 +1,6 @@
 /** Strikes the world with the faults of a schedule, and heals it. */
+import { epoch } from '../../replication/ids.js';
+import { decodeRecord, encodeRecord, isRecord } from '../../replication/record.js';
 import { noFaults } from '../support/model-wire.js';
 import type { Host } from './host.js';
 import type { Fault } from './options.js';
@@ -10,6 +12,7 @@ export class Injector {
   readonly #world: World;
   /** Effects to go until a process dies between two of them; 0: none will. */
   #crashSoon = 0;
+  #messageTwice = 0;
 
   constructor(world: World) {
     this.#world = world;
@@ -27,6 +30,13 @@ export class Injector {
     model.faults.chunkMissing = rates.chunkMissing;
     model.faults.replayGap = rates.replayGap;
     bus.rates = rates;
+    this.#messageTwice = rates.messageTwice;
+  }
+
+  /** How late a copy of a message arrives; null: there is none. */
+  copyAfterMs(): number | null {
+    const { faults } = this.#world;
+    return faults.chance(this.#messageTwice) ? faults.next() ** 2 * 5000 : null;
   }
 
   /** A crash may come between any two effects of one step. */
@@ -69,15 +79,21 @@ export class Injector {
         break;
       case 'sync':
         this.#withActive(fault, (active, group) => {
-          active.input(group, { kind: 'sync', request: active.nextRequest() });
+          active.input(group, { kind: 'sync', request: active.expect(group) });
         });
         break;
       case 'clock-jump':
-        if (this.#world.options.clockJumps) host.jumpClock((fault.durationMs - 3000) * 20);
+        if (this.#world.options.clockJumps) {
+          const scale = fault.target % 4 === 0 ? 60_000 : 20;
+          host.clock.wallOffsetMs += (fault.durationMs - 3000) * scale;
+        }
         break;
       case 'restart-all':
         for (const each of this.#world.hosts)
           this.#crash(each, fault.durationMs * this.#world.faults.next());
+        break;
+      case 'stranger':
+        this.#intrude(fault);
         break;
       default:
         throw fault.kind satisfies never;
@@ -141,7 +157,7 @@ export class Injector {
       const members = this.#world.registry.get(group)?.config.members ?? [];
       const target = fault.target % members.length;
       if (members[target]?.node === active.name) return;
-      const request = active.nextRequest();
+      const request = active.expect(group);
       active.input(group, { kind: 'hand-off', request, target, budgetMs: 800 });
     });
   }
@@ -168,9 +184,20 @@ export class Injector {
     });
   }
 
+  /** Somebody publishes on a log's subject what does not belong there. */
+  #intrude(fault: Fault): void {
+    const { groupNames, model, faults } = this.#world;
+    const group = groupNames[fault.target % groupNames.length] as string;
+    const other = groupNames[(fault.target + 1) % groupNames.length] as string;
+    const records = model.records(faults.chance(0.7) ? group : other);
+    const copy = records[faults.below(records.length)]?.bytes ?? new Uint8Array(0);
+    model.intrude(group, strange(copy, faults.below(4), fault.durationMs));
+  }
+
   heal(): void {
     this.#world.trace(() => 'HEAL');
     this.#crashSoon = 0;
+    this.#messageTwice = 0;
     this.#world.model.electLeader();
     Object.assign(this.#world.model.faults, noFaults, { isFull: false });
     this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };
@@ -180,4 +207,15 @@ export class Injector {
       if (!host.alive) host.start();
     }
   }
+}
+
+/** A copy of an older record, a piece of one, one of an epoch that never was, or nothing like one. */
+function strange(copy: Uint8Array, how: number, salt: number): Uint8Array {
+  if (how === 0) return copy;
+  if (how === 1) return copy.subarray(0, salt % (copy.length + 1));
+  const record = decodeRecord(copy);
+  if (how === 2 && isRecord(record)) {
+    return encodeRecord({ ...record, epoch: epoch(record.epoch + (salt % 3)), number: salt });
+  }
+  return Uint8Array.from({ length: 1 + (salt % 64) }, (_, i) => (salt * (i + 7)) % 256);
 }

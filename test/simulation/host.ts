@@ -14,6 +14,8 @@ import { execute, type OutwardEffect } from '../../replication/execute.js';
 import type { Epoch, Position, Seq } from '../../replication/ids.js';
 import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
 import type { Peer } from './bus.js';
+import { Violation } from './checker.js';
+import { Clock } from './clock.js';
 import { simulationHash } from './hash.js';
 import type { TraceState } from './kind.js';
 import { traceKind } from './kind.js';
@@ -29,9 +31,9 @@ interface Hosted {
   readonly config: GroupConfig;
   readonly replies: Map<number, (answer: never) => void>;
   cancelWake: () => void;
+  /** Wakes in a row after which it wanted the next at once. */
+  idleWakes: number;
 }
-
-const beginning = 1_700_000_000_000;
 
 export class Host implements Peer {
   life = 0;
@@ -44,8 +46,7 @@ export class Host implements Peer {
   /** Groups this node takes deliveries for, as the broker sees it: outlives a pause, not a crash. */
   readonly open = new Set<string>();
   coordinator: Coordinator;
-  #rate = 1;
-  #wallOffsetMs = 0;
+  readonly clock: Clock;
   #requests = 1;
 
   constructor(
@@ -53,29 +54,22 @@ export class Host implements Peer {
     private readonly world: World,
     private readonly timings: ClusterTimings,
   ) {
-    this.coordinator = newCoordinator(this.#info(), timings, this.#now());
-  }
-
-  // Clock: a rate of its own, and a wall that may be off and jump.
-
-  setClock(rate: number, wallOffsetMs: number): void {
-    this.#rate = rate;
-    this.#wallOffsetMs = wallOffsetMs;
-  }
-
-  jumpClock(byMs: number): void {
-    this.#wallOffsetMs += byMs;
-  }
-
-  #now() {
-    const monoMs = this.world.scheduler.now() * this.#rate;
-    return { monoMs, wallMs: beginning + monoMs + this.#wallOffsetMs };
+    this.clock = new Clock(world.scheduler);
+    this.coordinator = newCoordinator(this.#info(), timings, this.clock.now());
   }
 
   #info() {
     const incarnation = String(this.life).padStart(6, '0');
     const { name: id } = this;
-    return { id, incarnation, zone: null, adminUrl: null, pid: null, draining: false };
+    return {
+      id,
+      incarnation,
+      zone: null,
+      adminUrl: null,
+      pid: null,
+      kinds: ['trace'],
+      draining: false,
+    };
   }
 
   // Process: start, crash, pause, go on.
@@ -87,7 +81,7 @@ export class Host implements Peer {
     this.#inbox = [];
     this.#members = new Map();
     this.open.clear();
-    this.coordinator = newCoordinator(this.#info(), this.timings, this.#now());
+    this.coordinator = newCoordinator(this.#info(), this.timings, this.clock.now());
     for (const { config, revision } of this.world.registry.values()) {
       this.#feed({ kind: 'group', config, revision });
     }
@@ -127,7 +121,7 @@ export class Host implements Peer {
 
   #later(ms: number, task: () => void): () => void {
     const { life } = this;
-    return this.world.scheduler.after(Math.max(0, ms) / this.#rate, () => {
+    return this.world.scheduler.after(Math.max(0, ms) / this.clock.rate, () => {
       if (this.life === life) this.run(task);
     });
   }
@@ -142,7 +136,8 @@ export class Host implements Peer {
   // Coordinator.
 
   #feed(input: NodeInput): void {
-    for (const effect of stepNode(this.coordinator, input, this.#now())) this.#carryOut(effect);
+    for (const effect of stepNode(this.coordinator, input, this.clock.now()))
+      this.#carryOut(effect);
   }
 
   hear(input: NodeInput): void {
@@ -155,6 +150,8 @@ export class Host implements Peer {
       case 'beat':
         world.broadcastBeat(this, effect.beat);
         break;
+      case 'superseded':
+        throw new Error(`two hosts are called ${this.name}`);
       case 'probe':
         world.probe(this, effect.node, effect.incarnation);
         break;
@@ -209,7 +206,13 @@ export class Host implements Peer {
       sync: config.sync,
       pollMs: 500,
     });
-    const hosted: Hosted = { member, config, replies: new Map(), cancelWake: () => undefined };
+    const hosted: Hosted = {
+      member,
+      config,
+      replies: new Map(),
+      cancelWake: () => undefined,
+      idleWakes: 0,
+    };
     this.#members.set(config.name, hosted);
     this.input(config.name, { kind: 'start' });
   }
@@ -232,7 +235,7 @@ export class Host implements Peer {
         if (this.#members.get(group) === hosted) this.input(group, completion);
       });
     };
-    for (const effect of step(hosted.member, input, this.#now())) {
+    for (const effect of step(hosted.member, input, this.clock.now())) {
       const outward = execute(effect, ports, feed);
       if (outward !== null) this.#outward(hosted, outward);
       if (this.world.injector.crashBetweenEffects(this)) return;
@@ -247,9 +250,24 @@ export class Host implements Peer {
     const atMs = wakeAtMs(hosted.member);
     if (atMs === Number.POSITIVE_INFINITY) return;
     const { name } = hosted.config;
-    hosted.cancelWake = this.#later(Math.max(1, atMs - this.#now().monoMs), () => {
-      if (this.#members.get(name) === hosted) this.input(name, { kind: 'tick' });
+    hosted.cancelWake = this.#later(Math.max(1, atMs - this.clock.now().monoMs), () => {
+      if (this.#members.get(name) === hosted) this.#wake(name, hosted);
     });
+  }
+
+  /** Whoever asks to be woken has something to do then, or asks for a later time. */
+  #wake(group: string, hosted: Hosted): void {
+    const { life } = this;
+    this.input(group, { kind: 'tick' });
+    if (this.life !== life || !this.alive) return;
+    const isLate = wakeAtMs(hosted.member) <= this.clock.now().monoMs;
+    hosted.idleWakes = isLate ? hosted.idleWakes + 1 : 0;
+    if (hosted.idleWakes < 20) return;
+    const { state } = hosted.member.role;
+    throw new Violation(
+      'I10',
+      `${this.name}/${state} of ${group} wakes again and again for nothing`,
+    );
   }
 
   #tellCoordinator(hosted: Hosted): void {
@@ -299,8 +317,10 @@ export class Host implements Peer {
         this.#reply(hosted, effect.request, effect.result);
         break;
       case 'answer-sync':
+        this.#reply(hosted, effect.request, effect.result);
+        break;
       case 'answer-hand-off':
-        hosted.replies.delete(effect.request);
+        this.#reply(hosted, effect.request, effect.failure);
         break;
       case 'announce-snapshot':
         world.notice(this, { kind: 'snapshot', group, position: effect.position, seq: effect.seq });
@@ -317,10 +337,12 @@ export class Host implements Peer {
     }
   }
 
+  /** Every request is answered, and once. */
   #reply(hosted: Hosted, request: number, answer: unknown): void {
     const reply = hosted.replies.get(request) as ((answer: unknown) => void) | undefined;
+    if (reply === undefined) throw new Violation('I2', `request ${request} is answered twice`);
     hosted.replies.delete(request);
-    reply?.(answer);
+    reply(answer);
   }
 
   /** A request from a client, as the broker delivers it to whoever is subscribed. */
@@ -346,7 +368,19 @@ export class Host implements Peer {
     return request;
   }
 
-  nextRequest(): number {
-    return this.#requests++;
+  /** A request whose answer nobody looks at; that it has one is checked. */
+  expect(group: string): number {
+    return this.#remember(group, () => undefined) ?? 0;
+  }
+
+  /** What is owed to somebody or held for somebody: at rest nothing (I10). */
+  unsettled(group: string): string | null {
+    const hosted = this.#members.get(group);
+    if (hosted === undefined) return null;
+    const { role } = hosted.member;
+    const held = role.state === 'active' ? role.active.intakeEvents + role.active.reads.length : 0;
+    if (hosted.replies.size === 0 && held === 0) return null;
+    const owed = [...hosted.replies.keys()].join(', ');
+    return `${this.name} owes ${group} answers to ${owed || 'nobody'} and holds ${held}`;
   }
 }

@@ -60,12 +60,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'new id on retry',
     file: 'test/simulation/client.ts',
-    find: 'this.world.deliver(this, group, pending.batch, (answer) => {',
+    find: 'this.world.deliver(this, group, pending.batch, (answer) => {\n      this.#onAnswer(',
     replace: `const batch = { ...pending.batch, session: pending.batch.session + '#' + attempt };
     const checker = this.world.checker(group);
     let number = batch.first;
     for (const command of pending.commands) checker.noteSent(batch.session, number++, command);
-    this.world.deliver(this, group, batch, (answer) => {`,
+    this.world.deliver(this, group, batch, (answer) => {
+      this.#onAnswer(`,
   },
   {
     name: 'ack before commit',
@@ -140,5 +141,84 @@ export const mutants: readonly Mutant[] = [
     find: '  if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);',
     replace: `  if (writer.inFlight !== null && snapshotDue(active, now)) startSnapshot(active, now, out);
   if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);`,
+  },
+  {
+    name: 'a claim after a stranger is taken for one after the log',
+    file: 'replication/promotion.ts',
+    find: 'if (!equalBytes(replica.tip.hash, writer.tip.hash)) {',
+    replace: 'if (replica.tip.epoch !== writer.tip.epoch) {',
+  },
+  {
+    name: 'an old record at the end of the log is waited out for ever',
+    file: 'replication/promotion.ts',
+    find: 'promotion.attempts >= looksBeforeSurvey',
+    replace: 'promotion.attempts < 0',
+  },
+  {
+    name: 'the record of a stranger is never passed over',
+    file: 'replication/recovery.ts',
+    find: 'replica.tip = { ...replica.tip, position: found.at };',
+    replace: '',
+  },
+  {
+    name: 'results stay parts of the state',
+    file: 'replication/decide.ts',
+    find: 'result: bytes === null ? result : decodeValue(bytes)',
+    replace: 'result',
+  },
+  {
+    name: 'reads hand out the state itself',
+    file: 'replication/active.ts',
+    find: 'value: structuredClone(value)',
+    replace: 'value',
+  },
+  {
+    name: 'the state goes on after poison',
+    file: 'replication/active.ts',
+    find: 'active.spoilt = true;',
+    replace: 'active.spoilt = false;',
+  },
+  {
+    name: 'what was drafted before poison is answered twice',
+    file: 'replication/draft.ts',
+    find: 'delivery.runs.length = runs;',
+    replace: '',
+  },
+  {
+    name: 'poison is forgotten and met again',
+    file: 'replication/draft.ts',
+    find: 'delivery.poison.set(delivery.decided, messageOf(error));',
+    replace: '',
+  },
+  {
+    name: 'a key is looked up in the table only, not in the batch itself',
+    file: 'replication/draft.ts',
+    find: 'run.keys.has(key) || replica.sessions.byKey.has(key)',
+    replace: 'replica.sessions.byKey.has(key)',
+  },
+  {
+    name: 'keys are not part of the state',
+    file: 'replication/sessions.ts',
+    find: 'if (run.keys !== null) recordKeys(table, run.keys, answer);',
+    replace: '',
+  },
+  {
+    name: 'sessions are forgotten by the clock alone',
+    file: 'replication/sessions.ts',
+    find: 'size > limits.sessionsKept && ',
+    replace: '',
+  },
+  {
+    name: 'a hand-off that the fence ends is never answered',
+    file: 'replication/active.ts',
+    find: 'if (active.handOff !== null) {\n    const { request } = active.handOff;',
+    replace:
+      'if (active.handOff !== null && active.doubted) {\n    const { request } = active.handOff;',
+  },
+  {
+    name: 'a due snapshot wakes the member until there is a rest',
+    file: 'replication/active.ts',
+    find: 'if (writer.inFlight !== null || active.spoilt) return Number.POSITIVE_INFINITY;',
+    replace: '',
   },
 ];

@@ -21,6 +21,8 @@ export interface SimulationOptions {
     readonly replayGap: number;
     readonly messageLost: number;
     readonly messageSlow: number;
+    /** A batch arrives twice, the copy up to seconds late. */
+    readonly messageTwice: number;
   };
   /** Relative weights of the scheduled faults; 0: absent. */
   readonly weights: Readonly<Record<FaultKind, number>>;
@@ -40,6 +42,7 @@ export const faultKinds = [
   'sync',
   'clock-jump',
   'restart-all',
+  'stranger',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -75,6 +78,7 @@ export function drawOptions(random: Random): SimulationOptions {
       replayGap: chosen(random, 0.3),
       messageLost: chosen(random, 0.05),
       messageSlow: chosen(random, 0.1),
+      messageTwice: chosen(random, 0.1),
     },
     weights: {
       crash: 4,
@@ -87,6 +91,7 @@ export function drawOptions(random: Random): SimulationOptions {
       sync: random.below(3),
       'clock-jump': random.below(2),
       'restart-all': random.chance(0.2) ? 1 : 0,
+      stranger: random.chance(0.3) ? 1 + random.below(3) : 0,
     },
     faultEveryMs: 300 + random.below(1500),
     driftPercent: chosen(random, 2),

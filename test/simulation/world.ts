@@ -7,13 +7,14 @@ import {
 } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { ReadRequest, ReadResult } from '../../replication/effects.js';
-import { JetStreamModel } from '../support/jetstream-model.js';
+import { JetStreamModel, stranger } from '../support/jetstream-model.js';
 import { type Random, type VirtualScheduler, virtualScheduler } from '../support/scheduler.js';
 import { Bus } from './bus.js';
 import { GroupChecker, Violation } from './checker.js';
 import { SimulationClient } from './client.js';
 import { Injector } from './faults.js';
 import { Host, type Notice } from './host.js';
+import type { TraceCommand } from './kind.js';
 import type { Fault, SimulationOptions } from './options.js';
 
 const timings: ClusterTimings = { ...defaultTimings, replaceAfterMs: 3000 };
@@ -34,6 +35,8 @@ export class World {
   readonly groupNames: string[] = [];
   readonly lines: string[] = [];
   #checkers = new Map<string, GroupChecker>();
+  #keyed = new Map<string, TraceCommand[]>();
+  #anonymous = 1;
   #digest = 0x811c9dc5;
 
   constructor(
@@ -46,9 +49,9 @@ export class World {
     this.model = new JetStreamModel(this.scheduler, { replicas: options.replicas, timeoutMs: 400 });
     this.bus = new Bus(this.scheduler, { messageLost: 0, messageSlow: 0 });
     this.injector = new Injector(this);
-    this.model.onStored((groupId, record) => {
+    this.model.onStored((groupId, record, client) => {
       this.mixDigest(groupId.length + record.position + record.bytes.length);
-      this.checker(groupId).onStored(record);
+      this.checker(groupId).onStored(record, client === stranger);
     });
   }
 
@@ -74,6 +77,22 @@ export class World {
     return checker;
   }
 
+  /** Commands that were lately sent with a key, for whoever wants to send one again. */
+  keyed(group: string): TraceCommand[] {
+    let commands = this.#keyed.get(group);
+    if (commands === undefined) {
+      commands = [];
+      this.#keyed.set(group, commands);
+    }
+    return commands;
+  }
+
+  /** Numbers for commands without a session, so that the checker can tell them apart. */
+  nextAnonymous(): number {
+    this.#anonymous += 4;
+    return this.#anonymous;
+  }
+
   run(schedule: readonly Fault[]): void {
     this.#build();
     this.scheduler.run(warmUpMs);
@@ -90,7 +109,8 @@ export class World {
     for (let i = 0; i < this.options.nodes; i++) {
       const host = new Host(`n${i}`, this, timings);
       const drift = (this.faults.next() * 2 - 1) * (this.options.driftPercent / 100);
-      host.setClock(1 + drift, this.faults.below(2000) - 1000);
+      host.clock.rate = 1 + drift;
+      host.clock.wallOffsetMs = this.faults.below(2000) - 1000;
       this.hosts.push(host);
     }
     for (let i = 0; i < this.options.groups; i++) this.#createGroup(`g${i}`);
@@ -183,10 +203,15 @@ export class World {
     const answerTo = (host: Host) => (answer: BatchAnswer) => {
       this.bus.send(host, from, () => onAnswer(answer));
     };
-    for (const host of this.hosts) {
-      if (!host.open.has(group)) continue;
-      this.bus.send(from, host, () => host.deliver(group, batch, answerTo(host)));
-    }
+    const send = () => {
+      for (const host of this.hosts) {
+        if (!host.open.has(group)) continue;
+        this.bus.send(from, host, () => host.deliver(group, batch, answerTo(host)));
+      }
+    };
+    send();
+    const again = this.injector.copyAfterMs();
+    if (again !== null) this.scheduler.after(again, send);
   }
 
   read(
@@ -216,11 +241,13 @@ export class World {
       if (answeredBefore < 0 && this.#isWhole()) {
         answeredBefore = answered;
         for (const client of this.clients) client.stopped = true;
-      } else if (answeredBefore >= 0 && this.clients.every((c) => c.outstanding === 0)) {
+      } else if (answeredBefore >= 0 && this.#isSettled()) {
         this.#checkEnd();
         return;
       }
     }
+    const unsettled = this.#unsettled();
+    if (this.#isWhole() && unsettled.length > 0) throw new Violation('I10', unsettled.join('; '));
     throw new Violation('I9', this.#describe());
   }
 
@@ -235,6 +262,16 @@ export class World {
       const actives = states.filter((state) => state === 'active').length;
       return actives === 1 && states.every((state) => state === 'active' || state === 'standby');
     });
+  }
+
+  #isSettled(): boolean {
+    return this.clients.every((c) => c.outstanding === 0) && this.#unsettled().length === 0;
+  }
+
+  #unsettled(): string[] {
+    return this.groupNames.flatMap((group) =>
+      this.hosts.map((host) => host.unsettled(group)).filter((each) => each !== null),
+    );
   }
 
   #checkEnd(): void {

@@ -56,6 +56,8 @@ interface Proposal {
 
 type Pick = (records: readonly StoredRecord[], size: number) => StoredRecord | undefined;
 
+/** Whom a listener is told of when a stranger stored something. */
+export const stranger = 'a stranger';
 const unknown: AppendOutcome = { kind: 'unknown' };
 const noAnswer: ReadOutcome = { kind: 'failed', reason: 'no answer in time' };
 const noLeader: ReadOutcome = { kind: 'failed', reason: 'the stream has no leader' };
@@ -117,6 +119,14 @@ export class JetStreamModel {
 
   onStored(listener: StoredListener): void {
     this.#listeners.push(listener);
+  }
+
+  /** A stranger stores something on a group's subject, and expects nothing of its end. */
+  intrude(groupId: string, bytes: Uint8Array): void {
+    // Behind an append that is being replicated: the broker has given that its place already.
+    if (this.#proposals.has(groupId)) {
+      this.#scheduler.after(this.#options.latencyMs.most, () => this.intrude(groupId, bytes));
+    } else this.#store(groupId, bytes, stranger);
   }
 
   /** Cuts a client off; what is on the wire in either direction is gone. */
