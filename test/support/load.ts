@@ -61,7 +61,10 @@ export class Load {
   }
 
   async #run(caller: number): Promise<void> {
-    for (let n = 0; !this.#stopping; n++) await this.#deliver(this.options.command(caller, n));
+    // A failure ends the load, or callers would spin on a client that a failed test has closed.
+    for (let n = 0; !this.#stopping && this.failures.length === 0; n++) {
+      await this.#deliver(this.options.command(caller, n));
+    }
   }
 
   async #deliver(command: object): Promise<void> {
