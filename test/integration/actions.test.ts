@@ -74,6 +74,25 @@ test('two operators who ask for a failover at once share one operation and one e
   expect(await cluster.epoch('c', 2)).toMatchObject({ cause: 'failover' });
 });
 
+test('a forced failover wins every time against an active that keeps appending', async () => {
+  const cluster = await startCluster();
+  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+  await load.more();
+  const times = 8;
+  for (let n = 0; n < times; n++) {
+    const { id } = await cluster.admin.failover('c');
+    const ended = await cluster.admin.operation(id, 20_000);
+    expect(ended).toMatchObject({ state: 'done', lastError: null });
+    await load.more(50);
+  }
+  await settle(load, cluster.admin, 'c');
+  const after = await cluster.whole('c');
+  expect(after.epoch).toBe(before.epoch + times);
+  const causes = (await cluster.admin.history('c')).map(({ cause }) => cause);
+  expect(causes.filter((cause) => cause === 'failover')).toHaveLength(times);
+});
+
 test('a failover without a standby that is alive is refused and changes nothing', async () => {
   const cluster = await startCluster();
   const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
