@@ -5,6 +5,7 @@
  * so whoever receives it again can tell what it has already decided (P4).
  */
 import { Packr, Unpackr } from 'msgpackr';
+import { plainBytes } from './bytes.js';
 import { type ErrorCode, isErrorCode } from './errors.js';
 import { limits } from './limits.js';
 
@@ -116,13 +117,7 @@ export function encodeValue(value: unknown): Uint8Array {
 }
 
 export function decodeValue(bytes: Uint8Array): unknown {
-  return valueUnpackr.unpack(plain(bytes));
-}
-
-/** Binary fields read the same wherever the bytes came from: a Buffer would yield Buffers. */
-function plain(bytes: Uint8Array): Uint8Array {
-  if (bytes.constructor === Uint8Array) return bytes;
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return valueUnpackr.unpack(plainBytes(bytes));
 }
 
 /** Calls `each` with every value of a blob and where its bytes are. Throws on malformed bytes. */
@@ -131,7 +126,7 @@ export function eachValue(
   each: (value: unknown, start: number, end: number) => void,
 ): void {
   if (blob.length === 0) return;
-  valueUnpackr.unpackMultiple(plain(blob), (value: unknown, start?: number, end?: number) => {
+  valueUnpackr.unpackMultiple(plainBytes(blob), (value: unknown, start?: number, end?: number) => {
     each(value, start ?? 0, end ?? 0);
   });
 }

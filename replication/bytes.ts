@@ -14,3 +14,9 @@ export function utf8SizeBytes(text: string): number {
   }
   return sizeBytes;
 }
+
+/** Binary fields read the same wherever their bytes came from: out of a Buffer come Buffers. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  if (bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

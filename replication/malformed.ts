@@ -76,7 +76,8 @@ function skipExtension(bytes: Uint8Array, at: number, byte: number): number {
   const isFixed = byte >= 0xd4;
   const width = isFixed ? 0 : 2 ** (byte - 0xc7);
   const length = isFixed ? 2 ** (byte - 0xd4) : lengthAt(bytes, at + 1, width);
-  const type = bytes[at + 1 + width] ?? -1;
+  const type = bytes[at + 1 + width];
+  if (type === undefined) throw new Error('they end in the middle of a value');
   if (!extensions.has(type)) {
     throw new Error(`extension ${type} is not taken: encode plain msgpack, without records`);
   }

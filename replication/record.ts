@@ -6,6 +6,7 @@
  * tip have applied the same bytes.
  */
 import { Packr, Unpackr } from 'msgpackr';
+import { plainBytes } from './bytes.js';
 import { type Epoch, epoch, type Position, position, type Seq, seq, type WriterId } from './ids.js';
 
 /** `copyBuffers`: a kind may keep a binary field; it must not keep the whole record with it. */
@@ -131,7 +132,7 @@ export interface Undecodable {
 /** The record in these bytes, or what is wrong with them. Never throws: strangers may write too. */
 export function decodeRecord(bytes: Uint8Array): LogRecord | Undecodable {
   try {
-    const parts = unpackr.unpack(bytes) as unknown;
+    const parts = unpackr.unpack(plainBytes(bytes)) as unknown;
     if (!Array.isArray(parts) || parts.length < 12) return { problem: 'not a record' };
     const [version, type] = parts as unknown[];
     const previous: unknown = parts[5];

@@ -10,6 +10,7 @@
  */
 import type { AnswerRun } from './batch.js';
 import { limits } from './limits.js';
+import { forget, noOldest, type Oldest, oldestOf } from './oldest.js';
 import type { RecordedRun } from './record.js';
 
 interface Session {
@@ -32,10 +33,17 @@ export interface Sessions {
   readonly bySession: Map<string, Session>;
   /** In the order of recording. */
   readonly byKey: Map<string, KeyedAnswer>;
+  /** Found while running, no part of the state. */
+  readonly oldestSession: Oldest<Session>;
+  readonly oldestKey: Oldest<KeyedAnswer>;
 }
 
 export function emptySessions(): Sessions {
-  return { bySession: new Map(), byKey: new Map() };
+  return tableOf(new Map(), new Map());
+}
+
+function tableOf(bySession: Map<string, Session>, byKey: Map<string, KeyedAnswer>): Sessions {
+  return { bySession, byKey, oldestSession: noOldest(), oldestKey: noOldest() };
 }
 
 /** The run that holds this number's answer. */
@@ -104,8 +112,8 @@ export function refusal(
     };
   }
   if (session === undefined && table.bySession.size >= limits.sessions) {
-    const oldest = table.bySession.values().next().value as Session;
-    if (nowMs - oldest.lastAtMs < limits.sessionEvictMs) {
+    const [, oldest] = oldestOf(table.bySession, table.oldestSession) ?? [];
+    if (oldest !== undefined && nowMs - oldest.lastAtMs < limits.sessionEvictMs) {
       return {
         code: 'overloaded',
         detail: `${limits.sessions} sessions were active within the last hour; none can be forgotten`,
@@ -138,7 +146,7 @@ function recordInSession(
   session.runs = session.runs.filter((run) => run.first + run.count > session.floor);
   insertRun(session.runs, answer);
   session.lastAtMs = atMs;
-  table.bySession.delete(id);
+  forget(table.bySession, table.oldestSession, id);
   table.bySession.set(id, session);
   forgetIdle(table, atMs);
 }
@@ -150,11 +158,12 @@ function insertRun(runs: AnswerRun[], answer: AnswerRun): void {
 }
 
 function forgetIdle(table: Sessions, atMs: number): void {
-  for (const [id, session] of table.bySession) {
-    const { size } = table.bySession;
-    const isIdle = size > limits.sessionsKept && atMs - session.lastAtMs >= limits.sessionIdleMs;
-    if (!isIdle && size <= limits.sessions) return;
-    table.bySession.delete(id);
+  const { bySession, oldestSession } = table;
+  while (bySession.size > limits.sessionsKept) {
+    const [id, session] = oldestOf(bySession, oldestSession) as readonly [string, Session];
+    const isIdle = atMs - session.lastAtMs >= limits.sessionIdleMs;
+    if (!isIdle && bySession.size <= limits.sessions) return;
+    forget(bySession, oldestSession, id);
   }
 }
 
@@ -169,9 +178,9 @@ function recordKeys(table: Sessions, keys: readonly (string | null)[], answer: A
     const result = answer.results?.[i];
     table.byKey.set(key, { epoch: answer.epoch, seq, result, rejection: rejection ?? null });
   }
-  for (const key of table.byKey.keys()) {
-    if (table.byKey.size <= limits.keys) return;
-    table.byKey.delete(key);
+  while (table.byKey.size > limits.keys) {
+    const [key] = oldestOf(table.byKey, table.oldestKey) as readonly [string, KeyedAnswer];
+    forget(table.byKey, table.oldestKey, key);
   }
 }
 
@@ -188,12 +197,10 @@ export function unpackSessions(packed: unknown): Sessions {
     [string, number, number, AnswerRun[]][],
     [string, number, number, unknown, [string, string] | null][],
   ];
-  return {
-    bySession: new Map(
-      sessions.map(([id, floor, lastAtMs, runs]) => [id, { floor, lastAtMs, runs }]),
-    ),
-    byKey: new Map(
+  return tableOf(
+    new Map(sessions.map(([id, floor, lastAtMs, runs]) => [id, { floor, lastAtMs, runs }])),
+    new Map(
       keys.map(([key, epoch, seq, result, rejection]) => [key, { epoch, seq, result, rejection }]),
     ),
-  };
+  );
 }

@@ -26,16 +26,9 @@ export interface Cut {
 
 /** Cuts a snapshot of a replica whose state is committed. The caller makes sure that it is. */
 export function cutSnapshot(replica: Replica): Cut | { readonly problem: string } {
-  const { kind, tip } = replica;
-  const bytes = packr.pack([
-    snapshotVersion,
-    kind.name,
-    kind.version,
-    tip,
-    replica.history,
-    packSessions(replica.sessions),
-    replica.state,
-  ]);
+  const { tip } = replica;
+  const bytes = pack(replica);
+  if (!(bytes instanceof Uint8Array)) return bytes;
   const chunks = split(bytes);
   if (chunks.length > limits.snapshotChunks) {
     return {
@@ -51,6 +44,25 @@ export function cutSnapshot(replica: Replica): Cut | { readonly problem: string 
     sizeBytes: bytes.length,
   };
   return { body, chunks };
+}
+
+/** A kind may put into its state what cannot be packed: that must not stop the group. */
+function pack(replica: Replica): Uint8Array | { readonly problem: string } {
+  const { kind, tip, history, sessions, state } = replica;
+  try {
+    const { name, version } = kind;
+    return packr.pack([
+      snapshotVersion,
+      name,
+      version,
+      tip,
+      history,
+      packSessions(sessions),
+      state,
+    ]);
+  } catch (error) {
+    return { problem: `the state of ${kind.name} cannot be packed: ${(error as Error).message}` };
+  }
 }
 
 function split(bytes: Uint8Array): Uint8Array[] {

@@ -132,8 +132,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'snapshots leave the session table out',
     file: 'replication/snapshot/snapshot.ts',
-    find: 'packSessions(replica.sessions),',
-    replace: '[[], []],',
+    find: 'packSessions(sessions)',
+    replace: '[[], []]',
   },
   {
     name: 'a snapshot is cut while something is decided ahead',
@@ -205,8 +205,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'sessions are forgotten by the clock alone',
     file: 'replication/sessions.ts',
-    find: 'size > limits.sessionsKept && ',
-    replace: '',
+    find: 'while (bySession.size > limits.sessionsKept) {',
+    replace: 'while (bySession.size > 0) {',
   },
   {
     name: 'a hand-off that the fence ends is never answered',

@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Packr } from 'msgpackr';
+import { describe, expect, it, test } from 'vitest';
+import { epoch, seq } from '../../../replication/ids.js';
+import {
+  decodeRecord,
+  encodeRecord,
+  isRecord,
+  type LogRecord,
+} from '../../../replication/record.js';
+import { emptyTip, misfit, tipOf } from '../../../replication/replica.js';
+import { seededRandom } from '../../support/scheduler.js';
+import { bodies, sample, types } from './samples.js';
+import { after, hash } from './support.js';
+
+const packr = new Packr({ useRecords: false });
+const fixture = (name: string): Uint8Array => {
+  const text = readFileSync(join(import.meta.dirname, 'fixtures', `${name}.hex`), 'utf8');
+  return Uint8Array.from(Buffer.from(text.replace(/\s/g, ''), 'hex'));
+};
+
+describe.each(types)('a record of type %s', (type) => {
+  const record = sample(bodies[type]);
+
+  it('reads as it was written', () => {
+    expect(decodeRecord(encodeRecord(record))).toEqual(record);
+  });
+
+  it('is read from the bytes that version 1 wrote', () => {
+    expect(decodeRecord(fixture(`record-v1-${type}`))).toEqual(record);
+  });
+
+  it('is still written as version 1 writes it', () => {
+    expect(Buffer.from(encodeRecord(record)).toString('hex')).toBe(
+      Buffer.from(fixture(`record-v1-${type}`)).toString('hex'),
+    );
+  });
+});
+
+describe('bytes that are no record', () => {
+  const whole = encodeRecord(sample(bodies.snapshot));
+  const packed = (at: number, value: unknown, type: (typeof types)[number] = 'claim') => {
+    const parts = packr.unpack(encodeRecord(sample(bodies[type]))) as unknown[];
+    parts[at] = value;
+    return Uint8Array.from(packr.pack(parts));
+  };
+
+  test.each([
+    ['nothing', new Uint8Array(0)],
+    ['text', new TextEncoder().encode('{"by":1}')],
+    ['a number', Uint8Array.from(packr.pack(7))],
+    ['a short array', Uint8Array.from(packr.pack([1, 0]))],
+    ['an unknown type', packed(1, 17)],
+    ['a type named like a property of arrays', packed(1, 'length')],
+    ['a negative epoch', packed(2, -1)],
+    ['a fraction for a number', packed(3, 1.5)],
+    ['an infinite seq', packed(8, Number.POSITIVE_INFINITY)],
+    ['a time that is none', packed(6, 'now')],
+    ['a writer that is text', packed(4, 'abc')],
+    ['a writer without a node', packed(4, [0, null, '1'])],
+    ['no hash', packed(5, null)],
+    ['no body', packed(11, null)],
+    ['a claim without a cause', packed(11, [1, 2, 3, 4, null])],
+    ['a snapshot without chunks', packed(11, ['1-1-1', 1, 1, null, 1], 'snapshot')],
+    ['a snapshot with chunks of text', packed(11, ['1-1-1', 1, 1, ['a'], 1], 'snapshot')],
+    ['events without runs', packed(11, [1, null, new Uint8Array(0)], 'events')],
+    ['events that are text', packed(11, [1, [], 'events'], 'events')],
+  ])('%s', (_, bytes) => {
+    const decoded = decodeRecord(bytes);
+    expect(isRecord(decoded)).toBe(false);
+    expect(decoded).toMatchObject({ problem: expect.stringMatching(/\w/) });
+  });
+
+  it('never throws, whatever is cut off or flipped', () => {
+    const random = seededRandom('hostile bytes');
+    for (let length = 0; length < whole.length; length++) {
+      expect(isRecord(decodeRecord(whole.subarray(0, length)))).toBe(false);
+    }
+    for (let i = 0; i < 5000; i++) {
+      const type = types[i % types.length] as (typeof types)[number];
+      const bytes = Uint8Array.from(encodeRecord(sample(bodies[type])));
+      for (let flips = 0; flips <= i % 4; flips++) bytes[random.below(bytes.length)] = i % 256;
+      expect(() => decodeRecord(bytes)).not.toThrow();
+    }
+  });
+
+  it('of a later version are told apart from a stranger’s by the record they follow', () => {
+    const previous = sample(bodies.claim).previous;
+    const parts = packr.unpack(encodeRecord(sample(bodies.claim))) as unknown[];
+    const later = Uint8Array.from(packr.pack([2, ...parts.slice(1), 'a field of the future']));
+    expect(decodeRecord(later)).toEqual({
+      problem: 'record version 2, this program reads 1',
+      follows: previous,
+    });
+    expect(decodeRecord(packed(0, 0))).not.toHaveProperty('follows');
+  });
+});
+
+describe('whether a record continues a log', () => {
+  const last = sample(bodies.barrier);
+  const bytes = encodeRecord(last);
+  const tip = tipOf(last, bytes, 1 as never, hash);
+  const next = after(last, bytes, bodies.handoff);
+  const claim: LogRecord = { ...next, epoch: epoch(3), number: 0, body: bodies.claim };
+
+  test.each<[string, LogRecord, RegExp | undefined]>([
+    ['the next record of the epoch', next, undefined],
+    ['a claim of the next epoch', claim, undefined],
+    [
+      'a claim by somebody else',
+      { ...claim, writer: { index: 0, node: 'x', incarnation: '1' } },
+      undefined,
+    ],
+    ['another predecessor', { ...next, previous: last.previous }, /another predecessor/],
+    ['a record left out', { ...next, number: 10 }, /is record 10 of epoch 2, expected 9 of 2/],
+    ['another epoch without a claim', { ...next, epoch: epoch(3) }, /of epoch 3, expected 9 of 2/],
+    ['a claim that skips an epoch', { ...claim, epoch: epoch(4) }, /of epoch 4, expected 0 of 3/],
+    ['a claim with a number', { ...claim, number: 9 }, /is record 9/],
+    ['a gap in the events', { ...next, baseSeq: seq(44) }, /starts after seq 44, not 41/],
+    [
+      'another writer in the same epoch',
+      { ...next, writer: { ...last.writer, incarnation: '000000000043' } },
+      /is by member 1 on n1 \(life 000000000043\), epoch 2 belongs to member 1 on n1 \(life 000000000042\)/,
+    ],
+  ])('%s', (_, record, problem) => {
+    if (problem === undefined) expect(misfit(tip, record)).toBeUndefined();
+    else expect(misfit(tip, record)).toMatch(problem);
+  });
+
+  it('begins with a claim of epoch 1', () => {
+    const first: LogRecord = {
+      ...claim,
+      epoch: epoch(1),
+      previous: new Uint8Array(0),
+      baseSeq: seq(0),
+      seq: seq(0),
+    };
+    expect(misfit(emptyTip, first)).toBeUndefined();
+    expect(misfit(emptyTip, { ...first, epoch: epoch(2) })).toMatch(/expected 0 of 1/);
+  });
+});

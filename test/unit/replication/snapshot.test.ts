@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, test } from 'vitest';
+import { position, seq } from '../../../replication/ids.js';
+import type { Kind } from '../../../replication/kind.js';
+import { limits } from '../../../replication/limits.js';
+import type { SnapshotBody } from '../../../replication/record.js';
+import type { Replica } from '../../../replication/replica.js';
+import { type Cut, cutSnapshot, restoreSnapshot } from '../../../replication/snapshot/snapshot.js';
+import { sampleReplica } from './samples.js';
+import { hash, lister } from './support.js';
+
+function cut(replica: Replica): Cut {
+  const result = cutSnapshot(replica);
+  if ('problem' in result) throw new Error(result.problem);
+  return result;
+}
+
+const restore = ({ body, chunks }: Cut, kind: Kind = lister as Kind) =>
+  restoreSnapshot(kind, hash, body, chunks);
+
+/** With a state of several chunks. */
+function large(): Replica {
+  const replica = sampleReplica();
+  replica.state = { items: Array.from({ length: 150_000 }, (_, i) => `item ${i}`) };
+  return replica;
+}
+
+describe('a snapshot', () => {
+  it('restores everything a member knew', () => {
+    const replica = sampleReplica();
+    expect(restore(cut(replica))).toEqual(replica);
+  });
+
+  it('names the record it was cut at', () => {
+    expect(cut(sampleReplica()).body).toMatchObject({ id: '2-7-2', at: 2, position: 90 });
+  });
+
+  it('is cut into chunks within their limit, and joined again', () => {
+    const replica = large();
+    const { body, chunks } = cut(replica);
+    expect(chunks.length).toBeGreaterThan(2);
+    expect(Math.max(...chunks.map(({ length }) => length))).toBe(limits.chunkSizeBytes);
+    expect(restore({ body, chunks })).toEqual(replica);
+  });
+
+  it('of the same state has the same bytes, whatever was packed between', () => {
+    const before = cut(large());
+    cut(sampleReplica());
+    expect(cut(large()).body.chunks).toEqual(before.body.chunks);
+  });
+
+  test.each<[string, unknown]>([
+    ['maps, sets and dates', { m: new Map([[{ k: 1 }, new Set([1, 'a'])]]), d: new Date(5) }],
+    ['binary fields', { bytes: Uint8Array.of(1, 2, 3) }],
+    ['undefined, null and odd numbers', [undefined, null, Number.NaN, -1.5, 2 ** 53, 7n]],
+    [
+      'an object used as a table',
+      Object.fromEntries(Array.from({ length: 70_000 }, (_, i) => [`key ${i}`, { i }])),
+    ],
+    ['nothing', null],
+  ])('keeps %s', (_, state) => {
+    const replica = { ...sampleReplica(), state };
+    expect(restore(cut(replica))).toEqual(replica);
+  });
+
+  it('of a state that cannot be packed says so', () => {
+    const replica = { ...sampleReplica(), state: { what: Symbol('x') } };
+    expect(cutSnapshot(replica)).toEqual({ problem: expect.stringMatching(/of lister cannot/) });
+  });
+
+  it('reads what version 1 wrote', () => {
+    const { body, chunks } = fixture();
+    expect(restore({ body, chunks })).toEqual(sampleReplica());
+  });
+});
+
+function fixture(): Cut {
+  const file = join(import.meta.dirname, 'fixtures/snapshot-v1.json');
+  const { body, chunks } = JSON.parse(readFileSync(file, 'utf8')) as {
+    body: Omit<SnapshotBody, 'chunks'> & { chunks: string[] };
+    chunks: string[];
+  };
+  const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'));
+  return { body: { ...body, chunks: body.chunks.map(bytes) }, chunks: chunks.map(bytes) };
+}
+
+describe('a snapshot that is not what its record says', () => {
+  const whole = cut(large());
+  const flipped = whole.chunks.map((chunk, i) => {
+    const copy = Uint8Array.from(chunk);
+    if (i === 1) copy[100] = (copy[100] ?? 0) ^ 1;
+    return copy;
+  });
+  const other = { ...lister, name: 'other' } as Kind;
+  const newer = { ...lister, version: 2 } as Kind;
+
+  test.each<[string, Cut, Kind, RegExp]>([
+    ['a flipped bit', { ...whole, chunks: flipped }, lister as Kind, /chunk 1 of snapshot 2-7-2/],
+    [
+      'a chunk cut short',
+      { ...whole, chunks: whole.chunks.map((chunk, i) => (i === 0 ? chunk.subarray(1) : chunk)) },
+      lister as Kind,
+      /chunk 0 .* does not have the recorded hash/,
+    ],
+    [
+      'two chunks swapped',
+      { ...whole, chunks: [...whole.chunks].reverse() },
+      lister as Kind,
+      /does not have the recorded hash/,
+    ],
+    [
+      'a chunk missing',
+      { ...whole, chunks: whole.chunks.slice(1) },
+      lister as Kind,
+      /has \d+ chunks, its record names \d+/,
+    ],
+    ['another kind', whole, other, /state of lister version 1, this node runs other version 1/],
+    ['another version of the kind', whole, newer, /this node runs lister version 2/],
+    [
+      'another seq than it was cut at',
+      { ...whole, body: { ...whole.body, at: seq(3) } },
+      lister as Kind,
+      /was cut at seq 2, position 90; its record says seq 3/,
+    ],
+    [
+      'another position',
+      { ...whole, body: { ...whole.body, position: position(91) } },
+      lister as Kind,
+      /position 91/,
+    ],
+    [
+      'bytes of another format',
+      {
+        body: { ...whole.body, chunks: [hash(Uint8Array.of(193))], sizeBytes: 1 },
+        chunks: [Uint8Array.of(193)],
+      },
+      lister as Kind,
+      /cannot be read/,
+    ],
+  ])('%s is refused', (_, { body, chunks }, kind, problem) => {
+    expect(restoreSnapshot(kind, hash, body, chunks)).toEqual({
+      problem: expect.stringMatching(problem),
+    });
+  });
+});

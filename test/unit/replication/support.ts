@@ -1,0 +1,334 @@
+/** Drives one member by hand, against a store that does what it is told. */
+import {
+  type Batch,
+  type BatchAnswer,
+  encodeValue,
+  joinCommands,
+} from '../../../replication/batch.js';
+import type { Effect, Input, MemberConfig, PromotionCause } from '../../../replication/effects.js';
+import { execute, type OutwardEffect, type Ports } from '../../../replication/execute.js';
+import { epoch, type Position, position, seq } from '../../../replication/ids.js';
+import { type Kind, reject } from '../../../replication/kind.js';
+import { type Member, newMember, step } from '../../../replication/member.js';
+import type { StoredRecord } from '../../../replication/ports.js';
+import { decodeRecord, isRecord, type LogRecord } from '../../../replication/record.js';
+import { simulationHash } from '../../simulation/hash.js';
+
+export const hash = simulationHash;
+
+export interface ListState {
+  items: unknown[];
+}
+
+/** A command `{ add: [...] }` becomes an event per item; `no` is refused, `boom` cannot be applied. */
+export const lister: Kind<ListState, { add: unknown[] }, { item: unknown }> = {
+  name: 'lister',
+  version: 1,
+  init: () => ({ items: [] }),
+  apply(state, { item }) {
+    state.items.push(item);
+    if (item === 'boom') throw new Error('boom');
+  },
+  decide(state, { add }) {
+    if (add.includes('no')) return reject('no', `at ${state.items.length}`);
+    return { events: add.map((item) => ({ item })), result: state.items.length };
+  },
+  queries: { items: (state) => state.items, count: (state) => state.items.length },
+};
+
+export const add = (...items: unknown[]) => ({ add: items });
+
+export function batchOf(commands: readonly unknown[], rest: Partial<Batch> = {}): Batch {
+  const blob = joinCommands(commands.map((command) => encodeValue(command)));
+  return { session: 's', floor: 1, first: 1, count: commands.length, keys: null, blob, ...rest };
+}
+
+/** An ideal log and snapshot store for one group, shared by the members of a test. */
+export class Store {
+  readonly records: StoredRecord[] = [];
+  readonly snapshots = new Map<string, readonly Uint8Array[]>();
+  readonly dropped: string[] = [];
+  #queue: (() => void)[] = [];
+  /** Set: no snapshot can be put or read. */
+  failure: string | null = null;
+
+  append(bytes: Uint8Array): Position {
+    const at = position(this.end + 1);
+    this.records.push({ position: at, bytes });
+    return at;
+  }
+
+  get end(): Position {
+    return this.records.at(-1)?.position ?? position(0);
+  }
+
+  decoded(): LogRecord[] {
+    return this.records.map(({ bytes }) => decodeRecord(bytes)).filter(isRecord);
+  }
+
+  types(): string[] {
+    return this.decoded().map((record) => record.body.type);
+  }
+
+  /** Answers come after the call has returned. */
+  drain(): boolean {
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const answer of queue) answer();
+    return queue.length > 0;
+  }
+
+  readonly ports: Ports = {
+    log: {
+      append: (bytes, expected, done) => {
+        const isNext = this.end === expected;
+        const outcome = isNext
+          ? ({ kind: 'stored', position: this.append(bytes) } as const)
+          : ({ kind: 'wrong-last' } as const);
+        this.#queue.push(() => done(outcome));
+      },
+      last: (done) => this.#read(this.records.at(-1), done),
+      next: (after, done) =>
+        this.#read(
+          this.records.find((record) => record.position > after),
+          done,
+        ),
+      at: (at, done) =>
+        this.#read(
+          this.records.find((record) => record.position === at),
+          done,
+        ),
+      replay: (after, through, sink) => {
+        const batch = this.records.filter(
+          (record) => record.position > after && record.position <= through,
+        );
+        this.#queue.push(() => {
+          sink.records(batch);
+          sink.end(null);
+        });
+        return () => undefined;
+      },
+    },
+    snapshots: {
+      put: (id, chunks, done) => {
+        if (this.failure === null) this.snapshots.set(id, chunks);
+        this.#queue.push(() => done(this.failure));
+      },
+      get: (id, _count, done) => {
+        const chunks = this.snapshots.get(id);
+        const failure = this.failure ?? `no ${id}`;
+        this.#queue.push(() => done(chunks === undefined || this.failure ? { failure } : chunks));
+      },
+      dropBefore: (id) => void this.dropped.push(id),
+    },
+  };
+
+  #read(
+    record: StoredRecord | undefined,
+    done: (outcome: { kind: 'record'; record: StoredRecord } | { kind: 'none' }) => void,
+  ): void {
+    this.#queue.push(() => done(record ? { kind: 'record', record } : { kind: 'none' }));
+  }
+}
+
+export const causeOf = (endsEpoch: number, rest: Partial<PromotionCause> = {}): PromotionCause => ({
+  cause: 'test',
+  endsEpoch: epoch(endsEpoch),
+  startedAtMs: 0,
+  detectMs: 0,
+  decideMs: 0,
+  operation: null,
+  observeMs: 0,
+  ...rest,
+});
+
+export type Port = Exclude<Effect, OutwardEffect>;
+type OfKind<All extends { kind: string }, K extends All['kind']> = Extract<All, { kind: K }>;
+
+export function configOf(index: number, rest: Partial<MemberConfig> = {}): MemberConfig {
+  return {
+    group: 'g',
+    groupId: 'g',
+    kind: lister as Kind,
+    hash,
+    id: { index, node: `n${index}`, incarnation: '000001' },
+    sync: { everyEvents: 1000, everyMs: 60_000 },
+    pollMs: 500,
+    ...rest,
+  };
+}
+
+/** One member: port effects are carried out by `settle`, or held for the test to answer. */
+export class Rig {
+  readonly member: Member;
+  nowMs = 1000;
+  wallMs: number | null = null;
+  /** What it told the world, in order. */
+  readonly told: OutwardEffect[] = [];
+  /** Effects on the ports that nobody has carried out yet. */
+  pending: Port[] = [];
+  #requests = 1;
+
+  constructor(
+    readonly store: Store,
+    index = 0,
+    rest: Partial<MemberConfig> = {},
+  ) {
+    this.member = newMember(configOf(index, rest));
+  }
+
+  get state(): Member['role']['state'] {
+    return this.member.role.state;
+  }
+
+  feed(input: Input): this {
+    const wallMs = this.wallMs ?? this.nowMs;
+    for (const effect of step(this.member, input, { monoMs: this.nowMs, wallMs })) {
+      if (isOutward(effect)) this.told.push(effect);
+      else this.pending.push(effect);
+    }
+    return this;
+  }
+
+  /** Carries out everything until nothing is left to do without time going on. */
+  settle(): this {
+    do {
+      const effects = this.pending;
+      this.pending = [];
+      for (const effect of effects) execute(effect, this.store.ports, (input) => this.feed(input));
+    } while (this.store.drain() || this.pending.length > 0);
+    return this;
+  }
+
+  tick(forMs = 0): this {
+    this.nowMs += forMs;
+    return this.feed({ kind: 'tick' });
+  }
+
+  /** The next effect of a kind, which the test answers in its own way. */
+  take<K extends Port['kind']>(kind: K): OfKind<Port, K> {
+    const at = this.pending.findIndex((effect) => effect.kind === kind);
+    if (at < 0) {
+      throw new Error(`no ${kind} among ${this.pending.map((e) => e.kind).join() || 'nothing'}`);
+    }
+    return this.pending.splice(at, 1)[0] as OfKind<Port, K>;
+  }
+
+  holds(kind: Port['kind']): boolean {
+    return this.pending.some((effect) => effect.kind === kind);
+  }
+
+  /** Stores the append that is held and says so. */
+  commit(): this {
+    const { call, bytes } = this.take('append');
+    const outcome = { kind: 'stored', position: this.store.append(bytes) } as const;
+    return this.feed({ kind: 'appended', call, outcome });
+  }
+
+  deliver(batch: Batch): number {
+    const request = this.#requests++;
+    this.feed({ kind: 'deliver', request, batch });
+    return request;
+  }
+
+  answer(request: number): BatchAnswer | undefined {
+    return this.ask('answer', request)?.answer;
+  }
+
+  read(query: string | null, consistency: 'linearizable' | 'local' = 'linearizable'): number {
+    const request = this.#requests++;
+    this.feed({ kind: 'read', request, consistency, query, args: null });
+    return request;
+  }
+
+  result(request: number) {
+    return this.ask('answer-read', request)?.result;
+  }
+
+  sync(): number {
+    const request = this.#requests++;
+    this.feed({ kind: 'sync', request });
+    return request;
+  }
+
+  synced(request: number) {
+    return this.ask('answer-sync', request)?.result;
+  }
+
+  handOff(target: number, budgetMs = 1000): number {
+    const request = this.#requests++;
+    this.feed({ kind: 'hand-off', request, target, budgetMs });
+    return request;
+  }
+
+  /** Undefined: no answer; null: it went well. */
+  handedOff(request: number): string | null | undefined {
+    return this.ask('answer-hand-off', request)?.failure;
+  }
+
+  ask<K extends 'answer' | 'answer-read' | 'answer-sync' | 'answer-hand-off'>(
+    kind: K,
+    request: number,
+  ): OfKind<OutwardEffect, K> | undefined {
+    const found = this.told.filter((e) => e.kind === kind && e.request === request);
+    if (found.length > 1) throw new Error(`request ${request} was answered ${found.length} times`);
+    return found[0] as OfKind<OutwardEffect, K> | undefined;
+  }
+
+  alarms(): string[] {
+    return this.told.flatMap((effect) => (effect.kind === 'alarm' ? [effect.detail] : []));
+  }
+
+  promote(endsEpoch: number, rest: Partial<PromotionCause> = {}): this {
+    return this.feed({ kind: 'promote', ...causeOf(endsEpoch, rest) });
+  }
+}
+
+const outward: ReadonlySet<Effect['kind']> = new Set<OutwardEffect['kind']>([
+  'answer',
+  'answer-read',
+  'answer-sync',
+  'answer-hand-off',
+  'open',
+  'close',
+  'announce-snapshot',
+  'announce-handoff',
+  'epoch-noted',
+  'alarm',
+]);
+
+function isOutward(effect: Effect): effect is OutwardEffect {
+  return outward.has(effect.kind);
+}
+
+/** An active that has opened and cut its first snapshot; nothing is pending. */
+export function activeRig(rest: Partial<MemberConfig> = {}, store = new Store(), index = 0): Rig {
+  const rig = new Rig(store, index, rest);
+  rig.feed({ kind: 'start' }).settle();
+  rig.promote(rig.member.tip.epoch).settle();
+  return rig;
+}
+
+export function standbyRig(store: Store, index = 1, rest: Partial<MemberConfig> = {}): Rig {
+  return new Rig(store, index, rest).feed({ kind: 'start' }).settle();
+}
+
+/** What an active or a standby holds. */
+export function itemsOf(rig: Rig): unknown[] {
+  const { role, replica } = rig.member;
+  const held = role.state === 'active' ? role.active.replica : replica;
+  if (held === null) throw new Error(`a member that is ${role.state} holds nothing`);
+  return (held.state as ListState).items;
+}
+
+/** A record that continues the given one. */
+export function after(last: LogRecord, bytes: Uint8Array, body: LogRecord['body']): LogRecord {
+  return {
+    ...last,
+    number: last.number + 1,
+    previous: hash(bytes),
+    baseSeq: last.seq,
+    seq: seq(last.seq),
+    body,
+  };
+}
