@@ -98,8 +98,10 @@ test('a node killed by hand is reported, fails over, and stays away', async () =
   await command.printed(new RegExp(`${activeNode} \\(pid ${pid}\\) ended: SIGKILL.*not restarted`));
   const answer = await until('the counter takes events', () => admin.deliver('counter', { by: 1 }));
   expect(answer).toMatchObject({ seq: 1, epoch: 2 });
-  const { state } = await admin.node(activeNode as string);
-  expect(state).toBe('down');
+  await until(`${activeNode} counts as down`, async () => {
+    const { state } = await admin.node(activeNode as string);
+    return state === 'down';
+  });
   command.signal('SIGINT');
   expect(await command.exited).toEqual({ code: 0, signal: null });
 });
