@@ -80,6 +80,7 @@ interface SnapshotWork {
 
 /** Packing, storing and restoring a byte of state costs about as much as appending this many. */
 const snapshotCostFactor = 4;
+const cheapSnapshotSizeBytes = 1024 * 1024;
 /** After a promotion those who have waited are answered first: packing a state takes a while. */
 const firstSnapshotMs = 100;
 /** Pauses after failures: 1, 2, 4 … s, capped: each try packs the whole state. */
@@ -414,14 +415,19 @@ function snapshotDue(active: Active, now: Instant): boolean {
   const isFirst = snapshot.lastAtMs === Number.NEGATIVE_INFINITY;
   const behind = writer.tip.seq - writer.tip.snapshotSeq;
   if (isFirst || snapshot.requests.length > 0) return true;
-  if (!isWorthIt(snapshot)) return false;
-  if (behind >= config.sync.everyEvents) return true;
-  return behind > 0 && now.monoMs - snapshot.lastAtMs >= config.sync.everyMs;
+  if (behind >= config.sync.everyEvents && isWorthIt(snapshot)) return true;
+  if (behind === 0 || !isCheap(snapshot)) return false;
+  return now.monoMs - snapshot.lastAtMs >= config.sync.everyMs;
 }
 
 /** A large state is cut less often than asked for: they write at most a quarter of what the log does. */
 function isWorthIt({ sizeBytes, loggedSizeBytes }: SnapshotWork): boolean {
   return loggedSizeBytes >= snapshotCostFactor * sizeBytes;
+}
+
+/** Time alone makes a small one due, however little was logged since the last. */
+function isCheap(snapshot: SnapshotWork): boolean {
+  return snapshot.sizeBytes <= cheapSnapshotSizeBytes || isWorthIt(snapshot);
 }
 
 /** When `pump` has something to do although nothing arrives. */
@@ -433,7 +439,7 @@ export function activeWakeAtMs(active: Active): number {
   if (snapshot.requests.length > 0) return snapshot.notBeforeMs;
   if (snapshot.lastAtMs === Number.NEGATIVE_INFINITY) return snapshot.notBeforeMs;
   if (writer.tip.seq === writer.tip.snapshotSeq) return Number.POSITIVE_INFINITY;
-  if (!isWorthIt(snapshot)) return Number.POSITIVE_INFINITY;
+  if (!isCheap(snapshot)) return Number.POSITIVE_INFINITY;
   return Math.max(snapshot.notBeforeMs, snapshot.lastAtMs + config.sync.everyMs);
 }
 

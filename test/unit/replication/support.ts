@@ -306,6 +306,8 @@ export function activeRig(rest: Partial<MemberConfig> = {}, store = new Store(),
   const rig = new Rig(store, index, rest);
   rig.feed({ kind: 'start' }).settle();
   rig.promote(rig.member.tip.epoch).settle();
+  // The first snapshot comes a moment later.
+  rig.tick(100).settle();
   return rig;
 }
 
