@@ -11,14 +11,18 @@ export default defineConfig({
     projects: [
       ...quick.map((name) => ({
         extends: true as const,
-        test: { name, include: [`test/${name}/**/*.test.ts`] },
+        test: {
+          name,
+          include: [`test/${name}/**/*.test.ts`],
+          exclude: ['**/*.cluster.test.ts'],
+        },
       })),
       {
-        // Each of these files starts servers and node processes of its own: one file at a time.
+        // Each of these files starts several servers and node processes of its own: one file at a time.
         extends: true as const,
         test: {
           name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
+          include: ['test/integration/**/*.test.ts', 'test/**/*.cluster.test.ts'],
           fileParallelism: false,
           sequence: { groupOrder: 1 },
         },

@@ -1,5 +1,6 @@
 /** The contract's world with real brokers. */
 import { rmSync } from 'node:fs';
+import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
 import { connectTo, watchConnection } from '../../src/nats/connect.js';
 import { natsLog } from '../../src/nats/log.js';
@@ -8,6 +9,7 @@ import { natsSnapshots } from '../../src/nats/snapshots.js';
 import { ensureStreams } from '../../src/nats/streams.js';
 import { namesFor, shardOf } from '../../src/nats/subjects.js';
 import { startTestBroker, startTestCluster, type TestBroker } from '../support/broker.js';
+import { until } from '../support/until.js';
 import type { Harness } from './harness.js';
 
 const shards = 1;
@@ -96,11 +98,24 @@ export async function openBroker(): Promise<Harness> {
   };
 }
 
+/** Creating a stream does not wait for its election; until then it takes nothing. */
+async function untilLed(connection: NatsConnection): Promise<void> {
+  const manager = await jetstreamManager(connection);
+  await until('every stream has a leader and current replicas', async () => {
+    const infos = await manager.streams.list().next();
+    return infos.every(({ cluster }) => {
+      const peers = cluster?.replicas ?? [];
+      return cluster?.leader !== undefined && peers.every((peer) => peer.current);
+    });
+  });
+}
+
 /** Three servers, three replicas of everything. */
 export async function openCluster(): Promise<Harness> {
   const cluster = await startTestCluster(3);
   const clients = await openClients(cluster.urls);
   await ensureStreams(clients.a.connection, streams(3));
+  await untilLed(clients.a.connection);
   const never = () => Promise.reject(new Error('not in a cluster: an election takes too long'));
   return {
     ...ports(clients),
