@@ -135,10 +135,15 @@ export function judges(membership: Membership, nowMs: number): boolean {
   return membership.connected && nowMs >= membership.graceUntilMs;
 }
 
-/** How long a node has been gone; one that nobody ever heard of, since judging began (D2). */
+/** From when on the silence of a node that was never heard of counts: everybody has a grace. */
+export function unheardSinceMs({ startedAtMs, graceUntilMs, timings }: Membership): number {
+  return Math.max(startedAtMs + timings.graceMs, graceUntilMs);
+}
+
+/** How long a node has been gone. */
 export function downForMs(membership: Membership, node: string, nowMs: number): number {
   const view = membership.nodes.get(node);
-  if (view === undefined) return Math.max(0, nowMs - membership.graceUntilMs);
+  if (view === undefined) return Math.max(0, nowMs - unheardSinceMs(membership));
   return view.downSinceMs === null ? 0 : nowMs - view.downSinceMs;
 }
 

@@ -4,7 +4,7 @@
  */
 import type { MemberReport } from '../replication/effects.js';
 import type { WriterId } from '../replication/ids.js';
-import type { Membership, NodeView } from './membership.js';
+import { type Membership, type NodeView, unheardSinceMs } from './membership.js';
 import type { GroupConfig } from './types.js';
 
 /** The last word of each member of a group, by index. */
@@ -49,12 +49,10 @@ export function vacancyOf(
   return null;
 }
 
-/** After a start everybody has a grace to be heard of; from then on silence counts. */
 function neverHeard(membership: Membership, nowMs: number): Omit<Vacancy, 'epoch'> | null {
-  const { startedAtMs, graceUntilMs, timings } = membership;
-  const sinceMs = Math.max(startedAtMs + timings.graceMs, graceUntilMs);
+  const sinceMs = unheardSinceMs(membership);
   if (nowMs < sinceMs) return null;
-  return { cause: 'silence', firstSignMs: startedAtMs, sinceMs };
+  return { cause: 'silence', firstSignMs: membership.startedAtMs, sinceMs };
 }
 
 function nodeGone(view: NodeView, writer: WriterId): Omit<Vacancy, 'epoch'> | null {

@@ -1,0 +1,179 @@
+import { describe, expect, it } from 'vitest';
+import { disconnected, heard, newMembership, probed } from '../../../cluster/membership.js';
+import { place } from '../../../cluster/placement.js';
+import { leadOf, rankCandidates, vacancyOf } from '../../../cluster/succession.js';
+import type { MemberReport } from '../../../replication/effects.js';
+import { groupOf, nodeInfo, reportOf, timings, writer } from './support.js';
+
+const nowMs = 10_000;
+const nodes = ['n0', 'n1', 'n2', 'n3'];
+const group = groupOf(nodes);
+
+function members(heardOf: readonly string[] = nodes) {
+  const membership = newMembership('n1', timings, nowMs - timings.graceMs);
+  for (const id of heardOf) heard(membership, nodeInfo(id), nowMs);
+  return membership;
+}
+
+const byIndex = (...reports: MemberReport[]) => new Map(reports.map((each) => [each.index, each]));
+
+function bringDown(membership: ReturnType<typeof members>, node: string): void {
+  disconnected(membership, node, '000001', nowMs - 5);
+  probed(membership, node, '000001', 'gone', nowMs);
+}
+
+describe('the order of candidates', () => {
+  it.each<[string, MemberReport[], number[]]>([
+    [
+      'ever synced before never synced',
+      [
+        reportOf(1, 'standby', { synced: null }),
+        reportOf(2, 'standby', { synced: 0 }),
+        reportOf(3, 'starting', { synced: null }),
+      ],
+      [2, 1, 3],
+    ],
+    [
+      'then the furthest',
+      [
+        reportOf(1, 'standby', { synced: 5 }),
+        reportOf(2, 'standby', { synced: 9 }),
+        reportOf(3, 'restoring', { synced: 7 }),
+      ],
+      [2, 3, 1],
+    ],
+    [
+      'then the lowest index',
+      [reportOf(3, 'standby'), reportOf(1, 'standby'), reportOf(2, 'standby')],
+      [1, 2, 3],
+    ],
+    [
+      'and none that is no standby',
+      [
+        reportOf(0, 'active'),
+        reportOf(1, 'promoting'),
+        reportOf(2, 'quarantined'),
+        reportOf(3, 'handing-off'),
+      ],
+      [],
+    ],
+  ])('%s', (_, reports, order) => {
+    const ranked = rankCandidates(members(), group, byIndex(...reports));
+    expect(ranked.map(({ index }) => index)).toEqual(order);
+  });
+
+  it('leaves out nodes that are down, suspect, draining or unknown', () => {
+    const membership = members(['n0', 'n1', 'n2']);
+    bringDown(membership, 'n0');
+    disconnected(membership, 'n1', '000001', nowMs);
+    heard(membership, nodeInfo('n2', { draining: true }), nowMs);
+    const reports = byIndex(...[0, 1, 2, 3].map((index) => reportOf(index, 'standby')));
+    expect(rankCandidates(membership, group, reports)).toEqual([]);
+  });
+});
+
+describe('a vacancy', () => {
+  const standbys = [reportOf(1, 'standby'), reportOf(2, 'standby')];
+  const vacancy = (reports: MemberReport[], membership = members(), config = group) =>
+    vacancyOf(membership, config, byIndex(...reports), nowMs);
+
+  it('is none while the writer is there', () => {
+    expect(vacancy([reportOf(0, 'active'), ...standbys])).toBeNull();
+    for (const state of ['promoting', 'handing-off'] as const) {
+      expect(vacancy([reportOf(0, state), ...standbys])).toBeNull();
+    }
+  });
+
+  it('is there before anybody has claimed', () => {
+    expect(vacancy([reportOf(1, 'standby', { epoch: 0, writer: null })])).toMatchObject({
+      epoch: 0,
+      cause: 'created',
+    });
+  });
+
+  it('begins with the death of the writer’s node', () => {
+    const membership = members();
+    bringDown(membership, 'n0');
+    expect(vacancy(standbys, membership)).toEqual({
+      epoch: 1,
+      cause: 'disconnect',
+      firstSignMs: nowMs - 5,
+      sinceMs: nowMs,
+    });
+  });
+
+  it('is there after the writer’s node started anew, though it is up', () => {
+    const membership = members();
+    heard(membership, nodeInfo('n0', { incarnation: '000002' }), nowMs);
+    expect(vacancy(standbys, membership)).toMatchObject({ cause: 'restarted' });
+    const reborn = reportOf(1, 'standby', { epoch: 2, writer: writer(0, '000002') });
+    expect(vacancy([reborn], membership)).toBeNull();
+  });
+
+  it('is there when nobody ever heard of the writer’s node, once everybody had time to speak', () => {
+    const membership = members(['n1', 'n2']);
+    expect(vacancy(standbys, membership)).toMatchObject({ cause: 'silence', sinceMs: nowMs });
+    expect(vacancyOf(membership, group, byIndex(...standbys), nowMs - 1)).toBeNull();
+  });
+
+  it.each(['standby', 'starting', 'quarantined'] as const)(
+    'is there when the writer says it is %s',
+    (state) => {
+      expect(vacancy([reportOf(0, state), ...standbys])).toMatchObject({ cause: 'vacated' });
+    },
+  );
+
+  it('is not there for an old word of the writer', () => {
+    const behind = reportOf(0, 'standby', { epoch: 1, writer: null });
+    const ahead = reportOf(1, 'standby', { epoch: 2, writer: writer(0) });
+    expect(vacancy([behind, ahead])).toBeNull();
+  });
+
+  it('is there when the writer’s place was given to another node', () => {
+    const moved = groupOf(['n3', 'n1', 'n2']);
+    expect(vacancy(standbys, members(), moved)).toMatchObject({ cause: 'vacated' });
+  });
+});
+
+it('the lead is the latest epoch anybody tells of', () => {
+  const reports = byIndex(
+    reportOf(0, 'active', { epoch: 3, writer: writer(0) }),
+    reportOf(1, 'standby', { epoch: 4, writer: writer(2) }),
+  );
+  expect(leadOf(reports)).toEqual({ epoch: 4, writer: writer(2) });
+  expect(leadOf(new Map())).toEqual({ epoch: 0, writer: null });
+});
+
+describe('a place for members', () => {
+  const node = (id: string, load = 0, zone: string | null = null) => ({ id, load, zone });
+
+  it('is never on one node twice, nor where another member is', () => {
+    const free = [node('a'), node('b'), node('c')];
+    const chosen = place({ nodes: free, count: 2, taken: [node('a')], spread: 'node' });
+    expect(chosen).toEqual(['b', 'c']);
+    expect(place({ nodes: free, count: 3, taken: [node('a')], spread: 'node' })).toBeNull();
+    expect(place({ nodes: [], count: 1, taken: [], spread: 'node' })).toBeNull();
+  });
+
+  it('is where least is, then by name: the same everywhere', () => {
+    const nodes = [node('c', 1), node('b', 0), node('a', 1), node('d', 0)];
+    for (const order of [nodes, nodes.toReversed()]) {
+      expect(place({ nodes: order, count: 4, taken: [], spread: 'node' })).toEqual([
+        'b',
+        'd',
+        'a',
+        'c',
+      ]);
+    }
+  });
+
+  it('is in another zone if there is one and zones are to be spread over', () => {
+    const nodes = [node('a', 0, 'x'), node('b', 5, 'y'), node('c', 0, 'x'), node('d', 9, 'z')];
+    const request = { nodes, count: 3, taken: [] };
+    expect(place({ ...request, spread: 'zone' })).toEqual(['a', 'b', 'd']);
+    expect(place({ ...request, spread: 'node' })).toEqual(['a', 'c', 'b']);
+    expect(place({ ...request, count: 4, spread: 'zone' })).toEqual(['a', 'b', 'd', 'c']);
+    const taken = [node('e', 0, 'x'), node('f', 0, 'y')];
+    expect(place({ nodes, count: 1, taken, spread: 'zone' })).toEqual(['d']);
+  });
+});
