@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config';
 import { closingLine } from './test/support/closing-line.js';
 
-const quick = ['unit', 'contract', 'simulation'];
+const quick = {
+  unit: ['unit'],
+  contract: ['contract'],
+  simulation: ['simulation', 'scenario'],
+};
 
 export default defineConfig({
   test: {
@@ -9,11 +13,11 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [
-      ...quick.map((name) => ({
+      ...Object.entries(quick).map(([name, dirs]) => ({
         extends: true as const,
         test: {
           name,
-          include: [`test/${name}/**/*.test.ts`],
+          include: dirs.map((dir) => `test/${dir}/**/*.test.ts`),
           exclude: ['**/*.cluster.test.ts'],
         },
       })),

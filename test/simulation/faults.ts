@@ -45,7 +45,7 @@ export class Injector {
     this.#crashSoon -= 1;
     if (this.#crashSoon > 0) return false;
     this.#world.trace(() => `${host.name} crashes between two effects`);
-    this.#crash(host, 500);
+    this.crash(host, 500);
     return true;
   }
 
@@ -56,13 +56,13 @@ export class Injector {
     switch (fault.kind) {
       case 'crash':
         if (fault.target >= 12) this.#crashSoon = 1 + this.#world.faults.below(40);
-        else this.#crash(this.#preferActive(fault, host), fault.durationMs);
+        else this.crash(this.#preferActive(fault, host), fault.durationMs);
         break;
       case 'pause':
-        this.#pause(this.#preferActive(fault, host), fault.durationMs);
+        this.pause(this.#preferActive(fault, host), fault.durationMs);
         break;
       case 'partition':
-        this.#partition(this.#preferActive(fault, host), fault.durationMs);
+        this.partition(this.#preferActive(fault, host), fault.durationMs);
         break;
       case 'disconnect':
         this.#world.model.disconnect(host.name);
@@ -90,7 +90,7 @@ export class Injector {
         break;
       case 'restart-all':
         for (const each of this.#world.hosts)
-          this.#crash(each, fault.durationMs * this.#world.faults.next());
+          this.crash(each, fault.durationMs * this.#world.faults.next());
         break;
       case 'stranger':
         this.#intrude(fault);
@@ -113,7 +113,7 @@ export class Injector {
     host?.run(() => act(host, group));
   }
 
-  #crash(host: Host, downForMs: number): void {
+  crash(host: Host, downForMs: number): void {
     if (!host.alive) return;
     const { life } = host;
     const incarnation = host.coordinator.info.incarnation;
@@ -128,7 +128,7 @@ export class Injector {
     });
   }
 
-  #pause(host: Host, forMs: number): void {
+  pause(host: Host, forMs: number): void {
     if (!host.alive || host.paused) return;
     const { life } = host;
     host.pause();
@@ -137,15 +137,15 @@ export class Injector {
     });
   }
 
-  #partition(host: Host, forMs: number): void {
+  partition(host: Host, forMs: number): void {
     if (host.partitioned) return;
     host.partitioned = true;
     this.#world.model.partition(host.name);
     host.run(() => host.hear({ kind: 'broker', connected: false }));
-    this.#world.scheduler.after(forMs, () => this.#rejoin(host));
+    this.#world.scheduler.after(forMs, () => this.rejoin(host));
   }
 
-  #rejoin(host: Host): void {
+  rejoin(host: Host): void {
     if (!host.partitioned) return;
     host.partitioned = false;
     this.#world.model.heal(host.name);
@@ -202,7 +202,7 @@ export class Injector {
     Object.assign(this.#world.model.faults, noFaults, { isFull: false });
     this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };
     for (const host of this.#world.hosts) {
-      this.#rejoin(host);
+      this.rejoin(host);
       if (host.paused) host.resume();
       if (!host.alive) host.start();
     }

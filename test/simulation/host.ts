@@ -368,9 +368,9 @@ export class Host implements Peer {
     return request;
   }
 
-  /** A request whose answer nobody looks at; that it has one is checked. */
-  expect(group: string): number {
-    return this.#remember(group, () => undefined) ?? 0;
+  /** A request of an operator: that it has one answer is checked. */
+  expect(group: string, answered: (answer: unknown) => void = () => undefined): number {
+    return this.#remember(group, answered) ?? 0;
   }
 
   /** What is owed to somebody or held for somebody: at rest nothing (I10). */

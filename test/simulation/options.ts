@@ -10,6 +10,7 @@ export interface SimulationOptions {
   readonly chaosMs: number;
   readonly pauseBetweenOpsMs: number;
   readonly everyEvents: number;
+  readonly everyMs: number;
   readonly rates: {
     readonly requestLost: number;
     readonly answerLost: number;
@@ -67,6 +68,7 @@ export function drawOptions(random: Random): SimulationOptions {
     chaosMs: 6000,
     pauseBetweenOpsMs: 20 + random.below(60),
     everyEvents: 10 + random.below(60),
+    everyMs: 1500,
     rates: {
       requestLost: chosen(random, 0.03),
       answerLost: chosen(random, 0.05),

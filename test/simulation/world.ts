@@ -9,7 +9,7 @@ import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { ReadRequest, ReadResult } from '../../replication/effects.js';
 import { JetStreamModel, stranger } from '../support/jetstream-model.js';
 import { type Random, type VirtualScheduler, virtualScheduler } from '../support/scheduler.js';
-import { Bus } from './bus.js';
+import { Bus, type Peer } from './bus.js';
 import { GroupChecker, Violation } from './checker.js';
 import { SimulationClient } from './client.js';
 import { Injector } from './faults.js';
@@ -94,7 +94,7 @@ export class World {
   }
 
   run(schedule: readonly Fault[]): void {
-    this.#build();
+    this.build();
     this.scheduler.run(warmUpMs);
     this.injector.turnOn();
     for (const fault of schedule) {
@@ -105,7 +105,8 @@ export class World {
     this.#converge();
   }
 
-  #build(): void {
+  /** Starts the nodes, the groups and the clients. */
+  build(): void {
     for (let i = 0; i < this.options.nodes; i++) {
       const host = new Host(`n${i}`, this, timings);
       const drift = (this.faults.next() * 2 - 1) * (this.options.driftPercent / 100);
@@ -133,7 +134,7 @@ export class World {
       groupId: name,
       seed: '',
       standby: 'warm',
-      sync: { everyEvents: this.options.everyEvents, everyMs: 1500 },
+      sync: { everyEvents: this.options.everyEvents, everyMs: this.options.everyMs },
       members,
       createdAtMs: 0,
     };
@@ -194,12 +195,7 @@ export class World {
   }
 
   /** Everybody whom the broker counts as a subscriber gets it, the deposed and frozen too. */
-  deliver(
-    from: SimulationClient,
-    group: string,
-    batch: Batch,
-    onAnswer: (answer: BatchAnswer) => void,
-  ): void {
+  deliver(from: Peer, group: string, batch: Batch, onAnswer: (answer: BatchAnswer) => void): void {
     const answerTo = (host: Host) => (answer: BatchAnswer) => {
       this.bus.send(host, from, () => onAnswer(answer));
     };
@@ -215,7 +211,7 @@ export class World {
   }
 
   read(
-    from: SimulationClient,
+    from: Peer,
     group: string,
     read: Omit<ReadRequest, 'request'>,
     onResult: (result: ReadResult) => void,
@@ -238,7 +234,7 @@ export class World {
     while (this.scheduler.now() < deadline) {
       this.scheduler.run(this.scheduler.now() + 500);
       const answered = this.clients.reduce((sum, client) => sum + client.answered, 0);
-      if (answeredBefore < 0 && this.#isWhole()) {
+      if (answeredBefore < 0 && this.isWhole()) {
         answeredBefore = answered;
         for (const client of this.clients) client.stopped = true;
       } else if (answeredBefore >= 0 && this.#isSettled()) {
@@ -247,12 +243,12 @@ export class World {
       }
     }
     const unsettled = this.#unsettled();
-    if (this.#isWhole() && unsettled.length > 0) throw new Violation('I10', unsettled.join('; '));
+    if (this.isWhole() && unsettled.length > 0) throw new Violation('I10', unsettled.join('; '));
     throw new Violation('I9', this.#describe());
   }
 
   /** One active per group, every other member synced and healthy. */
-  #isWhole(): boolean {
+  isWhole(): boolean {
     return this.groupNames.every((group) => {
       const members = this.registry.get(group)?.config.members ?? [];
       const states = members.map(({ node }) => {
