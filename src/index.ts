@@ -2,6 +2,7 @@
 
 export { type ErrorCode, UnderstudyError } from '../replication/errors.js';
 export type { Kind } from '../replication/kind.js';
+export { AdminClient, type AdminClientOptions, createAdminClient } from './client/admin.js';
 export { Client, type ClientOptions, createClient } from './client/client.js';
 export {
   BadRequest,
