@@ -392,15 +392,16 @@ export function readReplica(
   read: { readonly query: string | null; readonly args: unknown },
 ): ReadResult {
   const { seq: at, epoch } = replica.tip;
+  if (read.query === null) return { ok: true, value: null, seq: at, epoch };
   const queries = replica.kind.queries ?? {};
-  if (read.query !== null && !Object.hasOwn(queries, read.query)) {
+  const query = Object.hasOwn(queries, read.query) ? queries[read.query] : undefined;
+  if (query === undefined) {
     const known = Object.keys(queries).join(', ') || 'none';
     const detail = `kind ${replica.kind.name} has no query ${read.query}; it has: ${known}`;
     return { ok: false, code: 'bad-request', detail };
   }
   try {
-    const query = read.query === null ? undefined : queries[read.query];
-    const value = query ? query(replica.state, read.args as never) : replica.state;
+    const value = query(replica.state, read.args as never);
     return { ok: true, value: structuredClone(value), seq: at, epoch };
   } catch (error) {
     const detail = `query ${read.query}: ${error instanceof Error ? error.message : String(error)}`;

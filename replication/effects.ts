@@ -45,7 +45,7 @@ export type Consistency = 'linearizable' | 'local';
 export interface ReadRequest {
   readonly request: number;
   readonly consistency: Consistency;
-  /** Name of a query of the kind; null: the whole state. */
+  /** Name of a query of the kind; null: only where the member stands is asked for. */
   readonly query: string | null;
   readonly args: unknown;
 }

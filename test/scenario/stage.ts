@@ -166,7 +166,7 @@ export class Stage {
       return answer !== null;
     });
     const answered = answer as unknown as BatchAnswer & { ok: true };
-    this.world.checker(this.group).onAnswer(batch.session, answered, 0);
+    this.world.checker(this.group).onAnswer(batch, answered, 0);
     return answered.runs.flatMap(unpackRun);
   }
 

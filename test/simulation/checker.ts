@@ -2,7 +2,7 @@
  * The checker: an independent fold of the log as the broker stored it, held against everything that
  * members and clients see, event by event.
  */
-import type { BatchAnswer } from '../../replication/batch.js';
+import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import { eachValue } from '../../replication/batch.js';
 import type { ReadResult } from '../../replication/effects.js';
 import { Rejection } from '../../replication/kind.js';
@@ -213,8 +213,15 @@ export class GroupChecker {
   }
 
   /** A client got an answer: each must be in the log as answered (I2, I4), after its floor (I3). */
-  onAnswer(session: string | null, answer: BatchAnswer & { ok: true }, floor: number): void {
+  onAnswer(
+    { session, first, count }: Pick<Batch, 'session' | 'first' | 'count'>,
+    answer: BatchAnswer & { ok: true },
+    floor: number,
+  ): void {
+    let next = first;
     for (const run of answer.runs) {
+      if (run.first !== next) throw new Violation('I2', `${session}/${next} has no one answer`);
+      next += run.count;
       let at = run.baseSeq;
       for (let i = 0; i < run.count; i++) {
         const id = `${session}/${run.first + i}`;
@@ -237,6 +244,7 @@ export class GroupChecker {
         if (own) this.#place(match.place, floor, id);
       }
     }
+    if (next !== first + count) throw new Violation('I2', `${session}/${next} has no one answer`);
   }
 
   /** Under the number itself, or earlier under the same key: then it has no place of its own. */

@@ -99,7 +99,7 @@ export class SimulationClient implements Peer {
     const commands = this.#commands(-first);
     const pending = this.#pending(group, { session: null, floor: 1, first }, commands);
     this.world.deliver(this, group, pending.batch, (answer) => {
-      if (answer.ok) this.world.checker(group).onAnswer(null, answer, pending.floor);
+      if (answer.ok) this.world.checker(group).onAnswer(pending.batch, answer, pending.floor);
     });
   }
 
@@ -163,7 +163,7 @@ export class SimulationClient implements Peer {
     answer: BatchAnswer,
   ): void {
     // A late copy gets the same answer.
-    if (answer.ok) this.world.checker(group).onAnswer(session.session, answer, pending.floor);
+    if (answer.ok) this.world.checker(group).onAnswer(pending.batch, answer, pending.floor);
     if (pending.done) return;
     if (!answer.ok) {
       if (answer.code === 'bad-request') {

@@ -84,7 +84,7 @@ export class Injector {
         break;
       case 'clock-jump':
         if (this.#world.options.clockJumps) {
-          const scale = fault.target % 4 === 0 ? 60_000 : 20;
+          const scale = fault.target % 2 === 0 ? 60_000 : 20;
           host.clock.wallOffsetMs += (fault.durationMs - 3000) * scale;
         }
         break;
@@ -191,7 +191,11 @@ export class Injector {
     const other = groupNames[(fault.target + 1) % groupNames.length] as string;
     const records = model.records(faults.chance(0.7) ? group : other);
     const copy = records[faults.below(records.length)]?.bytes ?? new Uint8Array(0);
-    model.intrude(group, strange(copy, faults.below(4), fault.durationMs));
+    const how = faults.chance(0.4) ? 0 : faults.below(4);
+    model.intrude(group, strange(copy, how, fault.durationMs));
+    // Now and then it is the last thing in the log when the active dies.
+    const active = this.#world.hosts.find((host) => host.alive && host.open.has(group));
+    if (active !== undefined && faults.chance(0.4)) this.crash(active, fault.durationMs);
   }
 
   heal(): void {

@@ -132,8 +132,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'snapshots leave the session table out',
     file: 'replication/snapshot/snapshot.ts',
-    find: 'packSessions(sessions)',
-    replace: '[[], []]',
+    find: 'packSessions(sessions),\n',
+    replace: '[[], []],\n',
   },
   {
     name: 'a snapshot is cut while something is decided ahead',

@@ -91,13 +91,13 @@ export function drawOptions(random: Random): SimulationOptions {
       switchover: random.below(4),
       failover: random.below(4),
       sync: random.below(3),
-      'clock-jump': random.below(2),
+      'clock-jump': random.below(3),
       'restart-all': random.chance(0.2) ? 1 : 0,
-      stranger: random.chance(0.3) ? 1 + random.below(3) : 0,
+      stranger: random.chance(0.4) ? 1 + random.below(3) : 0,
     },
     faultEveryMs: 300 + random.below(1500),
     driftPercent: chosen(random, 2),
-    clockJumps: random.chance(0.3),
+    clockJumps: random.chance(0.5),
   };
 }
 
