@@ -38,6 +38,10 @@ export type Query<State> = { run(state: State, args: never): unknown }['run'];
  * `apply` either changes `state` in place and returns nothing, or returns the next state. It must
  * not throw for an event that `decide` let through: on the active a throwing event is refused and
  * the state rebuilt from the log; on replay it stops the group at that seq (P15).
+ *
+ * The state is a tree: what can be reached in two ways comes back from a snapshot as two. Nothing but
+ * `apply` changes it, `queries` and `decide` only look. Events and results are taken as bytes: what
+ * msgpack does not keep (functions, classes, -0), no member sees.
  */
 export interface Kind<State = unknown, Command = unknown, Event = unknown, Result = unknown> {
   readonly name: string;
