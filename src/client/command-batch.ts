@@ -1,11 +1,16 @@
 import { type BatchAnswer, encodeBatch, joinCommands } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
-import { limits } from '../../replication/limits.js';
 import { Callers } from './callers.js';
 import type { Parcel } from './courier.js';
 import type { Timeout } from './errors.js';
 
 export type Answered = BatchAnswer & { readonly ok: true };
+
+/**
+ * Half of what a batch may hold: with fewer and larger ones client and active take turns instead of
+ * working at the same time. A single command may be larger.
+ */
+export const pace = { events: 1024, sizeBytes: 128 * 1024 };
 
 /** What a command takes of a batch: its bytes, and its key at its longest in UTF-8. */
 export function sizeOf(command: Uint8Array, key: string | undefined): number {
@@ -48,7 +53,8 @@ export class CommandBatch implements Parcel<Answered> {
   }
 
   hasRoomFor(sizeBytes: number): boolean {
-    return this.taken < limits.batchEvents && this.sizeBytes + sizeBytes <= limits.batchSizeBytes;
+    if (this.taken === 0) return true;
+    return this.taken < pace.events && this.sizeBytes + sizeBytes <= pace.sizeBytes;
   }
 
   /** Adds a command; its promise is to be made, next, with the executor `callers.enlist`. */

@@ -12,10 +12,10 @@ import type { Courier } from './courier.js';
 import { Timeout } from './errors.js';
 
 /**
- * Batches in flight: one that the active commits, one that waits there to be the next record, and
- * two on their way. More would only wait longer.
+ * Batches in flight: two that the active commits, two that it decides to be the next record, and as
+ * many on their way in each direction. More would only wait longer.
  */
-const batchesInFlight = 4;
+const batchesInFlight = 8;
 
 type Carries = Pick<Courier<Answered>, 'carry' | 'subject'>;
 

@@ -67,7 +67,7 @@ test('ten thousand calls in one turn: few batches, each call its own seq, in ord
   const answers = await Promise.all(all);
   expect(answers.map(({ seq }) => seq)).toEqual(Array.from({ length: 10_000 }, (_, i) => i + 1));
   expect(ids()).toEqual(Array.from({ length: 10_000 }, (_, i) => i));
-  expect(group.arrivals.map((batch) => batch.count)).toEqual([4096, 4096, 1808]);
+  expect(group.arrivals.map((batch) => batch.count)).toEqual([...new Array(9).fill(1024), 784]);
 });
 
 test('results, rejections and several or no events find their callers', async () => {

@@ -4,6 +4,7 @@ import { type AnswerRun, type Batch, decodeBatch, encodeValue } from '../../repl
 import { limits } from '../../replication/limits.js';
 import { Budget } from '../../src/client/budget.js';
 import type { Answered } from '../../src/client/command-batch.js';
+import { pace } from '../../src/client/command-batch.js';
 import type { Parcel } from '../../src/client/courier.js';
 import { Overloaded, Rejected, Timeout } from '../../src/client/errors.js';
 import { Pump } from '../../src/client/pump.js';
@@ -32,7 +33,7 @@ function deliver(value: unknown, options: { key?: string; timeoutMs?: number } =
 }
 
 function fill(batches: number): Promise<unknown> {
-  const all = Array.from({ length: batches * limits.batchEvents }, () => deliver(1));
+  const all = Array.from({ length: batches * pace.events }, () => deliver(1));
   return Promise.allSettled(all);
 }
 
@@ -88,18 +89,18 @@ test('answers that do not cover the batch leave nobody waiting', async () => {
   expect(two).toMatchObject({ reason: { code: 'internal', details: { outcome: 'unknown' } } });
 });
 
-test('four batches are in flight, the fifth goes when the first is answered', async () => {
-  const all = fill(4);
+test('eight batches are in flight, the ninth goes when the first is answered', async () => {
+  const all = fill(8);
   const late = deliver('late');
   await nextTurn();
-  expect(sent.map(({ count }) => count)).toEqual([4096, 4096, 4096, 4096]);
+  expect(sent.map(({ count }) => count)).toEqual(new Array(8).fill(1024));
   answer(sent[1]);
   await nextTurn();
-  expect(sent).toHaveLength(4);
+  expect(sent).toHaveLength(8);
   answer(sent[0]);
   await nextTurn();
-  expect(sent[4]).toMatchObject({ first: 4 * 4096 + 1, count: 1, floor: 2 * 4096 + 1 });
-  for (const i of [2, 3, 4]) answer(sent[i]);
+  expect(sent[8]).toMatchObject({ first: 8 * 1024 + 1, count: 1, floor: 2 * 1024 + 1 });
+  for (const i of [2, 3, 4, 5, 6, 7, 8]) answer(sent[i]);
   await Promise.all([all, late]);
 });
 
@@ -128,11 +129,12 @@ test('the floor is the lowest number without an answer', async () => {
   await Promise.all(all);
 });
 
-test('a batch holds no more bytes than a batch may', async () => {
-  const large = 'x'.repeat(limits.batchSizeBytes / 2 - 100);
-  const all = [large, large, large].map((value) => deliver(value));
+test('a batch stays within its pace, a single command may be larger', async () => {
+  const half = 'x'.repeat(pace.sizeBytes / 2 - 100);
+  const large = 'x'.repeat(limits.eventSizeBytes - 100);
+  const all = [half, half, half, large].map((value) => deliver(value));
   await nextTurn();
-  expect(sent.map(({ count }) => count)).toEqual([2, 1]);
+  expect(sent.map(({ count }) => count)).toEqual([2, 1, 1]);
   for (const batch of sent) answer(batch);
   await Promise.all(all);
 });
@@ -164,7 +166,7 @@ test('beyond the limit of what waits it is overloaded at once, and not for ever'
 test('who gives up before its command is sent leaves no gap in the numbers', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
   try {
-    const first = fill(4);
+    const first = fill(8);
     await nextTurn();
     const kept = [deliver('kept', { key: 'a' })];
     const left = deliver('left', { timeoutMs: 50, key: 'b' });
@@ -174,10 +176,10 @@ test('who gives up before its command is sent leaves no gap in the numbers', asy
     answer(sent[0]);
     await nextTurn();
     const expected = Buffer.concat([encodeValue('kept'), encodeValue('kept too')]);
-    expect(sent[4]).toMatchObject({ first: 4 * 4096 + 1, count: 2, keys: ['a', 'c'] });
-    expect(Buffer.from(sent[4]?.blob ?? [])).toEqual(expected);
+    expect(sent[8]).toMatchObject({ first: 8 * 1024 + 1, count: 2, keys: ['a', 'c'] });
+    expect(Buffer.from(sent[8]?.blob ?? [])).toEqual(expected);
     for (const batch of sent.slice(1)) answer(batch);
-    expect((await Promise.all(kept)).map(({ seq }) => seq)).toEqual([16_385, 16_386]);
+    expect((await Promise.all(kept)).map(({ seq }) => seq)).toEqual([8193, 8194]);
     await Promise.all([first, budget.idle()]);
   } finally {
     vi.useRealTimers();
