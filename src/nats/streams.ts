@@ -83,12 +83,12 @@ export function wantedStreams({ namespace, names, shards, replicas }: StreamsOpt
     duplicate_window: nanos(1000),
   };
   /** Without direct gets a read goes through the leader and sees the reader's own writes. */
-  const bucket = (name: string, allowDirect: boolean): Wanted => ({
+  const bucket = (name: string): Wanted => ({
     ...common,
     name: `KV_${name}`,
     subjects: [`$KV.${name}.>`],
     max_msgs_per_subject: 1,
-    allow_direct: allowDirect,
+    allow_direct: false,
     allow_rollup_hdrs: true,
     deny_delete: true,
     deny_purge: false,
@@ -96,9 +96,8 @@ export function wantedStreams({ namespace, names, shards, replicas }: StreamsOpt
   return [
     ...Array.from({ length: shards }, (_, shard) => log(shard)),
     snapshots,
-    bucket(names.groupsBucket, false),
-    bucket(names.operationsBucket, false),
-    bucket(names.nodesBucket, true),
+    bucket(names.groupsBucket),
+    bucket(names.operationsBucket),
   ];
 }
 

@@ -21,7 +21,6 @@ export interface Names {
   readonly snapshotStream: string;
   readonly groupsBucket: string;
   readonly operationsBucket: string;
-  readonly nodesBucket: string;
 }
 
 /** `namespace`: one subject token, letters, digits, `-` and `_`. */
@@ -41,7 +40,6 @@ export function namesFor(namespace: string): Names {
     snapshotStream: `${namespace}_snapshots`,
     groupsBucket: `${namespace}_groups`,
     operationsBucket: `${namespace}_operations`,
-    nodesBucket: `${namespace}_nodes`,
   };
 }
 

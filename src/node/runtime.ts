@@ -202,7 +202,8 @@ export class Runtime {
   #listen(): void {
     const { connections, names } = this.#options;
     const subscribe = (subject: string, onMessage: (message: Msg) => void) => {
-      const subscription = connections.control.subscribe(subject, {
+      // News of the others: a flood of it must not cut off appends, and nothing safe depends on it.
+      const subscription = connections.tail.subscribe(subject, {
         callback: (error, message) => {
           if (!error && !this.#stopped) onMessage(message);
         },
