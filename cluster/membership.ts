@@ -2,7 +2,8 @@
  * Who is there (P9): beats, probes and the broker's hints, folded into up, suspect or down.
  *
  * D1 Nothing here grants the right to write; a wrong verdict costs a failover, never an event.
- * D2 A node that has lost the broker, or was frozen itself, judges nobody until a grace has passed.
+ * D2 A node that has lost the broker judges nobody until a grace has passed; one that was frozen
+ *    itself takes nobody's silence of that time for a sign.
  * D3 A later incarnation of a node ends the earlier one at once.
  */
 import type { ClusterTimings, NodeInfo } from './types.js';
@@ -103,7 +104,7 @@ export function probed(
 export function tickMembership(membership: Membership, nowMs: number): string[] {
   const gapMs = nowMs - membership.lastTickMs;
   membership.lastTickMs = nowMs;
-  if (gapMs > frozenAfterMs) startGrace(membership, nowMs);
+  if (gapMs > frozenAfterMs) forgiveSilence(membership, nowMs);
   if (!judges(membership, nowMs)) return [];
   const { suspectAfterMs, hangTimeoutMs } = membership.timings;
   const toProbe: string[] = [];
@@ -149,6 +150,11 @@ export function downForMs(membership: Membership, node: string, nowMs: number): 
 
 function startGrace(membership: Membership, nowMs: number): void {
   membership.graceUntilMs = nowMs + membership.timings.graceMs;
+  forgiveSilence(membership, nowMs);
+}
+
+/** Nobody was silent while we could not listen. What a probe finds from now on counts all the same. */
+function forgiveSilence(membership: Membership, nowMs: number): void {
   for (const view of membership.nodes.values()) {
     view.lastHeardMs = nowMs;
     if (view.state === 'suspect') {

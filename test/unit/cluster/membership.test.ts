@@ -140,8 +140,19 @@ describe('a node judges nobody', () => {
     const members = membership();
     expect(tickMembership(members, start + 60_000)).toEqual([]);
     expect(stateOf(members)).toBe('up');
-    expect(judges(members, start + 60_000 + timings.graceMs - 1)).toBe(false);
-    expect(judges(members, start + 60_000 + timings.graceMs)).toBe(true);
+    const suspectAt = start + 60_000 + timings.suspectAfterMs;
+    for (let at = start + 60_000; at < suspectAt; at += 50) {
+      expect(tickMembership(members, at)).toEqual([]);
+    }
+    expect(tickMembership(members, suspectAt)).toEqual(['n1']);
+  });
+
+  it('for silence while it stood still, but at once for what a probe finds afterwards', () => {
+    const members = membership();
+    tickMembership(members, start + 60_000);
+    expect(disconnected(members, 'n1', life, start + 60_001)).toBe(true);
+    probed(members, 'n1', life, 'gone', start + 60_002);
+    expect(stateOf(members)).toBe('down');
   });
 
   it('but what it knew to be down stays down', () => {
