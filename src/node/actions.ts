@@ -58,24 +58,9 @@ async function until(
   while (!isTrue(await group(name))) {
     const leftMs = deadlineMs - performance.now();
     if (leftMs <= 0) return false;
-    await news(runtime, name, Math.min(leftMs, 100));
+    await runtime.openingOf(name, Math.min(leftMs, 100));
   }
   return true;
-}
-
-/** Resolves with the next news of the group, or after `ms`. */
-function news(runtime: Runtime, name: string, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      stop();
-      resolve();
-    };
-    const stop = runtime.on((event) => {
-      if (event.kind === 'opened' && event.group === name) end();
-    });
-    const timer = setTimeout(end, ms);
-  });
 }
 
 // Switchover: planned, guarded, loses nothing, pauses writes briefly.

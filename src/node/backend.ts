@@ -43,6 +43,7 @@ const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 const defaultSync = { everyEvents: 10_000, everyMs: 10_000 };
 const reportTimeoutMs = 300;
 const createTimeoutMs = 10_000;
+const createPollMs = 50;
 const readTimeoutMs = 10_000;
 
 export class NodeBackend implements Backend {
@@ -223,15 +224,7 @@ export class NodeBackend implements Backend {
     };
     const deadlineMs = performance.now() + createTimeoutMs;
     while (!isOpen() && performance.now() < deadlineMs) {
-      await new Promise<void>((resolve) => {
-        const end = () => {
-          clearTimeout(timer);
-          stop();
-          resolve();
-        };
-        const timer = setTimeout(end, 50);
-        const stop = this.#runtime.on(({ kind }) => kind === 'opened' && end());
-      });
+      await this.#runtime.openingOf(name, createPollMs);
     }
   }
 

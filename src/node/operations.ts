@@ -2,11 +2,11 @@
  * Admin actions that take a while, on record in a KV bucket. An id is made of what is asked for, so
  * two operators who ask for the same thing find one operation, and learn the same truth.
  */
-import { JetStreamApiCodes, JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm } from '@nats-io/kv';
 import type { NatsConnection } from 'nats';
 import type { OperationDocument } from '../../cluster/documents.js';
 import { UnderstudyError } from '../../replication/errors.js';
+import { isWrongLast } from '../nats/kv-errors.js';
 import type { Names } from '../nats/subjects.js';
 
 export interface OperationRequest {
@@ -62,7 +62,7 @@ export class Operations {
       await this.kv.create(begun.id, JSON.stringify(begun));
       return null;
     } catch (error) {
-      if (!isTaken(error)) throw error;
+      if (!isWrongLast(error)) throw error;
     }
     const entry = await this.kv.get(begun.id);
     if (entry === null || entry.operation !== 'PUT') throw contended(begun.id);
@@ -74,7 +74,7 @@ export class Operations {
       await this.kv.put(begun.id, JSON.stringify(again), { previousSeq: entry.revision });
       return null;
     } catch (error) {
-      if (isTaken(error)) throw contended(begun.id);
+      if (isWrongLast(error)) throw contended(begun.id);
       throw error;
     }
   }
@@ -143,10 +143,4 @@ function isAbandoned({ state, updatedAt }: OperationDocument): boolean {
 
 function contended(id: string): UnderstudyError {
   return new UnderstudyError('conflict', `operation ${id} is being started elsewhere; ask again`);
-}
-
-function isTaken(error: unknown): boolean {
-  return (
-    error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamWrongLastSequence
-  );
 }

@@ -4,12 +4,12 @@
  * then, and whoever listens compares (level-triggered).
  */
 
-import { JetStreamApiCodes, JetStreamApiError } from '@nats-io/jetstream';
 import { type KV, Kvm, KvWatchInclude } from '@nats-io/kv';
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import type { GroupConfig } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
+import { isWrongLast } from '../nats/kv-errors.js';
 import type { Names } from '../nats/subjects.js';
 
 export interface RegistryEvents {
@@ -151,10 +151,4 @@ export class Registry {
     for (const name of this.#known) if (!names.includes(name)) await this.#report(name);
     for (const name of names) await this.#report(name);
   }
-}
-
-function isWrongLast(error: unknown): boolean {
-  return (
-    error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamWrongLastSequence
-  );
 }

@@ -15,7 +15,7 @@ import {
 import { tickEveryMs } from '../../cluster/membership.js';
 import type { Beat, GroupConfig, NodeInfo } from '../../cluster/types.js';
 import { decodeValue, encodeValue } from '../../replication/batch.js';
-import type { MemberReport, PromotionCause } from '../../replication/effects.js';
+import type { PromotionCause } from '../../replication/effects.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Ports } from '../../replication/execute.js';
 import { epoch, position, seq } from '../../replication/ids.js';
@@ -45,11 +45,6 @@ interface Hosted {
   intake: Intake | null;
 }
 
-/** What happens here that others in the process want to know of. */
-export type NodeEvent =
-  | { readonly kind: 'opened'; readonly group: string; readonly epoch: number }
-  | { readonly kind: 'report'; readonly report: MemberReport };
-
 export interface RuntimeOptions {
   readonly config: NodeConfig;
   readonly info: NodeInfo;
@@ -69,7 +64,8 @@ export class Runtime {
   readonly #control: Requests;
   readonly #bulk: Requests;
   readonly #members = new Map<string, Hosted>();
-  readonly #listeners = new Set<(event: NodeEvent) => void>();
+  /** Who waits for a group to open. */
+  readonly #waiting = new Set<(group: string) => void>();
   #subscriptions: Subscription[] = [];
   #ticker: NodeJS.Timeout | null = null;
   #stopped = false;
@@ -142,13 +138,20 @@ export class Runtime {
     this.#tick();
   }
 
-  on(listener: (event: NodeEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  hosted(group: string): MemberDriver | undefined {
-    return this.#members.get(group)?.driver;
+  /** Resolves when an active of the group opens anywhere, or after `ms`. */
+  openingOf(group: string, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(onOpened);
+        resolve();
+      };
+      const onOpened = (opened: string) => {
+        if (opened === group) end();
+      };
+      const timer = setTimeout(end, ms);
+      this.#waiting.add(onOpened);
+    });
   }
 
   /** Names of the groups whose active is here. */
@@ -228,7 +231,7 @@ export class Runtime {
     switch (notice.kind) {
       case 'opened':
         driver?.input({ kind: 'epoch-seen', epoch: epoch(notice.epoch) });
-        this.#tell({ kind: 'opened', group, epoch: notice.epoch });
+        this.#tellOpened(group);
         break;
       case 'snapshot':
         driver?.input({
@@ -345,14 +348,13 @@ export class Runtime {
       opened: (inEpoch) => {
         this.#openIntake(group);
         this.#announce({ kind: 'opened', group, epoch: inEpoch, node: info.id, index });
-        this.#tell({ kind: 'opened', group, epoch: inEpoch });
+        this.#tellOpened(group);
       },
       closed: () => this.#closeIntake(group),
       changed: (report) => {
         logger.debug({ ...report }, 'member changed');
         this.#feed({ kind: 'own-report', report });
         this.#tick();
-        this.#tell({ kind: 'report', report });
       },
       announceSnapshot: ({ epoch: inEpoch, position: at, seq: atSeq }) =>
         this.#announce({ kind: 'snapshot', group, epoch: inEpoch, position: at, seq: atSeq }),
@@ -387,7 +389,7 @@ export class Runtime {
     connections.control.publish(names.notice(notice.group), JSON.stringify(notice));
   }
 
-  #tell(event: NodeEvent): void {
-    for (const listener of this.#listeners) listener(event);
+  #tellOpened(group: string): void {
+    for (const onOpened of this.#waiting) onOpened(group);
   }
 }
