@@ -8,7 +8,7 @@ export interface GroupConfig {
   readonly groupId: string;
   /** 64 hexadecimal characters; `groupId` and the members' identities derive from it. */
   readonly seed: string;
-  readonly standby: 'warm';
+  readonly standby: 'warm' | 'hot';
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
   /** Node of each member, by index. */
   readonly members: readonly { readonly node: string; readonly publicKey: string }[];

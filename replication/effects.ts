@@ -40,11 +40,17 @@ export interface PromotionCause {
   readonly observeMs: number;
 }
 
-export type Consistency = 'linearizable' | 'local';
+/**
+ * What a read promises (P11). `linearizable`: nothing older than any answer given before it was asked.
+ * `local`: the active's committed state. `standby`: some member's state, an exact prefix of the log.
+ */
+export type Consistency = 'linearizable' | 'local' | 'standby';
 
 export interface ReadRequest {
   readonly request: number;
   readonly consistency: Consistency;
+  /** The state must have this seq at least; a standby that has not is given a moment. */
+  readonly minSeq: Seq;
   /** Name of a query of the kind; null: only where the member stands is asked for. */
   readonly query: string | null;
   readonly args: unknown;
@@ -58,6 +64,8 @@ export type Input =
   /** Cut a snapshot unless the newest one is at the present seq. */
   | { readonly kind: 'sync'; readonly request: number }
   | ({ readonly kind: 'promote' } & PromotionCause)
+  /** An operator wants this member to forget what it holds and begin anew; an active refuses. */
+  | { readonly kind: 'reinit'; readonly request: number }
   /** Leave the role to `target` on purpose; serve on if no claim follows within the budget. */
   | {
       readonly kind: 'hand-off';
@@ -120,6 +128,7 @@ export type Effect =
       readonly result: { readonly through: Seq } | { readonly failure: string };
     }
   | { readonly kind: 'answer-hand-off'; readonly request: number; readonly failure: string | null }
+  | { readonly kind: 'answer-reinit'; readonly request: number; readonly failure: string | null }
   /** From here on this member takes deliveries and reads. */
   | { readonly kind: 'open'; readonly epoch: Epoch }
   /** From here on it does not; requests it already holds are answered `moved`. */
