@@ -56,6 +56,13 @@ export interface Log {
   at(at: Position, done: (outcome: ReadOutcome) => void): void;
   /** All records after `after` and up to `through`, in batches. Returns a way to stop early. */
   replay(after: Position, through: Position, sink: ReplaySink): () => void;
+  /**
+   * Follows the log live: the records stored from now on, that is from some moment after the call.
+   * Each at most once, in the order stored: positions strictly increase. Any of them may be missing,
+   * and silence proves nothing. `sink` never runs before the call has returned, nor after the
+   * returned way to stop was taken. The bytes are the sink's to keep.
+   */
+  tail(sink: (record: StoredRecord) => void): () => void;
 }
 
 /** Where the pieces of snapshots are kept. Immutable: a (snapshot, index) is written once. */

@@ -4,6 +4,7 @@
  * Single reads ask the stream's leader (STREAM.MSG.GET): as quick as a direct get and, in a healthy
  * cluster, never behind one's own append. A deposed leader may still answer for some seconds.
  */
+import type { NatsConnection } from 'nats';
 import { position } from '../../replication/ids.js';
 import type { Log, ReadOutcome } from '../../replication/ports.js';
 import { replay } from './replay.js';
@@ -16,14 +17,19 @@ import {
   plain,
 } from './replies.js';
 import type { Reply, Requests } from './requests.js';
+import { tail } from './tail.js';
 
 export interface NatsLogOptions {
   /** Appends and single reads; its timeout is theirs. */
   readonly control: Requests;
   /** Replays: at most `replayBatchSizeBytes` for each of its requests in flight. */
   readonly bulk: Requests;
+  /** Where records arrive live. */
+  readonly tail: Pick<NatsConnection, 'subscribe' | 'isClosed'>;
   readonly stream: string;
   readonly subject: string;
+  /** Where the broker publishes the records of a hot group again; silent for a warm one. */
+  readonly tailSubject: string;
   /** A replay fails after this long without a new record. Default 10 s: longer than an election. */
   readonly replayPatienceMs?: number | undefined;
 }
@@ -31,7 +37,7 @@ export interface NatsLogOptions {
 const defaultPatienceMs = 10_000;
 
 export function natsLog(options: NatsLogOptions): Log {
-  const { control, bulk, stream, subject } = options;
+  const { control, bulk, stream, subject, tailSubject } = options;
   const patienceMs = options.replayPatienceMs ?? defaultPatienceMs;
   const read = (query: object, done: (outcome: ReadOutcome) => void) =>
     control.send(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(query), (reply) => {
@@ -54,6 +60,7 @@ export function natsLog(options: NatsLogOptions): Log {
     at: (at, done) => read({ seq: at }, done),
     replay: (after, through, sink) =>
       replay({ bulk, stream, subject, patienceMs, after, through, sink }),
+    tail: (sink) => tail({ connection: options.tail, subject, tailSubject, sink }),
   };
 }
 

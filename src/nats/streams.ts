@@ -25,7 +25,7 @@ export interface StreamsOptions {
 }
 
 /** Raised when records or chunks are laid out so that an older program cannot read them. */
-export const storeFormat = 1;
+export const storeFormat = 2;
 
 const defaultPatienceMs = 15_000;
 const retryMs = 100;
@@ -62,7 +62,8 @@ export function wantedStreams({ namespace, names, shards, replicas }: StreamsOpt
   const log = (shard: number): Wanted => ({
     ...common,
     name: names.logStream(shard),
-    subjects: [names.log(shard, '*')],
+    subjects: [names.log(shard, '*', 'warm'), names.log(shard, '*', 'hot')],
+    republish: { src: names.log(shard, '*', 'hot'), dest: names.tail(shard, '{{wildcard(1)}}') },
     max_msgs_per_subject: -1,
     allow_direct: true,
     allow_rollup_hdrs: false,

@@ -1,5 +1,8 @@
 /** Every subject and stream name Understudy uses, in one place: this is what permissions are written for. */
 
+/** Whether a group's standbys follow its log live: see `GroupConfig`. */
+export type Standby = 'warm' | 'hot';
+
 export interface Names {
   /** Clients deliver here; the active of the group subscribes. JSON or a packed batch. */
   deliver(group: string): string;
@@ -13,8 +16,13 @@ export interface Names {
   readonly beat: string;
   /** Requests to one node: `ping`, `promote`, `handoff`, … */
   node(node: string, verb: string): string;
-  /** The subject of a group's log; its shard is fixed by its id. */
-  log(shard: number, groupId: string): string;
+  /**
+   * The subject of a group's log; its shard is fixed by its id. The broker publishes records of hot
+   * groups again, which makes it slower: so that warm ones do not pay for it, their subjects differ.
+   */
+  log(shard: number, groupId: string, standby: Standby): string;
+  /** The broker publishes the records of a hot group here once they are stored, and nobody else may. */
+  tail(shard: number, groupId: string): string;
   logStream(shard: number): string;
   snapshotChunk(groupId: string, snapshotId: string, index: number): string;
   snapshotsOf(groupId: string): string;
@@ -32,7 +40,9 @@ export function namesFor(namespace: string): Names {
     allNotices: `${namespace}.notice.*`,
     beat: `${namespace}.beat`,
     node: (node, verb) => `${namespace}.node.${node}.${verb}`,
-    log: (shard, groupId) => `${namespace}.log.${shard}.${groupId}`,
+    log: (shard, groupId, standby) =>
+      `${namespace}.log.${shard}.${standby === 'hot' ? 'hot.' : ''}${groupId}`,
+    tail: (shard, groupId) => `${namespace}.tail.${shard}.${groupId}`,
     logStream: (shard) => `${namespace}_log_${shard}`,
     snapshotChunk: (groupId, snapshotId, index) =>
       `${namespace}.snapshot.${groupId}.${snapshotId}.${index}`,

@@ -236,7 +236,7 @@ export class NodeBackend implements Backend {
     const manager = await jetstreamManager(connections.control, { checkAPI: false });
     const shard = shardOf(config.groupId, node.shards);
     await manager.streams.purge(names.logStream(shard), {
-      filter: names.log(shard, config.groupId),
+      filter: names.log(shard, config.groupId, config.standby),
     });
     await manager.streams.purge(names.snapshotStream, {
       filter: names.snapshotsOf(config.groupId),

@@ -162,13 +162,15 @@ export class Runtime {
   }
 
   ports(config: GroupConfig): Ports {
-    const { names, config: node } = this.#options;
+    const { names, config: node, connections } = this.#options;
     const shard = shardOf(config.groupId, node.shards);
     const log = natsLog({
       control: this.#control,
       bulk: this.#bulk,
+      tail: connections.tail,
       stream: names.logStream(shard),
-      subject: names.log(shard, config.groupId),
+      subject: names.log(shard, config.groupId, config.standby),
+      tailSubject: names.tail(shard, config.groupId),
     });
     const snapshots = natsSnapshots({ bulk: this.#bulk, names, groupId: config.groupId });
     return { log, snapshots };

@@ -60,10 +60,12 @@ function ports(clients: Clients): Pick<Harness, 'log' | 'snapshots' | 'wait'> {
   };
   return {
     log(name, groupId) {
-      const { control, bulk } = clientOf(name);
+      const { control, bulk, connection } = clientOf(name);
       const shard = shardOf(groupId, shards);
       const stream = names.logStream(shard);
-      return natsLog({ control, bulk, stream, subject: names.log(shard, groupId) });
+      const subject = names.log(shard, groupId, 'hot');
+      const tailSubject = names.tail(shard, groupId);
+      return natsLog({ control, bulk, tail: connection, stream, subject, tailSubject });
     },
     snapshots: (name, groupId) => natsSnapshots({ bulk: clientOf(name).bulk, names, groupId }),
     wait: (work) => work,

@@ -52,8 +52,9 @@ async function restart(): Promise<void> {
 }
 
 const openLog = (control: Requests, bulk = control, replayPatienceMs = 20_000) => {
-  const [stream, subject] = [names.logStream(0), names.log(0, 'g')];
-  return natsLog({ control, bulk, stream, subject, replayPatienceMs });
+  const [stream, subject] = [names.logStream(0), names.log(0, 'g', 'warm')];
+  const tail = { tail: connection, tailSubject: names.tail(0, 'g') };
+  return natsLog({ control, bulk, ...tail, stream, subject, replayPatienceMs });
 };
 
 type Append = (bytes: Uint8Array, expected: number) => Promise<AppendOutcome>;
@@ -83,8 +84,9 @@ const answerTo = (requests: Requests, subject: string, text: string) =>
 /** A log nobody answers for: somebody takes its records and says nothing. */
 function silentLog(requests: Requests): Append {
   connection.subscribe('silence', { callback: () => {} });
-  const options = { control: requests, bulk: requests, stream: 'none', subject: 'silence' };
-  return awaitedAppend(natsLog(options));
+  const subjects = { stream: 'none', subject: 'silence', tailSubject: 'silence' };
+  const log = natsLog({ control: requests, bulk: requests, tail: connection, ...subjects });
+  return awaitedAppend(log);
 }
 
 it('ends what is in flight as unknown when the connection breaks, without waiting', async () => {

@@ -53,7 +53,8 @@ it('is created by three nodes that start at once, and found by the next one', as
   await ensure(options('fresh'));
   const log = (await manager.streams.info('fresh_log_1')).config;
   expect(log).toMatchObject({
-    subjects: ['fresh.log.1.*'],
+    subjects: ['fresh.log.1.*', 'fresh.log.1.hot.*'],
+    republish: { src: 'fresh.log.1.hot.*', dest: 'fresh.tail.1.{{wildcard(1)}}' },
     retention: 'limits',
     storage: 'file',
     discard: 'new',
@@ -73,6 +74,8 @@ const differences: [string, number, Partial<StreamConfig>][] = [
   ['discard', 0, { discard: DiscardPolicy.Old }],
   ['max_msgs_per_subject', 1, { max_msgs_per_subject: 10 }],
   ['deny_delete', 0, { deny_delete: false }],
+  ['republish', 1, { republish: { src: '>', dest: 'elsewhere.>' } }],
+  ['republish', 1, { republish: undefined } as unknown as Partial<StreamConfig>],
   ['allow_direct', 2, { allow_direct: false }],
   ['subjects', 2, { subjects: ['else.where'] }],
   ['allow_msg_ttl', 0, { allow_msg_ttl: true }],
@@ -80,8 +83,10 @@ const differences: [string, number, Partial<StreamConfig>][] = [
   ['allow_direct', 3, { allow_direct: true }],
 ];
 
+let different = 0;
+
 it.each(differences)('refuses another %s in stream %i', async (setting, index, change) => {
-  const namespace = `diff_${setting}_${index}`;
+  const namespace = `diff_${++different}`;
   const wanted = wantedStreams(options(namespace))[index];
   await manager.streams.add({ ...wanted, ...change } as StreamConfig);
   const error = await refusal(ensure(options(namespace)));

@@ -14,6 +14,7 @@ import type {
   StoredRecord,
 } from '../../replication/ports.js';
 import { ModelSnapshots } from './model-snapshots.js';
+import { ModelTails } from './model-tails.js';
 import { type Call, type Client, type FaultRates, noFaults, Wire } from './model-wire.js';
 import type { Scheduler } from './scheduler.js';
 
@@ -69,6 +70,7 @@ export class JetStreamModel {
   readonly #scheduler: Scheduler;
   readonly #wire: Wire;
   readonly #snapshots: ModelSnapshots;
+  readonly #tails: ModelTails;
   readonly #groups = new Map<string, StoredRecord[]>();
   /** Appends being replicated, one per group at most. */
   readonly #proposals = new Map<string, Proposal>();
@@ -80,6 +82,7 @@ export class JetStreamModel {
     this.#options = { ...defaultOptions, ...options };
     this.#scheduler = scheduler;
     this.#wire = new Wire(scheduler, this.#options, this.faults);
+    this.#tails = new ModelTails(this.#wire);
     this.#snapshots = new ModelSnapshots(this.#wire, () => ({
       isFull: this.faults.isFull,
       hasLeader: this.#leaderless === null,
@@ -100,6 +103,7 @@ export class JetStreamModel {
           return record?.position === at ? record : undefined;
         }),
       replay: (after, through, sink) => this.#replay(client, groupId, after, through, sink),
+      tail: (sink) => this.#tails.open(client, groupId, sink),
     };
   }
 
@@ -148,9 +152,15 @@ export class JetStreamModel {
     this.#wire.crash(clientName);
   }
 
+  /** The tails the client has open stay silent from now on; those it opens later do not. */
+  deafen(clientName: string): void {
+    this.#tails.deafen(clientName);
+  }
+
   /** Appends that are being replicated are either committed or forgotten, and nobody is told. */
   loseLeader(manner: Leaderless): void {
     this.#leaderless = manner;
+    this.#wire.dropPushes();
     const proposals = [...this.#proposals.values()];
     this.#proposals.clear();
     for (const { call, commit, cancel } of proposals) {
@@ -211,6 +221,8 @@ export class JetStreamModel {
     const record = { position: position(++this.#lastPosition), bytes };
     this.#records(groupId).push(record);
     for (const listener of this.#listeners) listener(groupId, record, client);
+    // The leader tells those who follow; without one nobody does.
+    if (this.#leaderless === null) this.#tails.tell(groupId, record);
     return record;
   }
 

@@ -22,6 +22,8 @@ export interface FaultRates {
   chunkMissing: number;
   /** A replay leaves a record out, or hands one over twice. */
   replayGap: number;
+  /** A record never arrives at one of those who follow the log live. */
+  tailLost: number;
 }
 
 export const noFaults: Readonly<FaultRates> = {
@@ -33,6 +35,7 @@ export const noFaults: Readonly<FaultRates> = {
   chunkCorrupted: 0,
   chunkMissing: 0,
   replayGap: 0,
+  tailLost: 0,
 };
 
 export interface WireOptions {
@@ -48,9 +51,17 @@ export interface Client {
   isPartitioned: boolean;
   /** Raised when everything on the wire is dropped. */
   link: number;
+  /** Raised when what the broker sent unasked is dropped: then at least. */
+  pushes: number;
   /** Requests of a client arrive in the order they were sent, unless slow or reordered. */
   lastArrivalMs: number;
   readonly calls: Set<{ giveUp(): void }>;
+}
+
+/** What the broker sends a client unasked: in order, or not at all. */
+export interface Channel {
+  readonly client: Client;
+  lastArrivalMs: number;
 }
 
 /** One request and its single answer. */
@@ -92,6 +103,8 @@ export class Wire {
   readonly #options: WireOptions;
   readonly #rates: Readonly<FaultRates>;
   readonly #latency: Random;
+  /** Its own, so that whoever follows the log leaves the times of requests alone. */
+  readonly #pushLatency: Random;
   readonly #dice: Record<keyof FaultRates, Random>;
   readonly #clients = new Map<string, Client>();
 
@@ -100,6 +113,7 @@ export class Wire {
     this.#options = options;
     this.#rates = rates;
     this.#latency = scheduler.fork('broker latency');
+    this.#pushLatency = scheduler.fork('broker push latency');
     this.details = scheduler.fork('broker fault details');
     const names = Object.keys(noFaults) as (keyof FaultRates)[];
     this.#dice = Object.fromEntries(
@@ -115,6 +129,7 @@ export class Wire {
         isAlive: true,
         isPartitioned: false,
         link: 0,
+        pushes: 0,
         lastArrivalMs: 0,
         calls: new Set(),
       };
@@ -127,6 +142,7 @@ export class Wire {
     const client = this.client(name);
     client.isPartitioned = true;
     client.link++;
+    client.pushes++;
   }
 
   heal(name: string): void {
@@ -134,7 +150,9 @@ export class Wire {
   }
 
   disconnect(name: string): void {
-    const calls = [...this.client(name).calls];
+    const client = this.client(name);
+    client.pushes++;
+    const calls = [...client.calls];
     this.#scheduler.after(0, () => {
       for (const call of calls) call.giveUp();
     });
@@ -145,13 +163,18 @@ export class Wire {
     this.#clients.delete(name);
   }
 
+  /** The server that was sending to everybody is gone. */
+  dropPushes(): void {
+    for (const client of this.#clients.values()) client.pushes++;
+  }
+
   strikes(fault: keyof FaultRates): boolean {
     return this.#dice[fault].chance(this.#rates[fault]);
   }
 
-  latencyMs(): number {
+  latencyMs(dice: Random = this.#latency): number {
     const { least, most } = this.#options.latencyMs;
-    return least + this.#latency.next() * (most - least);
+    return least + dice.next() * (most - least);
   }
 
   call<Answer>(client: Client, done: (answer: Answer) => void, lost: Answer): Call<Answer> {
@@ -178,6 +201,24 @@ export class Wire {
     this.#scheduler.after(latencyMs, () => {
       if (call.isConnected) call.settle(answer);
       else this.leaveUnanswered(call);
+    });
+  }
+
+  /** What needs no answer and is repeated until it arrives, on its way to the broker. */
+  pass(arrive: () => void): void {
+    this.#scheduler.after(this.latencyMs(this.#pushLatency), arrive);
+  }
+
+  /** Nobody waits for it, and nobody learns that it was lost. */
+  push(channel: Channel, arrive: () => void): void {
+    const { client } = channel;
+    const { pushes } = client;
+    if (!client.isAlive || client.isPartitioned) return;
+    const nowMs = this.#scheduler.now();
+    const arrivalMs = nowMs + this.latencyMs(this.#pushLatency);
+    channel.lastArrivalMs = Math.max(channel.lastArrivalMs, arrivalMs);
+    this.#scheduler.after(channel.lastArrivalMs - nowMs, () => {
+      if (client.isAlive && client.pushes === pushes) arrive();
     });
   }
 

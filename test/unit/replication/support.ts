@@ -108,6 +108,7 @@ export class Store {
         });
         return () => undefined;
       },
+      tail: () => () => undefined,
     },
     snapshots: {
       put: (id, chunks, done) => {

@@ -1,0 +1,57 @@
+/**
+ * Follows a hot group's log live. The broker itself publishes every record again, on core NATS, once
+ * it is stored: no consumer takes part, whose host could die and leave its reader waiting for ever.
+ * What gets lost on the way stays lost here; the reader sees the gap in the hash chain (P13).
+ */
+import type { Msg, NatsConnection } from 'nats';
+import { position } from '../../replication/ids.js';
+import type { StoredRecord } from '../../replication/ports.js';
+import { plain } from './replies.js';
+
+export interface TailOptions {
+  /** Bears a flood: a reader that falls behind costs the whole connection. */
+  readonly connection: Pick<NatsConnection, 'subscribe' | 'isClosed'>;
+  /** Of the group's log: what was published again from another one is not ours. */
+  readonly subject: string;
+  /** Where the broker publishes it again. */
+  readonly tailSubject: string;
+  readonly sink: (record: StoredRecord) => void;
+}
+
+export function tail({ connection, subject, tailSubject, sink }: TailOptions): () => void {
+  if (connection.isClosed()) return () => undefined;
+  let isStopped = false;
+  let last = 0;
+  const subscription = connection.subscribe(tailSubject, {
+    callback: (error, message) => {
+      const record = error === null ? republished(message, subject) : null;
+      // An old leader's message may come in over another server, after its successor's.
+      if (isStopped || record === null || record.position <= last) return;
+      last = record.position;
+      hand(sink, record);
+    },
+  });
+  return () => {
+    isStopped = true;
+    subscription.unsubscribe();
+  };
+}
+
+/** What the broker says about the record comes last: behind headers that its writer may have sent. */
+export function republished({ headers, data }: Msg, subject: string): StoredRecord | null {
+  if (headers?.last('Nats-Subject') !== subject) return null;
+  const at = headers.last('Nats-Sequence');
+  if (!/^[1-9]\d{0,15}$/.test(at) || !Number.isSafeInteger(Number(at))) return null;
+  return { position: position(Number(at)), bytes: plain(data) };
+}
+
+/** An error thrown into the client library would end its reading and be seen by nobody. */
+function hand(sink: (record: StoredRecord) => void, record: StoredRecord): void {
+  try {
+    sink(record);
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
+  }
+}

@@ -1,0 +1,49 @@
+/** Who follows which log live: every stored record is sent to them, once and unasked. */
+import type { StoredRecord } from '../../replication/ports.js';
+import type { Channel, Client, Wire } from './model-wire.js';
+
+interface Tail extends Channel {
+  readonly groupId: string;
+  readonly sink: (record: StoredRecord) => void;
+}
+
+export class ModelTails {
+  readonly #wire: Wire;
+  readonly #open = new Set<Tail>();
+
+  constructor(wire: Wire) {
+    this.#wire = wire;
+  }
+
+  /** Begins when word of it has reached the broker. */
+  open(client: Client, groupId: string, sink: Tail['sink']): () => void {
+    const tail: Tail = { client, groupId, sink, lastArrivalMs: 0 };
+    let isStopped = false;
+    this.#wire.pass(() => {
+      if (!isStopped) this.#open.add(tail);
+    });
+    return () => {
+      isStopped = true;
+      this.#open.delete(tail);
+    };
+  }
+
+  tell(groupId: string, record: StoredRecord): void {
+    for (const tail of this.#open) {
+      if (!tail.client.isAlive) this.#open.delete(tail);
+      else if (tail.groupId === groupId && !this.#wire.strikes('tailLost'))
+        this.#send(tail, record);
+    }
+  }
+
+  /** Nothing arrives at the tails that the client has open: it is told of neither that nor them. */
+  deafen(clientName: string): void {
+    for (const tail of this.#open) if (tail.client.name === clientName) this.#open.delete(tail);
+  }
+
+  #send(tail: Tail, record: StoredRecord): void {
+    this.#wire.push(tail, () => {
+      if (this.#open.has(tail)) tail.sink(record);
+    });
+  }
+}
