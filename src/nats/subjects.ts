@@ -1,13 +1,13 @@
 /** Every subject and stream name Understudy uses, in one place: this is what permissions are written for. */
-
-/** Whether a group's standbys follow its log live: see `GroupConfig`. */
-export type Standby = 'warm' | 'hot';
+import type { GroupConfig } from '../../cluster/types.js';
 
 export interface Names {
   /** Clients deliver here; the active of the group subscribes. JSON or a packed batch. */
   deliver(group: string): string;
   /** Clients query here; the active of the group subscribes. JSON. */
   query(group: string): string;
+  /** Clients read from standbys here; those that hold a state subscribe, as one queue group. JSON. */
+  read(group: string): string;
   /** Hints from the group's active to everybody who waits: a new epoch, a new snapshot. */
   notice(group: string): string;
   /** All notices of all groups. */
@@ -20,7 +20,7 @@ export interface Names {
    * The subject of a group's log; its shard is fixed by its id. The broker publishes records of hot
    * groups again, which makes it slower: so that warm ones do not pay for it, their subjects differ.
    */
-  log(shard: number, groupId: string, standby: Standby): string;
+  log(shard: number, groupId: string, standby: GroupConfig['standby']): string;
   /** The broker publishes the records of a hot group here once they are stored, and nobody else may. */
   tail(shard: number, groupId: string): string;
   logStream(shard: number): string;
@@ -36,6 +36,7 @@ export function namesFor(namespace: string): Names {
   return {
     deliver: (group) => `${namespace}.deliver.${group}`,
     query: (group) => `${namespace}.query.${group}`,
+    read: (group) => `${namespace}.read.${group}`,
     notice: (group) => `${namespace}.notice.${group}`,
     allNotices: `${namespace}.notice.*`,
     beat: `${namespace}.beat`,

@@ -16,11 +16,16 @@ import type {
 import { ModelSnapshots } from './model-snapshots.js';
 import { ModelTails } from './model-tails.js';
 import { type Call, type Client, type FaultRates, noFaults, Wire } from './model-wire.js';
-import type { Scheduler } from './scheduler.js';
+import type { Random, Scheduler } from './scheduler.js';
 
 export interface Faults extends FaultRates {
   /** The store refuses every append and every chunk. */
   isFull: boolean;
+  /**
+   * After a change of the leader half of the clients may still hang on the old one, for this long:
+   * it answers their reads from what was stored when it was deposed, and can store nothing. 0: none.
+   */
+  staleLeaderMs: number;
 }
 
 /** How a broker without a leader behaves: `refusing` answers "no responders", `silent` not at all. */
@@ -49,6 +54,13 @@ const defaultOptions: ModelOptions = {
 /** Called right after a record is stored, before anybody is told. */
 export type StoredListener = (groupId: string, record: StoredRecord, client: string) => void;
 
+/** A leader that does not know of its successor, and who hangs on it. */
+interface Deposed {
+  readonly lastPosition: Position;
+  untilMs: number;
+  readonly clients: Map<string, boolean>;
+}
+
 interface Proposal {
   readonly call: Call<AppendOutcome>;
   readonly commit: () => StoredRecord;
@@ -65,7 +77,7 @@ const noLeader: ReadOutcome = { kind: 'failed', reason: 'the stream has no leade
 
 export class JetStreamModel {
   /** Change at will; takes effect with the next request. */
-  readonly faults: Faults = { ...noFaults, isFull: false };
+  readonly faults: Faults = { ...noFaults, isFull: false, staleLeaderMs: 0 };
   readonly #options: ModelOptions;
   readonly #scheduler: Scheduler;
   readonly #wire: Wire;
@@ -77,15 +89,18 @@ export class JetStreamModel {
   readonly #listeners: StoredListener[] = [];
   #lastPosition = 0;
   #leaderless: Leaderless | null = null;
+  #deposed: Deposed | null = null;
+  readonly #sides: Random;
 
   constructor(scheduler: Scheduler, options: Partial<ModelOptions> = {}) {
     this.#options = { ...defaultOptions, ...options };
     this.#scheduler = scheduler;
     this.#wire = new Wire(scheduler, this.#options, this.faults);
-    this.#tails = new ModelTails(this.#wire);
-    this.#snapshots = new ModelSnapshots(this.#wire, () => ({
+    this.#sides = scheduler.fork('broker sides');
+    this.#tails = new ModelTails(this.#wire, (client) => !this.#isWithDeposed(client));
+    this.#snapshots = new ModelSnapshots(this.#wire, (client) => ({
       isFull: this.faults.isFull,
-      hasLeader: this.#leaderless === null,
+      hasLeader: this.#leaderless === null && !this.#isWithDeposed(client),
     }));
   }
 
@@ -160,6 +175,9 @@ export class JetStreamModel {
   /** Appends that are being replicated are either committed or forgotten, and nobody is told. */
   loseLeader(manner: Leaderless): void {
     this.#leaderless = manner;
+    const [lastPosition, untilMs] = [position(this.#lastPosition), Number.POSITIVE_INFINITY];
+    const hasDeposed = this.faults.staleLeaderMs > 0;
+    this.#deposed = hasDeposed ? { lastPosition, untilMs, clients: new Map() } : null;
     this.#wire.dropPushes();
     const proposals = [...this.#proposals.values()];
     this.#proposals.clear();
@@ -171,7 +189,24 @@ export class JetStreamModel {
   }
 
   electLeader(): void {
+    const isChange = this.#leaderless !== null;
     this.#leaderless = null;
+    if (this.#deposed === null) return;
+    if (isChange) this.#deposed.untilMs = this.#scheduler.now() + this.faults.staleLeaderMs;
+  }
+
+  /** Forgets a group's records before a position. The fence falls back to 0 with the last of them. */
+  purge(groupId: string, before: Position): void {
+    const records = this.#records(groupId);
+    records.splice(0, indexAfter(records, position(before - 1)));
+  }
+
+  #isWithDeposed({ name }: Client): boolean {
+    const deposed = this.#deposed;
+    if (deposed === null || this.#scheduler.now() >= deposed.untilMs) return false;
+    const isWith = deposed.clients.get(name) ?? this.#sides.chance(0.5);
+    deposed.clients.set(name, isWith);
+    return isWith;
   }
 
   #records(groupId: string): StoredRecord[] {
@@ -192,7 +227,8 @@ export class JetStreamModel {
   ): void {
     const call = this.#wire.call(client, done, unknown);
     this.#wire.send(call, () => {
-      if (this.#leaderless === 'silent') return this.#wire.leaveUnanswered(call);
+      const isUnheard = this.#leaderless === 'silent' || this.#isWithDeposed(client);
+      if (isUnheard) return this.#wire.leaveUnanswered(call);
       const refusal = this.#refusal(groupId, expected);
       if (refusal) return this.#wire.answer(call, refusal);
       const commit = () => this.#store(groupId, bytes, client.name);
@@ -227,7 +263,10 @@ export class JetStreamModel {
   }
 
   /** How many of a group's records a reader sees. */
-  #visible(records: readonly StoredRecord[]): number {
+  #visible(client: Client, records: readonly StoredRecord[]): number {
+    if (this.#isWithDeposed(client)) {
+      return indexAfter(records, this.#deposed?.lastPosition ?? position(0));
+    }
     if (!this.#wire.strikes('staleRead')) return records.length;
     const lacking = 1 + this.#wire.details.below(this.#options.staleRecords);
     return Math.max(0, records.length - lacking);
@@ -236,10 +275,11 @@ export class JetStreamModel {
   #read(client: Client, groupId: string, done: (outcome: ReadOutcome) => void, pick: Pick): void {
     const call = this.#wire.call(client, done, noAnswer);
     this.#wire.send(call, () => {
-      if (this.#leaderless === 'silent') return this.#wire.leaveUnanswered(call);
-      if (this.#leaderless) return this.#wire.answer(call, noLeader);
+      const leaderless = this.#isWithDeposed(client) ? null : this.#leaderless;
+      if (leaderless === 'silent') return this.#wire.leaveUnanswered(call);
+      if (leaderless) return this.#wire.answer(call, noLeader);
       const records = this.#records(groupId);
-      const size = this.#visible(records);
+      const size = this.#visible(client, records);
       const record = pick(records, size);
       const isVisible = record && record.position <= (records[size - 1]?.position ?? 0);
       this.#wire.answer(call, isVisible ? { kind: 'record', record } : { kind: 'none' });
@@ -287,7 +327,7 @@ export class JetStreamModel {
   ): void {
     const records = this.#records(groupId);
     const first = indexAfter(records, after);
-    const visible = Math.min(this.#visible(records), indexAfter(records, through));
+    const visible = Math.min(this.#visible(call.client, records), indexAfter(records, through));
     const end = Math.min(visible, first + this.#options.replayBatchRecords);
     const isBlank = end <= first && after < through;
     if (this.#leaderless || isBlank) this.#wire.leaveUnanswered(call);

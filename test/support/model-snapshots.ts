@@ -11,11 +11,11 @@ export interface StoreState {
 
 export class ModelSnapshots {
   readonly #wire: Wire;
-  readonly #state: () => StoreState;
+  readonly #state: (client: Client) => StoreState;
   /** Chunks by group and snapshot id. */
   readonly #groups = new Map<string, Map<string, Chunks>>();
 
-  constructor(wire: Wire, state: () => StoreState) {
+  constructor(wire: Wire, state: (client: Client) => StoreState) {
     this.#wire = wire;
     this.#state = state;
   }
@@ -51,7 +51,7 @@ export class ModelSnapshots {
     const call = this.#wire.call<string | null>(client, done, 'no answer in time');
     const breaksOff = this.#wire.strikes('chunkMissing');
     this.#wire.send(call, () => {
-      const { isFull, hasLeader } = this.#state();
+      const { isFull, hasLeader } = this.#state(client);
       if (!hasLeader) return this.#wire.leaveUnanswered(call);
       if (isFull) return this.#wire.answer(call, 'the store is full');
       // Whoever breaks off or dies in the middle leaves a prefix behind.
@@ -84,7 +84,7 @@ export class ModelSnapshots {
       { failure: 'no answer in time' },
     );
     this.#wire.send(call, () => {
-      if (!this.#state().hasLeader) return this.#wire.leaveUnanswered(call);
+      if (!this.#state(client).hasLeader) return this.#wire.leaveUnanswered(call);
       const found = this.#read(groupId, snapshotId, count);
       if (found.length === count) return this.#wire.answer(call, found);
       const failure = `snapshot ${snapshotId}: chunk ${found.length} of ${count} is missing`;
@@ -118,7 +118,7 @@ export class ModelSnapshots {
   #dropBefore(client: Client, groupId: string, snapshotId: string): void {
     const call = this.#wire.call<null>(client, () => {}, null);
     this.#wire.send(call, () => {
-      if (!this.#state().hasLeader) return this.#wire.leaveUnanswered(call);
+      if (!this.#state(client).hasLeader) return this.#wire.leaveUnanswered(call);
       const snapshots = this.#group(groupId);
       for (const id of snapshots.keys()) if (isOlder(id, snapshotId)) snapshots.delete(id);
       this.#wire.answer(call, null);

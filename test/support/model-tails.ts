@@ -9,10 +9,13 @@ interface Tail extends Channel {
 
 export class ModelTails {
   readonly #wire: Wire;
+  readonly #isReached: (client: Client) => boolean;
   readonly #open = new Set<Tail>();
 
-  constructor(wire: Wire) {
+  /** `isReached`: whether what the leader sends arrives where the client is connected. */
+  constructor(wire: Wire, isReached: (client: Client) => boolean) {
     this.#wire = wire;
+    this.#isReached = isReached;
   }
 
   /** Begins when word of it has reached the broker. */
@@ -31,17 +34,17 @@ export class ModelTails {
   tell(groupId: string, record: StoredRecord): void {
     for (const tail of this.#open) {
       if (!tail.client.isAlive) this.#open.delete(tail);
-      else if (tail.groupId === groupId && !this.#wire.strikes('tailLost'))
-        this.#send(tail, record);
+      else if (tail.groupId === groupId && this.#isReached(tail.client)) this.#send(tail, record);
     }
   }
 
-  /** Nothing arrives at the tails that the client has open: it is told of neither that nor them. */
+  /** Nothing arrives at the tails that the client has open: nobody tells it so. */
   deafen(clientName: string): void {
     for (const tail of this.#open) if (tail.client.name === clientName) this.#open.delete(tail);
   }
 
   #send(tail: Tail, record: StoredRecord): void {
+    if (this.#wire.strikes('tailLost')) return;
     this.#wire.push(tail, () => {
       if (this.#open.has(tail)) tail.sink(record);
     });

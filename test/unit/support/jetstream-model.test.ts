@@ -1,24 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { position } from '../../../replication/ids.js';
-import type { AppendOutcome, ReadOutcome, StoredRecord } from '../../../replication/ports.js';
-import { JetStreamModel, type ModelOptions } from '../../support/jetstream-model.js';
-import { virtualScheduler } from '../../support/scheduler.js';
+import type { ReadOutcome, StoredRecord } from '../../../replication/ports.js';
+import { bytes, setUp } from './model-set-up.js';
 
-const bytes = (n: number) => Uint8Array.of(n);
 const none = position(0);
-
-function setUp(options: Partial<ModelOptions> = {}, seed = 1) {
-  const scheduler = virtualScheduler(seed);
-  const model = new JetStreamModel(scheduler, options);
-  const outcomes: [string, AppendOutcome['kind'], number][] = [];
-  const append = (client: string, value: number, expected = none) =>
-    model.log(client, 'g').append(bytes(value), expected, (outcome) => {
-      outcomes.push([client, outcome.kind, scheduler.now()]);
-    });
-  const kinds = () => outcomes.map(([client, kind]) => `${client} ${kind}`);
-  const stored = () => model.records('g').map((record) => record.bytes[0]);
-  return { scheduler, model, outcomes, append, kinds, stored };
-}
 
 describe('modelled appends over a bad wire', () => {
   it('loses a request: unknown at the deadline, nothing stored', () => {
