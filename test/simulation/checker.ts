@@ -34,28 +34,39 @@ export class Violation extends Error {
 
 interface Decided {
   readonly seq: number;
-  /** As JSON. */
-  readonly result: string;
+  readonly result: TraceResult;
   readonly rejection: string | null;
   /** Its place among all operations: even for a change, odd for a look at one. */
   readonly place: number;
 }
 
+/** What a command returned: what the state saw last, at the time. */
+type TraceResult = TraceState['last'] | null;
+
 interface Expectation {
   readonly count: number;
-  readonly result: string;
+  readonly result: TraceResult;
   readonly rejection: string | null;
 }
 
 interface Sent {
   readonly command: TraceCommand;
   readonly key: string | null;
+  /** More than one only where nobody asked for it once. */
+  readonly decided: Decided[];
+}
+
+function isResult(value: unknown, expected: TraceResult): boolean {
+  if (value === null || value === undefined || expected === null) {
+    return (value ?? null) === expected;
+  }
+  const { n, hash } = value as NonNullable<TraceResult>;
+  return n === expected.n && hash === expected.hash && Object.keys(value).length === 2;
 }
 
 /** A hash as something to compare; none: the beginning of the log. */
-function nameOf(hash: Uint8Array): bigint {
-  const { buffer, byteOffset, length } = hash;
-  return length < 8 ? 0n : new DataView(buffer, byteOffset).getBigUint64(0);
+function nameOf(hash: Uint8Array): string {
+  return hash.length === 0 ? '' : String.fromCharCode(...hash);
 }
 
 export class GroupChecker {
@@ -66,16 +77,14 @@ export class GroupChecker {
   #number = -1;
   #writer = '';
   #state: TraceState = traceKind.init();
-  /** By session and number; more than one only where nobody asked for it once. */
-  readonly #decided = new Map<string, Decided[]>();
   readonly #decidedKeys = new Map<string, Decided>();
-  /** What each client sent under each number. */
-  readonly #sent = new Map<string, Sent>();
+  /** What was sent in each session under each number. */
+  readonly #sent = new Map<string | null, Map<number, Sent>>();
   readonly #done = new Set<string>();
   #highestPlace = 0;
-  #lastHash = 0n;
+  #lastHash = '';
   /** Hashes of what is on the subject and not in the log: records of strangers, claims after those. */
-  readonly #strange = new Set<bigint>();
+  readonly #strange = new Set<string>();
 
   constructor(readonly group: string) {}
 
@@ -84,7 +93,12 @@ export class GroupChecker {
   }
 
   noteSent(session: string | null, number: number, command: TraceCommand, key?: string): void {
-    this.#sent.set(`${session}/${number}`, { command, key: key ?? null });
+    let numbers = this.#sent.get(session);
+    if (numbers === undefined) {
+      numbers = new Map();
+      this.#sent.set(session, numbers);
+    }
+    numbers.set(number, { command, key: key ?? null, decided: [] });
   }
 
   /** A record was stored: it must continue the log (I1), decide new commands only (I2), truly (I3). */
@@ -146,60 +160,60 @@ export class GroupChecker {
     eachValue(body.blob, (value) => events.push(value as TraceEvent));
     let at = 0;
     for (const run of body.runs) {
+      const { session } = run;
+      const numbers = this.#sent.get(session);
       for (let i = 0; i < run.count; i++) {
-        const id = `${run.session}/${run.first + i}`;
-        const sent = this.#sent.get(id);
-        if (sent === undefined) throw new Violation('I2', `nobody sent ${id}`);
-        if (run.session !== null || sent.key !== null) this.#checkOnce(id, sent);
+        const number = run.first + i;
+        const sent = numbers?.get(number);
+        if (sent === undefined) throw new Violation('I2', `nobody sent ${session}/${number}`);
+        if (session !== null || sent.key !== null) this.#checkOnce(session, number, sent);
         const expected = this.#decide(sent.command);
         const rejection = run.rejections?.find(([offset]) => offset === i)?.[1] ?? null;
         const count = run.eventCounts ? run.eventCounts[i] : rejection === null ? 1 : 0;
-        const result = JSON.stringify(rejection === null ? (run.results?.[i] ?? null) : null);
+        const result = rejection === null ? (run.results?.[i] ?? null) : null;
         const same =
           count === expected.count &&
           rejection === expected.rejection &&
-          result === expected.result;
+          isResult(result, expected.result);
         if (!same) {
           throw new Violation(
             'I3',
-            `${id} (n=${sent.command.n}) was decided as ` +
+            `${session}/${number} (n=${sent.command.n}) was decided as ` +
               `${JSON.stringify({ count, rejection, result })} in epoch ${record.epoch}, ` +
               `a replay gives ${JSON.stringify(expected)}`,
           );
         }
-        for (const event of events.slice(at, at + expected.count)) this.#apply(event);
+        const end = Math.min(events.length, at + expected.count);
+        for (let next = at; next < end; next++) this.#apply(events[next] as TraceEvent);
         at += expected.count;
         const place = expected.count > 0 ? 2 * this.seq : 2 * this.seq + 1;
-        this.#noteDecided(id, sent, { seq: this.seq, result, rejection, place });
+        const decided = { seq: this.seq, result: expected.result, rejection, place };
+        sent.decided.push(decided);
+        if (sent.key !== null) this.#decidedKeys.set(sent.key, decided);
       }
     }
     if (at !== events.length)
       throw new Violation('I4', `${events.length - at} events of no command`);
   }
 
-  #checkOnce(id: string, { command, key }: Sent): void {
+  #checkOnce(session: string | null, number: number, { command, key, decided }: Sent): void {
     if (this.#done.has(command.op)) throw new Violation('I2', `${command.op} was done twice`);
-    if (key === null && this.#decided.has(id)) {
-      throw new Violation('I2', `${id} is in the log twice`);
+    if (key === null && decided.length > 0) {
+      throw new Violation('I2', `${session}/${number} is in the log twice`);
     }
     this.#done.add(command.op);
-  }
-
-  #noteDecided(id: string, { key }: Sent, decided: Decided): void {
-    this.#decided.set(id, [...(this.#decided.get(id) ?? []), decided]);
-    if (key !== null) this.#decidedKeys.set(key, decided);
   }
 
   #decide(command: TraceCommand): Expectation {
     const decision = traceKind.decide?.(this.#state, command, { seq: 0, recordedAtMs: 0 });
     if (decision instanceof Rejection) {
-      return { count: 0, result: 'null', rejection: decision.code };
+      return { count: 0, result: null, rejection: decision.code };
     }
-    const { events, result } = decision as { events: TraceEvent[]; result: unknown };
+    const { events, result } = decision as { events: TraceEvent[]; result: TraceState['last'] };
     if (events.some(({ part }) => part === poisonPart)) {
-      return { count: 0, result: 'null', rejection: 'apply-failed' };
+      return { count: 0, result: null, rejection: 'apply-failed' };
     }
-    return { count: events.length, result: JSON.stringify(result), rejection: null };
+    return { count: events.length, result: { ...result }, rejection: null };
   }
 
   #apply(event: TraceEvent): void {
@@ -218,40 +232,39 @@ export class GroupChecker {
     answer: BatchAnswer & { ok: true },
     floor: number,
   ): void {
+    const numbers = this.#sent.get(session);
     let next = first;
     for (const run of answer.runs) {
       if (run.first !== next) throw new Violation('I2', `${session}/${next} has no one answer`);
       next += run.count;
       let at = run.baseSeq;
       for (let i = 0; i < run.count; i++) {
-        const id = `${session}/${run.first + i}`;
         const rejection = run.rejections?.find(([offset]) => offset === i)?.[1] ?? null;
         if (rejection === null) at += run.eventCounts ? (run.eventCounts[i] ?? 0) : 1;
-        const result = JSON.stringify(run.results?.[i] ?? null);
-        const { own, decided } = this.#decisionsOn(id);
+        const result = run.results?.[i] ?? null;
+        const { own, decided } = this.#decisionsOn(numbers?.get(run.first + i));
         const match = decided.find((each) =>
           rejection === null
-            ? each.rejection === null && at === each.seq && result === each.result
+            ? each.rejection === null && at === each.seq && isResult(result, each.result)
             : rejection === each.rejection,
         );
         if (match === undefined) {
           throw new Violation(
             'I2',
-            `${id} was answered ${JSON.stringify({ seq: at, rejection, result })}, ` +
+            `${session}/${run.first + i} was answered ${JSON.stringify({ seq: at, rejection, result })}, ` +
               `the log says ${JSON.stringify(decided)}`,
           );
         }
-        if (own) this.#place(match.place, floor, id);
+        if (own) this.#place(match.place, floor, () => `${session}/${run.first + i}`);
       }
     }
     if (next !== first + count) throw new Violation('I2', `${session}/${next} has no one answer`);
   }
 
   /** Under the number itself, or earlier under the same key: then it has no place of its own. */
-  #decisionsOn(id: string): { own: boolean; decided: Decided[] } {
-    const decided = this.#decided.get(id);
-    if (decided !== undefined) return { own: true, decided };
-    const key = this.#sent.get(id)?.key ?? null;
+  #decisionsOn(sent: Sent | undefined): { own: boolean; decided: readonly Decided[] } {
+    if (sent !== undefined && sent.decided.length > 0) return { own: true, decided: sent.decided };
+    const key = sent?.key ?? null;
     const keyed = key === null ? undefined : this.#decidedKeys.get(key);
     return { own: false, decided: keyed === undefined ? [] : [keyed] };
   }
@@ -263,14 +276,14 @@ export class GroupChecker {
     if ((result.value as TraceState).hash !== this.hashes[result.seq]) {
       throw new Violation('I3', `a read at seq ${result.seq} shows a state that never was`);
     }
-    if (linearizable) this.#place(2 * result.seq + 1, floor, 'a linearizable read');
+    if (linearizable) this.#place(2 * result.seq + 1, floor, () => 'a linearizable read');
   }
 
-  #place(place: number, floor: number, what: string): void {
+  #place(place: number, floor: number, what: () => string): void {
     if (place < floor) {
       throw new Violation(
         'I3',
-        `${what} is at ${place / 2}, an earlier answer was at ${floor / 2}`,
+        `${what()} is at ${place / 2}, an earlier answer was at ${floor / 2}`,
       );
     }
     this.#highestPlace = Math.max(this.#highestPlace, place);

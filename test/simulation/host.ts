@@ -13,6 +13,7 @@ import type { Input, ReadRequest, ReadResult } from '../../replication/effects.j
 import { execute, type OutwardEffect } from '../../replication/execute.js';
 import type { Epoch, Position, Seq } from '../../replication/ids.js';
 import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
+import type { Log, SnapshotStore } from '../../replication/ports.js';
 import type { Peer } from './bus.js';
 import { Violation } from './checker.js';
 import { Clock } from './clock.js';
@@ -30,6 +31,7 @@ interface Hosted {
   readonly member: Member;
   readonly config: GroupConfig;
   readonly replies: Map<number, (answer: never) => void>;
+  readonly ports: { readonly log: Log; readonly snapshots: SnapshotStore };
   cancelWake: () => void;
   /** Wakes in a row after which it wanted the next at once. */
   idleWakes: number;
@@ -210,6 +212,10 @@ export class Host implements Peer {
       member,
       config,
       replies: new Map(),
+      ports: {
+        log: this.world.model.log(this.name, config.groupId),
+        snapshots: this.world.model.snapshots(this.name, config.groupId),
+      },
       cancelWake: () => undefined,
       idleWakes: 0,
     };
@@ -225,10 +231,6 @@ export class Host implements Peer {
     const hosted = this.#members.get(group);
     if (hosted === undefined) return;
     const { life } = this;
-    const ports = {
-      log: this.world.model.log(this.name, hosted.config.groupId),
-      snapshots: this.world.model.snapshots(this.name, hosted.config.groupId),
-    };
     const feed = (completion: Input) => {
       if (this.life !== life) return;
       this.run(() => {
@@ -236,7 +238,7 @@ export class Host implements Peer {
       });
     };
     for (const effect of step(hosted.member, input, this.clock.now())) {
-      const outward = execute(effect, ports, feed);
+      const outward = execute(effect, hosted.ports, feed);
       if (outward !== null) this.#outward(hosted, outward);
       if (this.world.injector.crashBetweenEffects(this)) return;
     }
