@@ -66,7 +66,9 @@ function isResult(value: unknown, expected: TraceResult): boolean {
 
 /** A hash as something to compare; none: the beginning of the log. */
 function nameOf(hash: Uint8Array): string {
-  return hash.length === 0 ? '' : String.fromCharCode(...hash);
+  let name = '';
+  for (let i = 0; i < hash.length; i++) name += String.fromCharCode(hash[i] as number);
+  return name;
 }
 
 export class GroupChecker {

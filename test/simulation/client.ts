@@ -104,10 +104,12 @@ export class SimulationClient implements Peer {
   }
 
   #commands(first: number): TraceCommand[] {
-    return Array.from({ length: 1 + this.#random.below(4) }, (_, i) => ({
-      n: this.#random.below(1_000_000),
-      op: `${this.name}:${first + i}`,
-    }));
+    const commands: TraceCommand[] = [];
+    const end = first + 1 + this.#random.below(4);
+    for (let number = first; number < end; number++) {
+      commands.push({ n: this.#random.below(1_000_000), op: `${this.name}:${number}` });
+    }
+    return commands;
   }
 
   /** Some commands have a key; of those some were sent before, under another number, by anybody. */
@@ -132,7 +134,9 @@ export class SimulationClient implements Peer {
     }
     const keys = commands.map(({ key }) => key);
     const blob = joinCommands(commands.map(({ command }) => encodeValue(command)));
-    const batch = { ...at, count: commands.length, keys: isKeyed ? keys : null, blob };
+    const { session, floor, first } = at;
+    const count = commands.length;
+    const batch = { session, floor, first, count, keys: isKeyed ? keys : null, blob };
     return {
       batch,
       commands: commands.map(({ command }) => command),
