@@ -29,8 +29,20 @@ export interface MemberDocument {
   readonly state: string;
   /** Events it would have to replay to reach the group's seq. */
   readonly lag: number;
+  /** How often its state was found to differ from the group's and was thrown away (P13). */
+  readonly diverged: number;
   /** Why it is quarantined or cannot sync; null: nothing is wrong. */
   readonly error: string | null;
+}
+
+/** Something about a member that an operator should know: a foreign record, a refused snapshot, … */
+export interface AlarmDocument {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly index: number;
+  readonly nodeId: string;
+  readonly code: string;
+  readonly detail: string;
 }
 
 export interface GroupHealth {
@@ -63,6 +75,12 @@ export interface GroupDocument {
   readonly standby: 'warm' | 'hot';
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
   readonly createdAt: string;
+}
+
+/** One group as its members tell of it now. */
+export interface GroupDetail extends GroupDocument {
+  /** The last alarms of the members that answer, since their nodes started; newest first. */
+  readonly alarms: readonly AlarmDocument[];
 }
 
 export interface ClusterDocument {

@@ -1,6 +1,7 @@
 /** What the admin API needs from its node. The API itself knows HTTP and nothing else. */
 import type {
   ClusterDocument,
+  GroupDetail,
   GroupDocument,
   GroupSpec,
   HistoryEntry,
@@ -8,8 +9,7 @@ import type {
   OperationDocument,
 } from '../../cluster/documents.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
-
-export type Consistency = 'linearizable' | 'local' | 'standby';
+import type { Consistency } from '../../replication/effects.js';
 
 export interface ReadAnswer {
   readonly value: unknown;
@@ -19,11 +19,31 @@ export interface ReadAnswer {
   readonly member: number;
 }
 
-export interface QueryRequest {
+/** With what a later read, of any member, has to be given to see no older state. */
+export interface TokenedRead extends ReadAnswer {
+  readonly token: string;
+}
+
+/** What a read promises, and how long to look for a member that can keep it. */
+export interface ReadRequest {
+  /** Default `linearizable`. */
+  readonly consistency?: Consistency | undefined;
+  /** Answer from a state that has at least this seq. */
+  readonly minSeq?: number | undefined;
+  /** A token: answer from a state that holds what it stands for. */
+  readonly after?: string | undefined;
+  /** Default 10000. */
+  readonly timeoutMs?: number | undefined;
+}
+
+export interface QueryRequest extends ReadRequest {
   readonly name: string;
   readonly args?: unknown;
-  readonly consistency?: Consistency | undefined;
-  readonly minSeq?: number | undefined;
+}
+
+export interface StateRequest extends ReadRequest {
+  /** The state at exactly this seq; null: the present one. */
+  readonly at?: number | null | undefined;
 }
 
 export interface EventEntry {
@@ -74,8 +94,8 @@ export interface Backend {
   nodes(): Promise<readonly NodeDocument[]>;
   kinds(): readonly { readonly name: string; readonly version: number }[];
   groups(): Promise<readonly GroupDocument[]>;
-  group(name: string): Promise<GroupDocument>;
-  createGroup(spec: GroupSpec, actor: Actor): Promise<GroupDocument>;
+  group(name: string): Promise<GroupDetail>;
+  createGroup(spec: GroupSpec, actor: Actor): Promise<GroupDetail>;
   deleteGroup(name: string, actor: Actor): Promise<void>;
   /** Retries the same batch until answered or for `timeoutMs` (`timeout`: outcome unknown). */
   deliver(
@@ -88,10 +108,8 @@ export interface Backend {
     group: string,
     range: { from: number; to: number | null; limit: number },
   ): Promise<EventPage>;
-  state(
-    group: string,
-    request: { at: number | null; consistency: Consistency },
-  ): Promise<ReadAnswer>;
+  /** Throws `not-ready` if no state holds what the request asks for, as `query` does. */
+  state(group: string, request: StateRequest): Promise<ReadAnswer>;
   query(group: string, request: QueryRequest): Promise<ReadAnswer>;
   sync(group: string, actor: Actor): Promise<{ readonly through: number }>;
   switchover(group: string, request: SwitchoverRequest, actor: Actor): Promise<SwitchoverAnswer>;
@@ -100,6 +118,8 @@ export interface Backend {
     request: { candidate?: string | undefined },
     actor: Actor,
   ): Promise<OperationDocument>;
+  /** Throws `member-not-found`, `conflict` for the active, `not-ready` if its node is down. */
+  reinit(group: string, index: number, actor: Actor): Promise<OperationDocument>;
   history(group: string): Promise<readonly HistoryEntry[]>;
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */

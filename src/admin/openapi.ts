@@ -1,9 +1,9 @@
-/** The OpenAPI document: made from the routes' schemas, with the one body they cannot describe. */
+/** The OpenAPI document: made from the routes' schemas, with what they cannot describe. */
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
 import { problemType } from './problems.js';
-import { problemSchema } from './schemas.js';
+import { problemSchema, tokenHeader } from './schemas.js';
 
 const eventsPath = '/v1/groups/{g}/events';
 
@@ -36,11 +36,16 @@ export function answers(own: Record<number, z.ZodType>): Record<string, unknown>
 /** The parts of an OpenAPI document that are touched here. */
 interface Document {
   components?: { schemas?: Record<string, unknown> };
-  paths?: Record<string, { post?: { requestBody?: unknown } }>;
+  paths?: Record<string, Partial<Record<'get' | 'post', Route>>>;
+}
+
+interface Route {
+  requestBody?: unknown;
+  responses?: Record<string, { headers?: unknown }>;
 }
 
 function finish<Generated extends object>(document: Generated): Generated {
-  return withEventBodies(usedComponents(document)) as Generated;
+  return withTokens(withEventBodies(usedComponents(document))) as Generated;
 }
 
 /** The generator makes an input and an output form of each component; this keeps those in use. */
@@ -85,5 +90,28 @@ function withEventBodies(document: Document): Document {
       },
     },
   };
+  return document;
+}
+
+const tokenHeaders = {
+  [tokenHeader]: {
+    description:
+      'Pass it to a read that must not answer from an older state. Missing if a delivery is answered ' +
+      'while it goes on: then only the end of the document has it',
+    schema: { type: 'string' },
+  },
+};
+
+function withTokens(document: Document): Document {
+  const { paths = {} } = document;
+  const routes = [
+    paths[eventsPath]?.post,
+    paths['/v1/groups/{g}/query']?.post,
+    paths['/v1/groups/{g}/state']?.get,
+  ];
+  for (const route of routes) {
+    const answer = route?.responses?.['200'];
+    if (answer !== undefined) answer.headers = tokenHeaders;
+  }
   return document;
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type {
   ClusterDocument,
+  GroupDetail,
   GroupDocument,
   GroupSpec,
   HistoryEntry,
@@ -13,7 +14,8 @@ import type {
 } from '../../cluster/documents.js';
 import { errorAdvice } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
-import type { EventPage, Precondition, QueryRequest, ReadAnswer } from './backend.js';
+import { tokenPattern } from '../client/token.js';
+import type { EventPage, Precondition, QueryRequest, TokenedRead } from './backend.js';
 
 /** Makes the schema a named component of the OpenAPI document. */
 function component<Schema extends z.ZodType>(id: string, schema: Schema): Schema {
@@ -42,8 +44,20 @@ function optionalBody<Schema extends z.ZodType>(schema: Schema) {
   return z.preprocess((body) => body ?? {}, schema);
 }
 
+const mostReadMs = 60_000;
+const readTimeoutMs = <Schema extends z.ZodType>(schema: Schema) =>
+  schema.describe('How long to look for a member that can answer; 10000 without it');
+
+/** Opaque to callers; parsed by those who use it. */
+const token = z.string().regex(tokenPattern, 'expected a token as an earlier answer gave it');
+export const tokenHeader = 'understudy-token';
+const tokenOfCaller = token
+  .optional()
+  .describe('Of an earlier answer: answer from no older state, see docs/admin-api.md');
+
 export const groupParams = z.strictObject({ g: name });
 export const nodeParams = z.strictObject({ node: name });
+export const memberParams = z.strictObject({ g: name, index: whole(0) });
 export const operationParams = z.strictObject({ id: z.string().min(1).max(128) });
 
 export const eventsQuery = z.strictObject({
@@ -54,6 +68,8 @@ export const eventsQuery = z.strictObject({
 export const stateQuery = z.strictObject({
   at: whole(0).nullable().default(null).describe('Any retained seq; without it the present one'),
   consistency: consistency.default('linearizable'),
+  minSeq: whole(0).optional().describe('The state must have this seq at least'),
+  timeoutMs: readTimeoutMs(whole(1, mostReadMs)).optional(),
 });
 export const waitQuery = z.strictObject({
   waitMs: whole(0, 30_000).default(0).describe('How long to wait for the operation to end'),
@@ -61,7 +77,9 @@ export const waitQuery = z.strictObject({
 export const deliverQuery = z.strictObject({
   timeoutMs: whole(1, 60_000).default(30_000).describe('How long to look for an active, per batch'),
 });
+export const readHeaders = z.looseObject({ [tokenHeader]: tokenOfCaller });
 export const deliverHeaders = z.looseObject({
+  [tokenHeader]: tokenOfCaller,
   'idempotency-key': z
     .string()
     .min(1)
@@ -98,11 +116,12 @@ export const groupSpecSchema: z.ZodType<GroupSpec> = component(
       .optional(),
   }),
 );
-export const queryBody: z.ZodType<QueryRequest> = z.strictObject({
+export const queryBody: z.ZodType<Omit<QueryRequest, 'after'>> = z.strictObject({
   name: z.string().min(1).max(128),
   args: z.unknown().optional(),
   consistency: consistency.optional(),
-  minSeq: count.optional(),
+  minSeq: count.optional().describe('The state must have this seq at least'),
+  timeoutMs: readTimeoutMs(z.int().min(1).max(mostReadMs)).optional(),
 });
 export const emptyBody = optionalBody(z.strictObject({}));
 export const switchoverBody = optionalBody(
@@ -140,36 +159,51 @@ const memberSchema = component(
     lastSync: time.nullable(),
     state: z.string(),
     lag: count.describe('Events it would have to replay to reach the seq of the group'),
+    diverged: count.describe('How often its state differed from the group and was thrown away'),
     error: z.string().nullable(),
   }),
 );
-export const groupSchema: z.ZodType<GroupDocument> = component(
-  'Group',
+const alarmSchema = component(
+  'Alarm',
   z.object({
-    name: z.string(),
-    kind: z.string(),
-    groupId: z.string(),
-    origin: z.string(),
-    epoch: count,
-    health: z.object({
-      status: z.enum(['healthy', 'degraded', 'dead']),
-      healthy: count,
-      total: count,
-    }),
-    activeIndex: count.nullable(),
-    activeNode: z.string().nullable(),
-    activeHealthy: z.boolean(),
-    memberCount: count,
-    standbyCount: count,
-    members: z.array(memberSchema),
-    seq: count,
-    bufferedEventCount: count,
-    reprotected: z.boolean(),
-    paused: z.boolean(),
-    quarantined: z.boolean(),
-    standby: z.enum(['warm', 'hot']),
-    sync: z.object({ everyEvents: count, everyMs: count }),
-    createdAt: time,
+    at: time,
+    index: count,
+    nodeId: z.string(),
+    code: z.string(),
+    detail: z.string(),
+  }),
+);
+const groupShape = z.object({
+  name: z.string(),
+  kind: z.string(),
+  groupId: z.string(),
+  origin: z.string(),
+  epoch: count,
+  health: z.object({
+    status: z.enum(['healthy', 'degraded', 'dead']),
+    healthy: count,
+    total: count,
+  }),
+  activeIndex: count.nullable(),
+  activeNode: z.string().nullable(),
+  activeHealthy: z.boolean(),
+  memberCount: count,
+  standbyCount: count,
+  members: z.array(memberSchema),
+  seq: count,
+  bufferedEventCount: count,
+  reprotected: z.boolean(),
+  paused: z.boolean(),
+  quarantined: z.boolean(),
+  standby: z.enum(['warm', 'hot']),
+  sync: z.object({ everyEvents: count, everyMs: count }),
+  createdAt: time,
+});
+export const groupSchema: z.ZodType<GroupDocument> = component('Group', groupShape);
+export const groupDetailSchema: z.ZodType<GroupDetail> = component(
+  'GroupDetail',
+  groupShape.extend({
+    alarms: z.array(alarmSchema).describe('Of the members that answer, newest first'),
   }),
 );
 export const clusterSchema: z.ZodType<ClusterDocument> = component(
@@ -226,9 +260,15 @@ export const operationSchema: z.ZodType<OperationDocument> = component(
   }),
 );
 export const kindSchema = z.object({ name: z.string(), version: z.int().min(1) });
-export const readSchema: z.ZodType<ReadAnswer> = component(
+export const readSchema: z.ZodType<TokenedRead> = component(
   'Read',
-  z.object({ value: z.unknown(), seq: count, epoch: count, member: count }),
+  z.object({
+    value: z.unknown(),
+    seq: count,
+    epoch: count,
+    member: count.describe('Index of the member that answered'),
+    token: z.string().describe('For `Understudy-Token` of a read that must not be older'),
+  }),
 );
 export const eventPageSchema: z.ZodType<EventPage> = component(
   'EventPage',
@@ -277,6 +317,10 @@ export const deliveredSchema = component(
       .describe('The highest seq among the answers; null: nothing was delivered'),
     epoch: count.nullable(),
     duplicate,
+    token: z
+      .string()
+      .nullable()
+      .describe('For `Understudy-Token` of a read that has to see these events'),
     problem: problemSchema
       .optional()
       .describe('Why the events after the last result were not answered'),

@@ -10,6 +10,7 @@ export function addActCommands(program: Command, run: Run): void {
   addLifecycleCommands(program, run);
   addSwitchover(program, run);
   addFailover(program, run);
+  addReinit(program, run);
   const sync = program.command('sync').description('bring all standbys up to the present seq');
   handle<[string]>(sync.argument('<group>'), run, async (session, [name]) => {
     const answer = await session.client.sync(name);
@@ -92,6 +93,18 @@ function addFailover(program: Command, run: Run): void {
   handle<[string], FailoverOptions>(command, run, async (session, [name], options) => {
     const { candidate } = options;
     return ended(session, await session.client.failover(name, { candidate }), options);
+  });
+}
+
+function addReinit(program: Command, run: Run): void {
+  const command = program
+    .command('reinit')
+    .description('make a standby forget what it holds and sync anew, also out of quarantine')
+    .argument('<group>')
+    .argument('<index>', 'of the member, see: understudy group GROUP', whole(0))
+    .option('--wait', 'until it has ended; exit code 1 if it failed');
+  handle<[string, number], { wait?: true }>(command, run, async (session, args, options) => {
+    return ended(session, await session.client.reinit(...args), options);
   });
 }
 

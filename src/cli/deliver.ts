@@ -39,7 +39,7 @@ async function deliver(
   options: DeliverOptions,
 ): Promise<number> {
   const { client, io } = session;
-  const tally: Tally = { accepted: 0, rejected: 0, duplicate: 0, seq: null };
+  const tally: Tally = { accepted: 0, rejected: 0, duplicate: 0, seq: null, token: null };
   const input = await openInput(file, io);
   const progress = showProgress(io.stderr, input.sizeBytes);
   try {

@@ -1,5 +1,6 @@
 /** Values of options and arguments; a wrong one is wrong usage. */
 import { InvalidArgumentError } from 'commander';
+import { parseToken } from '../client/token.js';
 
 /** A parser for whole numbers in a range. */
 export function whole(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -16,5 +17,15 @@ export function json(text: string): unknown {
     return JSON.parse(text);
   } catch (error) {
     throw new InvalidArgumentError(`expected JSON: ${(error as Error).message}.`);
+  }
+}
+
+/** The token as it was given. */
+export function token(text: string): string {
+  try {
+    parseToken(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
   }
 }

@@ -1,13 +1,16 @@
 /** Commands that read a group's state and log. */
 import { type Command, Option } from 'commander';
-import type { Consistency, EventEntry } from '../admin/backend.js';
+import type { Consistency } from '../../replication/effects.js';
+import type { EventEntry } from '../admin/backend.js';
 import { write } from './io.js';
-import { json, whole } from './parse.js';
+import { json, token, whole } from './parse.js';
 import { handle, type Run, type Session } from './session.js';
 
 interface QueryOptions {
   readonly consistency?: Consistency;
   readonly at?: number;
+  readonly after?: string;
+  readonly timeout?: number;
 }
 
 export function addReadCommands(program: Command, run: Run): void {
@@ -23,10 +26,12 @@ export function addReadCommands(program: Command, run: Run): void {
         'what the answer promises (default: linearizable)',
       ).choices(['linearizable', 'local', 'standby']),
     )
-    .option(
-      '--at <seq>',
-      'whole state: at exactly this seq; query: at this seq or later',
-      whole(0),
+    .option('--at <seq>', 'whole state: at exactly this seq; query: at this seq or later', whole(0))
+    .option('--after <token>', 'of an earlier answer: no state that is older than that', token)
+    .option('--timeout <ms>', 'how long to look for such a state (10000)', whole(1, 60_000))
+    .addHelpText(
+      'after',
+      '\nEvery answer has a token, on stderr, or in the document with --json; so has `deliver --json`.',
     );
   handle<[string, string | undefined, unknown], QueryOptions>(query, run, readState);
   const events = program
@@ -41,16 +46,17 @@ export function addReadCommands(program: Command, run: Run): void {
 async function readState(
   session: Session,
   [group, name, args]: [string, string | undefined, unknown],
-  { consistency, at }: QueryOptions,
+  { consistency, at, after, timeout: timeoutMs }: QueryOptions,
 ): Promise<number> {
   const { client } = session;
+  const read = { consistency, after, timeoutMs };
   const answer =
     name === undefined
-      ? await client.state(group, { at, consistency })
-      : await client.query(group, { name, args, consistency, minSeq: at });
+      ? await client.state(group, { ...read, at })
+      : await client.query(group, { ...read, name, args, minSeq: at });
   await session.show(answer, () => `${JSON.stringify(answer.value, null, 2)}\n`);
-  const { seq, epoch, member } = answer;
-  await session.note(`seq ${seq}, epoch ${epoch}, member ${member}`);
+  const { seq, epoch, member, token: seen } = answer;
+  await session.note(`seq ${seq}, epoch ${epoch}, member ${member}, token ${seen}`);
   return 0;
 }
 

@@ -13,6 +13,7 @@ import {
   type DeliveredResult,
   Unreachable,
 } from '../client/admin.js';
+import { laterOf, parseToken, tokenOf } from '../client/token.js';
 import { type Chunk, Chunker, type Refusal } from './chunks.js';
 
 export interface Tally {
@@ -22,6 +23,8 @@ export interface Tally {
   duplicate: number;
   /** The highest seq among the answers. */
   seq: number | null;
+  /** For a read that has to see all of it. */
+  token: string | null;
 }
 
 export interface UploadOptions {
@@ -35,7 +38,7 @@ export interface UploadOptions {
   readonly onChunk: (chunk: Chunk) => void;
 }
 
-const nothing: Delivered = { results: [], seq: null, epoch: null, duplicate: false };
+const nothing: Delivered = { results: [], seq: null, epoch: null, duplicate: false, token: null };
 
 /** Counts into `tally`, which stays true if this throws midway. */
 export async function upload(
@@ -51,6 +54,7 @@ export async function upload(
   const send = (chunk: Chunk) => (chunk.count === 0 ? nothing : sendChunk(session, chunk, options));
   const conveyed = convey(source, new Chunker(keyField), async (chunk: Chunk) => send(chunk));
   for await (const { parcel, answer } of conveyed) {
+    tally.token = laterToken(tally.token, answer.token);
     let next = 0;
     for (const { number, content } of parcel.lines) {
       const result = content instanceof Buffer ? answer.results[next++] : content;
@@ -59,6 +63,10 @@ export async function upload(
     }
     options.onChunk(parcel);
   }
+}
+
+function laterToken(a: string | null, b: string | null): string | null {
+  return a === null || b === null ? (a ?? b) : tokenOf(laterOf(parseToken(a), parseToken(b)));
 }
 
 /** How long a node looks for the group's active before it says so. */

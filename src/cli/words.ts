@@ -1,6 +1,8 @@
 /** Documents as an operator reads them. */
 import type {
+  AlarmDocument,
   ClusterDocument,
+  GroupDetail,
   GroupDocument,
   HistoryEntry,
   NodeDocument,
@@ -63,9 +65,22 @@ function notesOn(group: GroupDocument): string {
   return notes.join(', ');
 }
 
-export function groupWords(group: GroupDocument): string {
+const memberHeadings = [
+  'INDEX',
+  'NODE',
+  'ROLE',
+  'STATE',
+  'HEALTHY',
+  'SYNCED THROUGH',
+  'LAG',
+  'LAST SYNC',
+  'DIVERGED',
+  'ERROR',
+];
+
+export function groupWords(group: GroupDetail): string {
   const members = table(
-    ['INDEX', 'NODE', 'ROLE', 'STATE', 'HEALTHY', 'SYNCED THROUGH', 'LAG', 'LAST SYNC', 'ERROR'],
+    memberHeadings,
     group.members.map((member) => [
       member.index,
       member.nodeId,
@@ -75,13 +90,27 @@ export function groupWords(group: GroupDocument): string {
       member.syncedThrough,
       member.lag,
       member.lastSync,
+      member.diverged,
       member.error,
     ]),
   );
   const { everyEvents, everyMs } = group.sync;
   const origin = `origin  ${group.origin}, ${group.standby} standbys`;
   const sync = `sync every ${everyEvents} events or ${everyMs} ms`;
-  return `${groupsWords([group])}\n${members}\n${origin}, ${sync}, created ${group.createdAt}\n`;
+  const facts = `${origin}, ${sync}, created ${group.createdAt}\n`;
+  return `${groupsWords([group])}\n${members}\n${facts}${alarmsWords(group.alarms)}`;
+}
+
+function alarmsWords(alarms: readonly AlarmDocument[]): string {
+  if (alarms.length === 0) return '';
+  const rows = alarms.map(({ at, index, nodeId, code, detail }) => [
+    at,
+    index,
+    nodeId,
+    code,
+    detail,
+  ]);
+  return `\n${table(['ALARM AT', 'INDEX', 'NODE', 'CODE', 'DETAIL'], rows)}`;
 }
 
 export function historyWords(entries: readonly HistoryEntry[]): string {

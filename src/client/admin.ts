@@ -1,6 +1,7 @@
 /** The admin API from a program: typed, and from whichever node answers. */
 import type {
   ClusterDocument,
+  GroupDetail,
   GroupDocument,
   GroupSpec,
   HistoryEntry,
@@ -9,12 +10,12 @@ import type {
 } from '../../cluster/documents.js';
 import { isErrorCode, UnderstudyError } from '../../replication/errors.js';
 import type {
-  Consistency,
   EventPage,
   Precondition,
   QueryRequest,
-  ReadAnswer,
+  StateRequest,
   SwitchoverRequest,
+  TokenedRead,
 } from '../admin/backend.js';
 import { type Numbers, SessionPool } from '../admin/numbering.js';
 
@@ -55,6 +56,8 @@ export interface Delivered {
   readonly epoch: number | null;
   /** True if all of it had been decided by an earlier delivery. */
   readonly duplicate: boolean;
+  /** Pass it as `after` to a read that has to see these events; `null`: nothing reached the group. */
+  readonly token: string | null;
 }
 
 export interface DryRun {
@@ -67,6 +70,7 @@ const defaultTimeoutMs = 15_000;
 const defaultDeliverTimeoutMs = 10_000;
 /** A node that is alive says `timeout` this long after its time was up. */
 const answerMs = 2000;
+const tokenHeader = 'understudy-token';
 
 interface Call {
   readonly body?: string | Uint8Array | undefined;
@@ -114,11 +118,11 @@ export class AdminClient {
     return this.#get('/v1/groups');
   }
 
-  group(name: string): Promise<GroupDocument> {
+  group(name: string): Promise<GroupDetail> {
     return this.#get(groupPath(name));
   }
 
-  createGroup(spec: GroupSpec): Promise<GroupDocument> {
+  createGroup(spec: GroupSpec): Promise<GroupDetail> {
     return this.#post('/v1/groups', spec);
   }
 
@@ -158,15 +162,16 @@ export class AdminClient {
     return this.#get(`${groupPath(group)}/events${queryString(range)}`);
   }
 
-  state(
-    group: string,
-    options: { at?: number | undefined; consistency?: Consistency | undefined } = {},
-  ): Promise<ReadAnswer> {
-    return this.#get(`${groupPath(group)}/state${queryString(options)}`);
+  state(group: string, { after, ...request }: StateRequest = {}): Promise<TokenedRead> {
+    const { at, ...others } = request;
+    const query = queryString({ at: at ?? undefined, ...others });
+    return this.#nodes.json('GET', `${groupPath(group)}/state${query}`, read(request, after));
   }
 
-  query(group: string, request: QueryRequest): Promise<ReadAnswer> {
-    return this.#post(`${groupPath(group)}/query`, request, true);
+  query(group: string, { after, ...request }: QueryRequest): Promise<TokenedRead> {
+    const body = JSON.stringify(request);
+    const call = { ...read(request, after), body, type: 'application/json' };
+    return this.#nodes.json('POST', `${groupPath(group)}/query`, call);
   }
 
   sync(group: string): Promise<{ readonly through: number }> {
@@ -191,6 +196,11 @@ export class AdminClient {
     request: { readonly candidate?: string | undefined } = {},
   ): Promise<OperationDocument> {
     return this.#post(`${groupPath(group)}/failover`, request);
+  }
+
+  /** The member forgets what it holds and syncs anew. Throws `conflict` if it is the active. */
+  reinit(group: string, index: number): Promise<OperationDocument> {
+    return this.#post(`${groupPath(group)}/members/${index}/reinit`, {});
   }
 
   history(group: string): Promise<readonly HistoryEntry[]> {
@@ -241,6 +251,13 @@ export class AdminClient {
 /** Throws `bad-request` for a URL that is none. */
 export function createAdminClient(options: AdminClientOptions): AdminClient {
   return new AdminClient(options);
+}
+
+/** Reads change nothing, so any node may be asked again. */
+function read({ timeoutMs }: { timeoutMs?: number | undefined }, after: string | undefined): Call {
+  const headers = after === undefined ? {} : { [tokenHeader]: after };
+  const patience = timeoutMs === undefined ? {} : { timeoutMs: timeoutMs + answerMs };
+  return { headers, repeatable: true, ...patience };
 }
 
 function groupPath(name: string): string {

@@ -4,7 +4,7 @@ import type { DefinedKind } from '../kind.js';
 import { connectTo } from '../nats/connect.js';
 import { namesFor } from '../nats/subjects.js';
 import { BadRequest } from './errors.js';
-import { GroupClient, type PendingLimit } from './group.js';
+import { GroupClient, type GroupSettings, type PendingLimit } from './group.js';
 import { Link } from './link.js';
 
 export interface ClientOptions {
@@ -22,6 +22,11 @@ export interface ClientOptions {
   readonly inboxPrefix?: string | undefined;
   /** What one group's deliveries and queries may hold before they fail with `Overloaded`. */
   readonly maxPending?: Partial<PendingLimit> | undefined;
+  /**
+   * Default true: reads with consistency `local` and `standby` hold at least what this client has seen
+   * in any answer. False for a client that many callers share: each passes its own token as `after`.
+   */
+  readonly session?: boolean | undefined;
 }
 
 const defaultPending: PendingLimit = { commands: 65_536, sizeBytes: 32 * 1024 * 1024 };
@@ -33,16 +38,16 @@ export class Client {
   readonly #connection: NatsConnection;
   readonly #ownsConnection: boolean;
   readonly #link: Link;
-  readonly #pending: PendingLimit;
+  readonly #settings: GroupSettings;
   readonly #groups = new Map<string, GroupClient>();
   #closed = false;
 
   constructor(connection: NatsConnection, options: ClientOptions) {
-    const { namespace = 'understudy', inboxPrefix, maxPending } = options;
+    const { namespace = 'understudy', inboxPrefix, maxPending, session = true } = options;
     this.#connection = connection;
     this.#ownsConnection = options.connection === undefined;
     this.#link = new Link(connection, namesFor(namespace), inboxPrefix);
-    this.#pending = { ...defaultPending, ...maxPending };
+    this.#settings = { pending: { ...defaultPending, ...maxPending }, session };
   }
 
   /**
@@ -56,7 +61,7 @@ export class Client {
     if (!groupName.test(name)) {
       throw new BadRequest(`"${name}" is no group name: 1 to 128 letters, digits, "-" and "_"`);
     }
-    const group = new GroupClient(this.#link, name, this.#pending);
+    const group = new GroupClient(this.#link, name, this.#settings);
     this.#groups.set(name, group);
     return group as unknown as GroupClient<K>;
   }

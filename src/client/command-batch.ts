@@ -2,7 +2,6 @@ import { type BatchAnswer, encodeBatch, joinCommands } from '../../replication/b
 import { UnderstudyError } from '../../replication/errors.js';
 import { Callers } from './callers.js';
 import type { Parcel } from './courier.js';
-import type { Timeout } from './errors.js';
 
 export type Answered = BatchAnswer & { readonly ok: true };
 
@@ -78,7 +77,7 @@ export class CommandBatch implements Parcel<Answered> {
     this.#commands = commands;
   }
 
-  expire(nowMs: number, timeout: Timeout): number {
+  expire(nowMs: number, timeout: UnderstudyError): number {
     this.callers.expire(nowMs, timeout);
     if (this.expiresAtMs === Number.POSITIVE_INFINITY) this.#finish();
     return this.expiresAtMs;

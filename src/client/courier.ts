@@ -22,13 +22,21 @@ export interface Parcel<Answer> {
   answered(answer: Answer): void;
   failed(error: UnderstudyError): void;
   /** Tells those whose time is up. Returns when the next one's is; infinity: nobody waits any more. */
-  expire(nowMs: number, timeout: Timeout): number;
+  expire(nowMs: number, timeout: UnderstudyError): number;
 }
 
 export interface Refusal {
   readonly ok: false;
   readonly code: ErrorCode | 'moved';
   readonly detail: string;
+}
+
+/** How a courier differs from one of deliveries. */
+export interface CourierOptions {
+  /** Parcels that need no order: one that is answered `not-ready` waits alone. */
+  readonly unordered?: boolean;
+  /** What to tell those whose time is up after this refusal; null: a `Timeout`. */
+  readonly late?: (last: Refusal) => UnderstudyError | null;
 }
 
 interface Transit<Answer> {
@@ -42,7 +50,7 @@ interface Transit<Answer> {
   overdueAtMs: number;
   /** Attempts that somebody may have received. */
   received: number;
-  lastRefusal: string;
+  lastRefusal: Refusal | null;
 }
 
 /** What a courier needs of a link. */
@@ -50,12 +58,20 @@ export type Carrier = Pick<Link, 'up' | 'join' | 'send'>;
 
 const attemptMs = { first: 2000, most: 5000 };
 const pauseMs = { least: 5, most: 250 };
+const nobody: Refusal = { ok: false, code: 'moved', detail: 'nobody listens there' };
+
+/** Before the next attempt, after so many that ended at once; at random, so that callers spread. */
+function pauseAfter(attempts: number): number {
+  const longestMs = Math.min(pauseMs.least * 2 ** Math.min(attempts, 10), pauseMs.most);
+  return longestMs * (0.5 + Math.random() / 2);
+}
 
 export class Courier<Answer extends { readonly ok: true }> implements Correspondent {
   readonly subject: string;
   readonly #link: Carrier;
   readonly #address: number;
   readonly #read: (data: Uint8Array) => Answer | Refusal;
+  readonly #options: CourierOptions;
   /** In the order in which they were handed in, which is the order in which they are carried. */
   readonly #transits = new Map<number, Transit<Answer>>();
   readonly #alarm = new Alarm((nowMs) => this.#sweep(nowMs));
@@ -66,10 +82,16 @@ export class Courier<Answer extends { readonly ok: true }> implements Correspond
   #pauses = 0;
 
   /** `read` makes an answer or a refusal of a reply; what it throws fails the parcel. */
-  constructor(link: Carrier, subject: string, read: (data: Uint8Array) => Answer | Refusal) {
+  constructor(
+    link: Carrier,
+    subject: string,
+    read: (data: Uint8Array) => Answer | Refusal,
+    options: CourierOptions = {},
+  ) {
     this.subject = subject;
     this.#link = link;
     this.#read = read;
+    this.#options = options;
     this.#address = link.join(this);
   }
 
@@ -82,7 +104,7 @@ export class Courier<Answer extends { readonly ok: true }> implements Correspond
       waiting: true,
       overdueAtMs: Number.POSITIVE_INFINITY,
       received: 0,
-      lastRefusal: '',
+      lastRefusal: null,
     };
     this.#transits.set(transit.id, transit);
     this.#alarm.by(transit.expiresAtMs);
@@ -121,7 +143,7 @@ export class Courier<Answer extends { readonly ok: true }> implements Correspond
     if (!transit) return;
     if (data === null) {
       transit.received--;
-      if (attempt === transit.attempt) this.#pause(transit, 'no active serves the group');
+      if (attempt === transit.attempt) this.#pause(transit, nobody);
       return;
     }
     const answer = this.#readOrRefuse(data);
@@ -145,9 +167,13 @@ export class Courier<Answer extends { readonly ok: true }> implements Correspond
     transit.parcel.answered(answer);
   }
 
-  #refused(transit: Transit<Answer>, { code, detail }: Refusal): void {
+  #refused(transit: Transit<Answer>, refusal: Refusal): void {
+    const { code, detail } = refusal;
     const again = code === 'moved' || errorAdvice[code] === 'retry';
-    if (again && transit.parcel.repeatable) return this.#pause(transit, `${code}: ${detail}`);
+    if (again && transit.parcel.repeatable) {
+      const alone = this.#options.unordered && code === 'not-ready';
+      return alone ? this.#postpone(transit, refusal) : this.#pause(transit, refusal);
+    }
     const known = code === 'moved' ? 'not-ready' : code;
     // This attempt was refused; an earlier one may have been taken by somebody else.
     const outcome = transit.received > 1 ? 'unknown' : 'not-taken';
@@ -160,15 +186,20 @@ export class Courier<Answer extends { readonly ok: true }> implements Correspond
   }
 
   /** Holds the parcel, and with it all that follow, until an active is announced or some time passed. */
-  #pause(transit: Transit<Answer>, why: string): void {
+  #pause(transit: Transit<Answer>, why: Refusal): void {
     transit.waiting = true;
     transit.overdueAtMs = Number.POSITIVE_INFINITY;
     transit.lastRefusal = why;
     if (this.#resumeAtMs !== Number.POSITIVE_INFINITY) return;
-    const longestMs = Math.min(pauseMs.least * 2 ** this.#pauses, pauseMs.most);
-    if (longestMs < pauseMs.most) this.#pauses++;
-    this.#resumeAtMs = performance.now() + longestMs * (0.5 + Math.random() / 2);
+    this.#resumeAtMs = performance.now() + pauseAfter(this.#pauses++);
     this.#alarm.by(this.#resumeAtMs);
+  }
+
+  /** Holds this parcel only: what it asks for is not there yet, which says nothing of the others. */
+  #postpone(transit: Transit<Answer>, why: Refusal): void {
+    transit.lastRefusal = why;
+    transit.overdueAtMs = performance.now() + pauseAfter(transit.attempt);
+    this.#alarm.by(transit.overdueAtMs);
   }
 
   #resend(which: 'all' | 'waiting'): void {
@@ -216,13 +247,14 @@ export class Courier<Answer extends { readonly ok: true }> implements Correspond
   #expire(transit: Transit<Answer>, nowMs: number): void {
     const last = nowMs >= transit.parcel.abandonedAtMs;
     const outcome = last ? outcomeOf(transit) : 'unknown';
-    const timeout = this.#timeout(transit, outcome, 'no answer in time');
-    transit.expiresAtMs = transit.parcel.expire(nowMs, timeout);
+    const known = transit.lastRefusal && this.#options.late?.(transit.lastRefusal);
+    const error = known ?? this.#timeout(transit, outcome, 'no answer in time');
+    transit.expiresAtMs = transit.parcel.expire(nowMs, error);
     if (transit.expiresAtMs === Number.POSITIVE_INFINITY) this.#transits.delete(transit.id);
   }
 
   #timeout(transit: Transit<Answer>, outcome: Outcome, what: string): Timeout {
-    const heard = transit.lastRefusal === '' ? '' : `, the last reply was "${transit.lastRefusal}"`;
+    const heard = heardWords(transit.lastRefusal);
     const advice =
       outcome === 'unknown'
         ? 'it may have been taken: repeat it with the same key'
@@ -232,6 +264,12 @@ export class Courier<Answer extends { readonly ok: true }> implements Correspond
       outcome,
     );
   }
+}
+
+function heardWords(last: Refusal | null): string {
+  if (last === null) return '';
+  if (last === nobody) return `, ${nobody.detail}`;
+  return `, the last reply was "${last.code}: ${last.detail}"`;
 }
 
 function outcomeOf(transit: { readonly received: number }): Outcome {

@@ -1,7 +1,8 @@
 import { type Batch, decodeAnswer, encodeBatch } from '../../replication/batch.js';
-import { isErrorCode } from '../../replication/errors.js';
+import type { Consistency } from '../../replication/effects.js';
+import { isErrorCode, UnderstudyError } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
-import type { Consistency, ReadAnswer } from '../admin/backend.js';
+import type { ReadAnswer } from '../admin/backend.js';
 import type {
   CommandOf,
   DefinedKind,
@@ -19,6 +20,7 @@ import { BadRequest, Timeout, TooLarge } from './errors.js';
 import type { Link } from './link.js';
 import { Pump } from './pump.js';
 import { Request } from './request.js';
+import { laterOf, nothingSeen, parseToken, type Seen, seenIn, tokenOf } from './token.js';
 
 export interface DeliverOptions {
   /** Idempotency key, 1 to 256 characters: whoever delivers it again gets the first answer. */
@@ -28,10 +30,15 @@ export interface DeliverOptions {
 }
 
 export interface QueryOptions {
-  /** Default `linearizable`. */
+  /**
+   * Default `linearizable`: nothing older than any answer given before. `local`: the active's state.
+   * `standby`: some standby's state. The latter two hold at least what this client has seen.
+   */
   readonly consistency?: Consistency | undefined;
   /** Answer from a state that has at least this seq. */
   readonly minSeq?: number | undefined;
+  /** A `token` of another client or process: answer from a state that holds what it has seen. */
+  readonly after?: string | undefined;
   /** How long to try, in milliseconds. Default 30 000, at most an hour. */
   readonly timeoutMs?: number | undefined;
 }
@@ -40,6 +47,12 @@ export interface QueryOptions {
 export interface PendingLimit {
   readonly commands: number;
   readonly sizeBytes: number;
+}
+
+export interface GroupSettings {
+  readonly pending: PendingLimit;
+  /** False: reads promise nothing about what was seen before, except by `after`. */
+  readonly session: boolean;
 }
 
 /** Any name for a group whose kind's type is not given. */
@@ -63,20 +76,41 @@ export class GroupClient<K = DefinedKind> {
   readonly name: string;
   readonly #budget: Budget;
   readonly #deliveries: Courier<Answered>;
+  /** Reads that the active answers, and those that its standbys do. */
   readonly #queries: Courier<Read>;
+  readonly #standbyReads: Courier<Read>;
   readonly #pump: Pump;
+  readonly #session: boolean;
+  #seen = nothingSeen;
   #closed = false;
 
-  constructor(link: Link, name: string, pending: PendingLimit) {
+  constructor(link: Link, name: string, { pending, session }: GroupSettings) {
+    const { names } = link;
     this.name = name;
+    this.#session = session;
     this.#budget = new Budget(pending);
-    this.#deliveries = new Courier(link, link.names.deliver(name), decodeAnswer);
-    this.#queries = new Courier(link, link.names.query(name), readQueryReply);
+    this.#deliveries = new Courier(link, names.deliver(name), (data) => this.#readAnswer(data));
+    const read = (data: Uint8Array) => this.#readReply(data);
+    const late = (last: Refusal) => notReady(last, null);
+    this.#queries = new Courier(link, names.query(name), read, { unordered: true, late });
+    this.#standbyReads = new Courier(link, names.read(name), read, {
+      unordered: true,
+      late: (last) => notReady(last, name),
+    });
     this.#pump = new Pump(this.#deliveries, this.#budget);
     link.onOpened(name, (epoch) => {
-      this.#deliveries.opened(epoch);
-      this.#queries.opened(epoch);
+      for (const courier of [this.#deliveries, this.#queries, this.#standbyReads]) {
+        courier.opened(epoch);
+      }
     });
+  }
+
+  /**
+   * All that this client has seen of the group, as a short string to hand on: a read that gets it as
+   * `after`, in whichever process, answers from a state that holds it.
+   */
+  get token(): string {
+    return tokenOf(this.#seen);
   }
 
   /**
@@ -125,10 +159,21 @@ export class GroupClient<K = DefinedKind> {
     ...[args, options = {}]: Rest<Args<K, N>>
   ): Promise<QueryAnswer<N extends QueryName<K> ? QueryResult<K, N> : unknown>> {
     const { consistency = 'linearizable', minSeq, timeoutMs = defaultTimeoutMs } = options;
-    const payload = new TextEncoder().encode(JSON.stringify({ name, args, consistency, minSeq }));
+    const after = this.#after(consistency, options.after);
+    const asked = { name, args, consistency, minSeq, after };
+    const payload = new TextEncoder().encode(JSON.stringify(asked));
     const request = this.#request<Read>(payload, true, timeoutMs);
-    const { value, seq, epoch, member } = await this.#carry(this.#queries, request, 1);
+    const courier = consistency === 'standby' ? this.#standbyReads : this.#queries;
+    const { value, seq, epoch, member } = await this.#carry(courier, request, 1);
     return { value, seq, epoch, member } as QueryAnswer<never>;
+  }
+
+  /** A linearizable read needs no token of its own: it sees whatever anybody was told before. */
+  #after(consistency: Consistency, token: string | undefined): string | undefined {
+    const given = token === undefined ? nothingSeen : parseToken(token);
+    const own = this.#session && consistency !== 'linearizable' ? this.#seen : nothingSeen;
+    const { epoch, seq } = laterOf(own, given);
+    return epoch === 0 && seq === 0 ? undefined : tokenOf({ epoch, seq });
   }
 
   /** Waits up to `timeoutMs` for answers, then fails what is left. */
@@ -141,8 +186,23 @@ export class GroupClient<K = DefinedKind> {
     await Promise.race([this.#budget.idle(), patience]);
     clearTimeout(timer);
     this.#pump.close(new Timeout('the client was closed before this was sent', 'not-taken'));
-    this.#deliveries.close();
-    this.#queries.close();
+    for (const courier of [this.#deliveries, this.#queries, this.#standbyReads]) courier.close();
+  }
+
+  #readAnswer(data: Uint8Array): Answered | Refusal {
+    const answer = decodeAnswer(data);
+    if (answer.ok) this.#note(seenIn(answer.runs));
+    return answer;
+  }
+
+  #readReply(data: Uint8Array): Read | Refusal {
+    const reply = readQueryReply(data);
+    if (reply.ok) this.#note(reply);
+    return reply;
+  }
+
+  #note({ epoch, seq }: Seen): void {
+    this.#seen = laterOf(this.#seen, { epoch, seq });
   }
 
   #request<Answer>(payload: Uint8Array, repeatable: boolean, timeoutMs: number): Request<Answer> {
@@ -188,4 +248,15 @@ function readQueryReply(data: Uint8Array): Read | Refusal {
   if (!('code' in reply)) return { ok: true, ...reply };
   const { code, detail } = reply;
   return { ok: false, code: code === 'moved' || isErrorCode(code) ? code : 'internal', detail };
+}
+
+/** Why a read was not answered in time, if that is known. `group`: it was sent to its standbys. */
+function notReady({ code, detail }: Refusal, group: string | null): UnderstudyError | null {
+  if (code === 'not-ready') return new UnderstudyError(code, `no answer in time: ${detail}`);
+  if (code !== 'moved' || group === null) return null;
+  return new UnderstudyError(
+    'not-ready',
+    `no standby of ${group} serves reads: none of them holds a state, or their nodes are down; ` +
+      'the active answers reads with consistency local',
+  );
 }

@@ -1,6 +1,5 @@
 import type { UnderstudyError } from '../../replication/errors.js';
 import type { Parcel } from './courier.js';
-import type { Timeout } from './errors.js';
 
 /** A parcel with one caller. */
 export class Request<Answer> implements Parcel<Answer> {
@@ -25,7 +24,7 @@ export class Request<Answer> implements Parcel<Answer> {
     return this.expiresAtMs;
   }
 
-  expire(_nowMs: number, timeout: Timeout): number {
+  expire(_nowMs: number, timeout: UnderstudyError): number {
     this.failed(timeout);
     return Number.POSITIVE_INFINITY;
   }

@@ -1,4 +1,5 @@
-/** What operators do to a group: sync, switchover, failover. Each judges first and changes second. */
+/** What operators do to a group and its members. Each action judges first and changes second. */
+import { setTimeout } from 'node:timers/promises';
 import type { GroupDocument, MemberDocument, OperationDocument } from '../../cluster/documents.js';
 import type { PromotionCause } from '../../replication/effects.js';
 import { UnderstudyError } from '../../replication/errors.js';
@@ -7,11 +8,16 @@ import type { Actor, Precondition, SwitchoverAnswer, SwitchoverRequest } from '.
 import type { SyncResult } from './member-driver.js';
 import type { Operations, Step } from './operations.js';
 import type { Runtime } from './runtime.js';
+import type { Inspection } from './verbs.js';
 
 const defaultBudgetMs = 5000;
 const syncTimeoutMs = 30_000;
 const promoteTimeoutMs = 10_000;
 const promoteAgainMs = 100;
+const lookTimeoutMs = 1000;
+/** Less than the time after which an operation without news counts as abandoned. */
+const reinitTimeoutMs = 50_000;
+const reinitPollMs = 100;
 
 export interface ActionContext {
   readonly runtime: Runtime;
@@ -243,4 +249,73 @@ async function promoteUntilOpen(
     if (await until(context, name, promoteAgainMs, isOpen)) return true;
   } while (performance.now() < deadlineMs);
   return false;
+}
+
+// Reinit: a member forgets what it holds and begins anew, also out of quarantine.
+
+/** Throws `member-not-found`, `conflict`, `not-ready`; then nothing has been changed. */
+export async function reinit(
+  context: ActionContext,
+  name: string,
+  index: number,
+  actor: Actor,
+): Promise<OperationDocument> {
+  const member = pickForReinit(await context.group(name), index);
+  const id = `reinit.${name}.${index}`;
+  return context.operations.start(
+    { id, kind: 'reinit', target: `${name}/${index}`, by: actor.by, repeatable: true },
+    (step) => runReinit(context, name, member, step),
+  );
+}
+
+function pickForReinit(group: GroupDocument, index: number): MemberDocument {
+  const { name, members, activeIndex } = group;
+  const member = members.find((one) => one.index === index);
+  if (member === undefined) {
+    const detail = `${name} has no member ${index}; its members are 0 to ${members.length - 1}`;
+    throw new UnderstudyError('member-not-found', detail);
+  }
+  if (index === activeIndex) {
+    const detail = `member ${index} is the active of ${name}, on ${member.nodeId}; switch over first`;
+    throw new UnderstudyError('conflict', detail);
+  }
+  if (member.state === 'unreachable') {
+    const detail = member.error ?? `node ${member.nodeId} of member ${index} is down; start it`;
+    throw new UnderstudyError('not-ready', detail);
+  }
+  return member;
+}
+
+async function runReinit(
+  { runtime }: ActionContext,
+  group: string,
+  { index, nodeId }: MemberDocument,
+  step: Step,
+): Promise<string> {
+  const { rpc } = runtime;
+  const ask = <Answer>(verb: string) => rpc.call<Answer>(nodeId, verb, { group }, lookTimeoutMs);
+  await step('forgetting', `member ${index} on ${nodeId}`);
+  const { failure } = await ask<{ failure: string | null }>('reinit');
+  if (failure !== null) throw new UnderstudyError('conflict', failure);
+  await step('syncing', `member ${index} on ${nodeId}`);
+  const deadlineMs = performance.now() + reinitTimeoutMs;
+  let seen = 'nothing';
+  while (performance.now() < deadlineMs) {
+    const found = await ask<Inspection>('inspect').catch((error: Error) => error);
+    seen = found instanceof Error ? found.message : found.report.state;
+    const through = found instanceof Error ? null : syncedThroughOf(found);
+    if (through !== null) return `synced through ${through}`;
+    await setTimeout(reinitPollMs);
+  }
+  const detail = `member ${index} has not synced within ${reinitTimeoutMs} ms; last: ${seen}`;
+  throw new UnderstudyError('timeout', `${detail}. It goes on by itself: look at the group`);
+}
+
+/** Null: not yet. Throws `quarantined` if the log cannot be followed again. */
+function syncedThroughOf({ report }: Inspection): number | null {
+  const { state, lastSyncMs, syncedThrough, error } = report;
+  if (state === 'quarantined') {
+    throw new UnderstudyError('quarantined', `quarantined again: ${error ?? 'no reason known'}`);
+  }
+  return lastSyncMs !== null && state !== 'starting' ? syncedThrough : null;
 }

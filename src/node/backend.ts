@@ -5,6 +5,7 @@ import type { GroupState } from '../../cluster/coordinator.js';
 import { placeableNodes } from '../../cluster/coordinator.js';
 import type {
   ClusterDocument,
+  GroupDetail,
   GroupDocument,
   GroupSpec,
   HistoryEntry,
@@ -14,7 +15,6 @@ import type {
 import { place } from '../../cluster/placement.js';
 import type { GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
-import type { MemberReport } from '../../replication/effects.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Kind } from '../../replication/kind.js';
 import { limits } from '../../replication/limits.js';
@@ -22,21 +22,24 @@ import type { EpochNote } from '../../replication/replica.js';
 import type {
   Actor,
   Backend,
-  Consistency,
   EventPage,
   QueryRequest,
   ReadAnswer,
+  ReadRequest,
+  StateRequest,
   SwitchoverAnswer,
   SwitchoverRequest,
 } from '../admin/backend.js';
 import type { Client } from '../client/client.js';
+import { laterOf, nothingSeen, parseToken, type Seen } from '../client/token.js';
 import { shardOf } from '../nats/subjects.js';
 import { version } from '../version.js';
-import { type ActionContext, failover, switchover, sync } from './actions.js';
+import { type ActionContext, failover, reinit, switchover, sync } from './actions.js';
 import { groupIdOf, memberPublicKey, parseSeed } from './identity.js';
 import { foldUntil, readEvents } from './log-reader.js';
 import type { Operations } from './operations.js';
 import type { Runtime } from './runtime.js';
+import type { Inspection } from './verbs.js';
 import { groupDocument, historyEntry, nodeDocuments } from './views.js';
 
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
@@ -108,17 +111,27 @@ export class NodeBackend implements Backend {
     return Promise.resolve(names.map((name) => this.#document(this.#state(name))));
   }
 
-  /** With the active's own word, so that its seq is no beat old. */
-  async group(name: string): Promise<GroupDocument> {
+  /** With the word of every member that can be asked, so that no seq is a beat old. */
+  async group(name: string): Promise<GroupDetail> {
+    const { members } = this.#state(name).config;
+    const asked = members.map(({ node }, index) => this.#inspect(name, node, index));
+    const found = (await Promise.all(asked)).filter((one) => one !== null);
     const state = this.#state(name);
-    const { activeIndex, activeNode } = this.#document(state);
-    if (activeIndex === null || activeNode === null) return this.#document(state);
-    const fresh = await this.#runtime.rpc
-      .call<MemberReport>(activeNode, 'report', { group: name }, reportTimeoutMs)
-      .catch(() => null);
     const reports = new Map(state.reports);
-    if (fresh !== null) reports.set(activeIndex, fresh);
-    return this.#document({ ...state, reports });
+    for (const { report } of found) reports.set(report.index, report);
+    const alarms = found
+      .flatMap((one) => one.alarms)
+      .toSorted((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
+    return { ...this.#document({ ...state, reports }), alarms };
+  }
+
+  async #inspect(group: string, node: string, index: number): Promise<Inspection | null> {
+    const view = this.#runtime.coordinator.membership.nodes.get(node);
+    if (view === undefined || view.state === 'down') return null;
+    const found = await this.#runtime.rpc
+      .call<Inspection>(node, 'inspect', { group }, reportTimeoutMs)
+      .catch(() => null);
+    return found?.report.index === index ? found : null;
   }
 
   #document(state: GroupState): GroupDocument {
@@ -140,7 +153,7 @@ export class NodeBackend implements Backend {
 
   // Lifecycle.
 
-  async createGroup(spec: GroupSpec, _actor: Actor): Promise<GroupDocument> {
+  async createGroup(spec: GroupSpec, _actor: Actor): Promise<GroupDetail> {
     const config = this.#plan(spec);
     await this.#runtime.registry.create(config);
     await this.#untilOpen(config.name);
@@ -169,9 +182,6 @@ export class NodeBackend implements Backend {
         'invalid-config',
         `memberCount ${memberCount}: ${least} to ${most}`,
       );
-    }
-    if (standby !== 'warm') {
-      throw new UnderstudyError('unsupported', 'hot standbys are not there yet; use "warm"');
     }
     const seed = spec.groupSeed === undefined ? randomBytes(32) : parseSeed(spec.groupSeed);
     if (this.#runtime.coordinator.groups.has(name)) {
@@ -262,22 +272,18 @@ export class NodeBackend implements Backend {
     return await readEvents(this.#runtime.ports(config).log, range);
   }
 
-  async state(
-    group: string,
-    { at, consistency }: { at: number | null; consistency: Consistency },
-  ): Promise<ReadAnswer> {
+  async state(group: string, { at = null, ...read }: StateRequest): Promise<ReadAnswer> {
     const { config } = this.#state(group);
     const kind = this.#kind(config);
-    const place = at === null ? await this.#place(group, consistency) : null;
-    const replica = await foldUntil(this.#runtime.ports(config), kind, at ?? place?.seq ?? null);
-    const member = place?.member ?? replica.tip.writer?.index ?? 0;
-    const epoch = place?.epoch ?? replica.tip.epoch;
-    return { value: replica.state, seq: at ?? replica.tip.seq, epoch, member };
-  }
-
-  /** Where the active stands: a whole state may be too large for a message, its seq is not. */
-  #place(group: string, consistency: Consistency): Promise<ReadAnswer> {
-    return this.#read(group, null, { consistency });
+    const ports = this.#runtime.ports(config);
+    if (at !== null) {
+      const { state, tip } = await foldUntil(ports, kind, at, leastOf(read));
+      return { value: state, seq: at, epoch: tip.epoch, member: tip.writer?.index ?? 0 };
+    }
+    // A whole state may be too large for a message; where a member stands is not.
+    const place = await this.#read(group, null, read);
+    const { state } = await foldUntil(ports, kind, place.seq);
+    return { ...place, value: state };
   }
 
   async query(group: string, request: QueryRequest): Promise<ReadAnswer> {
@@ -285,19 +291,14 @@ export class NodeBackend implements Backend {
     return await this.#read(group, request.name, request);
   }
 
-  async #read(
+  #read(
     group: string,
     name: string | null,
-    { args, consistency, minSeq }: Omit<QueryRequest, 'name'>,
+    { args, ...request }: Omit<QueryRequest, 'name'>,
   ): Promise<ReadAnswer> {
-    if (consistency === 'standby') {
-      throw new UnderstudyError('unsupported', 'reads from standbys are not served yet');
-    }
-    return await this.#client.group(group).query(name as string, args, {
-      consistency: consistency ?? 'linearizable',
-      minSeq,
-      timeoutMs: readTimeoutMs,
-    });
+    const { consistency, minSeq, after, timeoutMs = readTimeoutMs } = request;
+    const options = { consistency, minSeq, after, timeoutMs };
+    return this.#client.group(group).query(name as string, args, options);
   }
 
   async history(group: string): Promise<HistoryEntry[]> {
@@ -344,6 +345,10 @@ export class NodeBackend implements Backend {
     return failover(this.#actions, group, request, actor);
   }
 
+  reinit(group: string, index: number, actor: Actor): Promise<OperationDocument> {
+    return reinit(this.#actions, group, index, actor);
+  }
+
   operations(): Promise<readonly OperationDocument[]> {
     return this.#operations.list();
   }
@@ -351,4 +356,10 @@ export class NodeBackend implements Backend {
   operation(id: string, waitMs: number): Promise<OperationDocument> {
     return this.#operations.get(id, waitMs);
   }
+}
+
+/** How far the log must be for a state of the past to be shown. */
+function leastOf({ minSeq = 0, after }: ReadRequest): Seen {
+  const seen = after === undefined ? nothingSeen : parseToken(after);
+  return laterOf(seen, { epoch: 0, seq: minSeq });
 }

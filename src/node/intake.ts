@@ -1,4 +1,7 @@
-/** What reaches a group over NATS while its active is here: batches, plain JSON events, queries. */
+/**
+ * What reaches a group over NATS: batches, plain JSON events and queries while its active is here,
+ * and reads while one of its standbys is.
+ */
 import type { Msg, NatsConnection, Subscription } from 'nats';
 import {
   type Batch,
@@ -11,14 +14,18 @@ import {
   joinCommands,
   unpackRun,
 } from '../../replication/batch.js';
-import type { ReadResult } from '../../replication/effects.js';
+import type { Consistency, ReadRequest, ReadResult } from '../../replication/effects.js';
+import { seq } from '../../replication/ids.js';
 import { limits } from '../../replication/limits.js';
 import { parseJson, problemWithValue, toJson } from '../admin/values.js';
+import { nothingSeen, parseToken, type Seen } from '../client/token.js';
 import type { Names } from '../nats/subjects.js';
 import type { MemberDriver } from './member-driver.js';
 
 /** Header of a plain JSON request; makes it safe to send again. */
 const keyHeader = 'Idempotency-Key';
+/** The standbys of a group are one queue group: each read reaches one of them. */
+const standbysQueue = 'standbys';
 
 export class Intake {
   readonly #subscriptions: Subscription[];
@@ -26,8 +33,8 @@ export class Intake {
   constructor(
     connection: NatsConnection,
     names: Names,
-    private readonly group: string,
-    private readonly index: number,
+    group: string,
+    index: number,
     private readonly driver: MemberDriver,
   ) {
     this.#subscriptions = [
@@ -38,7 +45,7 @@ export class Intake {
       }),
       connection.subscribe(names.query(group), {
         callback: (error, message) => {
-          if (!error) this.#onQuery(message);
+          if (!error) answerQuery(message, driver, index, 'linearizable');
         },
       }),
     ];
@@ -68,61 +75,113 @@ export class Intake {
     }
     this.driver.deliver(request.batch, (answer) => respond(jsonAnswer(answer, request.single)));
   }
+}
 
-  #onQuery(message: Msg): void {
-    const respond = (value: unknown) => {
-      try {
-        message.respond(toJson(value));
-      } catch (error) {
-        // Larger than the broker takes, or nothing JSON can hold.
-        message.respond(toJson({ code: 'too-large', detail: (error as Error).message }));
-      }
-    };
-    const query = parseQuery(message.data);
-    if ('problem' in query) return respond({ code: 'bad-request', detail: query.problem });
-    const { name, args, consistency, minSeq } = query;
-    if (consistency === 'standby') {
-      return respond({ code: 'unsupported', detail: 'reads from standbys are not served yet' });
-    }
-    this.driver.read({ consistency, query: name, args }, (result) =>
-      respond(this.#readAnswer(result, name, minSeq)),
-    );
+/** Reads while this member is a standby with a state: the standbys of a group share them. */
+export class StandbyIntake {
+  readonly #subscription: Subscription;
+
+  constructor(
+    connection: NatsConnection,
+    names: Names,
+    group: string,
+    index: number,
+    driver: MemberDriver,
+  ) {
+    this.#subscription = connection.subscribe(names.read(group), {
+      queue: standbysQueue,
+      callback: (error, message) => {
+        if (!error) answerQuery(message, driver, index, 'standby');
+      },
+    });
   }
 
-  #readAnswer(result: ReadResult, name: string | null, minSeq: number): unknown {
-    if (!result.ok) return { code: result.code, detail: result.detail };
-    if (result.seq < minSeq) {
-      const detail = `${this.group} is at seq ${result.seq}, asked for at least ${minSeq}`;
-      return { code: 'not-ready', detail };
-    }
-    // Without a name only the place in the log is asked for: a whole state may not fit a message.
-    const value = name === null ? null : (result.value ?? null);
-    return { value, seq: result.seq, epoch: result.epoch, member: this.index };
+  /** What is on its way here is still answered: with `moved`, so that it is asked elsewhere at once. */
+  close(): void {
+    this.#subscription.drain().catch(() => undefined);
   }
 }
 
-interface QueryRequest {
-  readonly name: string | null;
-  readonly args: unknown;
-  readonly consistency: 'linearizable' | 'local' | 'standby';
-  readonly minSeq: number;
+function answerQuery(
+  message: Msg,
+  driver: MemberDriver,
+  index: number,
+  standard: Consistency,
+): void {
+  const respond = (value: unknown) => {
+    try {
+      message.respond(toJson(value));
+    } catch (error) {
+      // Larger than the broker takes, or nothing JSON can hold.
+      message.respond(toJson({ code: 'too-large', detail: (error as Error).message }));
+    }
+  };
+  const asked = parseQuery(message.data, standard);
+  if ('problem' in asked) return respond({ code: 'bad-request', detail: asked.problem });
+  const { read, minEpoch } = asked;
+  driver.read(read, (result) => respond(readAnswer(result, read.query, minEpoch, index)));
 }
 
-function parseQuery(data: Uint8Array): QueryRequest | { readonly problem: string } {
+/** The member has seen to the seq; an older epoch means a log in which the token's is still to come. */
+function readAnswer(
+  result: ReadResult,
+  name: string | null,
+  minEpoch: number,
+  member: number,
+): unknown {
+  if (!result.ok) return { code: result.code, detail: result.detail };
+  const { seq: at, epoch } = result;
+  if (epoch < minEpoch) {
+    const detail = `member ${member} is in epoch ${epoch}, and the token is of epoch ${minEpoch}`;
+    return { code: 'not-ready', detail };
+  }
+  // Without a name only the place in the log is asked for: a whole state may not fit a message.
+  return { value: name === null ? null : (result.value ?? null), seq: at, epoch, member };
+}
+
+interface Query {
+  readonly read: Omit<ReadRequest, 'request'>;
+  readonly minEpoch: number;
+}
+
+interface Problem {
+  readonly problem: string;
+}
+
+/** `standard`: the consistency of a request that names none; standbys offer no other than theirs. */
+function parseQuery(data: Uint8Array, standard: Consistency): Query | Problem {
   const parsed = parse(data);
   if ('problem' in parsed) return parsed;
   const {
     name = null,
     args,
-    consistency = 'linearizable',
-    minSeq,
+    consistency = standard,
+    minSeq = 0,
+    after = null,
   } = (parsed.value ?? {}) as Record<string, unknown>;
   if (name !== null && typeof name !== 'string') return { problem: 'name is not a string' };
   if (consistency !== 'linearizable' && consistency !== 'local' && consistency !== 'standby') {
     return { problem: 'consistency is not linearizable, local or standby' };
   }
-  const least = typeof minSeq === 'number' ? minSeq : 0;
-  return { name, args, consistency, minSeq: least };
+  if (standard === 'standby' && consistency !== standard) {
+    return { problem: `standbys answer no ${consistency} reads; ask the active` };
+  }
+  if (!isSeq(minSeq)) return { problem: 'minSeq is not a whole number from 0' };
+  const seen = after === null ? nothingSeen : seenBy(after);
+  if ('problem' in seen) return seen;
+  const least = seq(Math.max(minSeq, seen.seq));
+  return { read: { query: name, args, consistency, minSeq: least }, minEpoch: seen.epoch };
+}
+
+const isSeq = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && Number(value) >= 0;
+
+function seenBy(token: unknown): Seen | Problem {
+  try {
+    return parseToken(String(token));
+  } catch (error) {
+    return { problem: (error as Error).message };
+  }
 }
 
 function parse(data: Uint8Array): { readonly value: unknown } | { readonly problem: string } {

@@ -15,6 +15,7 @@ import {
 } from '../../replication/replica.js';
 import { restoreSnapshot } from '../../replication/snapshot/snapshot.js';
 import type { EventEntry, EventPage } from '../admin/backend.js';
+import { nothingSeen, type Seen } from '../client/token.js';
 import { sha256 } from './runtime.js';
 
 type Read = (done: (outcome: ReadOutcome) => void) => void;
@@ -119,9 +120,19 @@ function collect(
   });
 }
 
-/** A replica as of seq `until`, or of the log's end if null, built from snapshot and log. */
-export async function foldUntil(ports: Ports, kind: Kind, until: number | null): Promise<Replica> {
+/**
+ * A replica as of seq `until`, or of the log's end if null, built from snapshot and log. Throws
+ * `not-ready` if the log holds less than what somebody has seen of it, `bad-request` if less than
+ * `until`.
+ */
+export async function foldUntil(
+  ports: Ports,
+  kind: Kind,
+  until: number | null,
+  seen: Seen = nothingSeen,
+): Promise<Replica> {
   const last = await lastRecord(ports.log);
+  requireSeen(last?.record ?? nothingSeen, seen);
   if (last === null) return blankReplica(kind, sha256);
   const end = until ?? last.record.seq;
   if (end > last.record.seq) {
@@ -141,6 +152,15 @@ export async function foldUntil(ports: Ports, kind: Kind, until: number | null):
     return true;
   });
   return replica;
+}
+
+function requireSeen(end: Seen, seen: Seen): void {
+  if (end.seq >= seen.seq && end.epoch >= seen.epoch) return;
+  throw new UnderstudyError(
+    'not-ready',
+    `the log ends at seq ${end.seq} of epoch ${end.epoch}, before seq ${seen.seq} of epoch ` +
+      `${seen.epoch}, which somebody has seen; is it another log?`,
+  );
 }
 
 async function nearestReplica(

@@ -128,7 +128,7 @@ class NodeProcess implements RunningNode {
     });
     this.#runtime = runtime;
     const operations = await Operations.open(control, names);
-    this.#client = await createClient({ connection: control, namespace });
+    this.#client = await createClient({ connection: control, namespace, session: false });
     this.#backend = new NodeBackend(runtime, operations, this.#client);
     await this.#listen(this.#backend);
     runtime.announceAt(this.#config.admin.url ?? this.adminUrl);

@@ -14,6 +14,8 @@ export interface OperationRequest {
   readonly kind: string;
   readonly target: string;
   readonly by: string;
+  /** It may be asked for again when it is done: then it begins anew. */
+  readonly repeatable?: boolean;
 }
 
 /** Tells how far a running operation is. */
@@ -36,7 +38,7 @@ export class Operations {
    * it returns is the last step's detail.
    */
   async start(
-    request: OperationRequest,
+    { repeatable = false, ...request }: OperationRequest,
     run: (step: Step) => Promise<string>,
   ): Promise<OperationDocument> {
     const now = new Date().toISOString();
@@ -50,14 +52,14 @@ export class Operations {
       updatedAt: now,
       steps: [{ name: 'started', at: now }],
     };
-    const existing = await this.#record(begun);
+    const existing = await this.#record(begun, repeatable);
     if (existing !== null) return existing;
     void this.#drive(begun, run);
     return begun;
   }
 
   /** Null: recorded, ours to run. Otherwise the operation that is there already. */
-  async #record(begun: OperationDocument): Promise<OperationDocument | null> {
+  async #record(begun: OperationDocument, repeatable: boolean): Promise<OperationDocument | null> {
     try {
       await this.kv.create(begun.id, JSON.stringify(begun));
       return null;
@@ -68,8 +70,10 @@ export class Operations {
     if (entry === null || entry.operation !== 'PUT') throw contended(begun.id);
     const found = entry.json<OperationDocument>();
     const isOver = found.state === 'failed' || isAbandoned(found);
-    if (!isOver) return found;
-    const again = { ...begun, attempts: found.attempts + 1, createdAt: found.createdAt };
+    const isDone = found.state === 'done';
+    if (!isOver && !(isDone && repeatable)) return found;
+    const attempts = found.attempts + 1;
+    const again = isDone ? begun : { ...begun, attempts, createdAt: found.createdAt };
     try {
       await this.kv.put(begun.id, JSON.stringify(again), { previousSeq: entry.revision });
       return null;

@@ -15,7 +15,6 @@ import {
 import { tickEveryMs } from '../../cluster/membership.js';
 import type { Beat, GroupConfig, NodeInfo } from '../../cluster/types.js';
 import { decodeValue, encodeValue } from '../../replication/batch.js';
-import type { PromotionCause } from '../../replication/effects.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Ports } from '../../replication/execute.js';
 import { epoch, position, seq } from '../../replication/ids.js';
@@ -29,21 +28,15 @@ import { natsSnapshots } from '../nats/snapshots.js';
 import { type Names, type Notice, shardOf } from '../nats/subjects.js';
 import { instant } from './clock.js';
 import type { NodeConfig } from './config.js';
-import { Intake } from './intake.js';
+import { Hosted } from './hosted.js';
 import { MemberDriver } from './member-driver.js';
 import { Registry } from './registry.js';
 import { isNoResponders, Rpc } from './rpc.js';
+import { serveNode } from './verbs.js';
 
 const probeTimeoutMs = 500;
 
 export const sha256: Hash = (bytes) => createHash('sha256').update(bytes).digest();
-
-interface Hosted {
-  readonly config: GroupConfig;
-  readonly index: number;
-  readonly driver: MemberDriver;
-  intake: Intake | null;
-}
 
 export interface RuntimeOptions {
   readonly config: NodeConfig;
@@ -100,7 +93,7 @@ export class Runtime {
 
   async start(): Promise<void> {
     const { connections, names, logger } = this.#options;
-    this.#serve();
+    serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#require(group));
     this.#listen();
     this.#registry = await Registry.open(
       connections.control,
@@ -178,29 +171,9 @@ export class Runtime {
 
   // What reaches this node.
 
-  #serve(): void {
-    const { incarnation } = this.#options.info;
-    this.rpc.serve('ping', () => incarnation);
-    this.rpc.serve('promote', ({ group, cause }: { group: string; cause: PromotionCause }) => {
-      this.#require(group).input({ kind: 'promote', ...cause });
-    });
-    this.rpc.serve('sync', ({ group }: { group: string }) => this.#require(group).sync());
-    this.rpc.serve(
-      'hand-off',
-      async ({ group, target, budgetMs }: { group: string; target: number; budgetMs: number }) => ({
-        failure: await this.#require(group).handOff(target, budgetMs),
-      }),
-    );
-    this.rpc.serve('report', ({ group }: { group: string }) => this.#require(group).report());
-    this.rpc.serve('history', ({ group }: { group: string }) => {
-      const { role } = this.#require(group).member;
-      return role.state === 'active' ? role.active.replica.history : null;
-    });
-  }
-
-  #require(group: string): MemberDriver {
+  #require(group: string): Hosted {
     const hosted = this.#members.get(group);
-    if (hosted !== undefined) return hosted.driver;
+    if (hosted !== undefined) return hosted;
     throw new Error(`node ${this.#options.info.id} hosts no member of ${group}`);
   }
 
@@ -340,7 +313,8 @@ export class Runtime {
       this.#memberEvents(group, index),
       logger.child({ group, index }),
     );
-    this.#members.set(group, { config, index, driver, intake: null });
+    const { connections, names } = this.#options;
+    this.#members.set(group, new Hosted(config, index, driver, connections.control, names));
     driver.start();
   }
 
@@ -348,13 +322,14 @@ export class Runtime {
     const { info, logger } = this.#options;
     return {
       opened: (inEpoch) => {
-        this.#openIntake(group);
+        this.#members.get(group)?.openIntake();
         this.#announce({ kind: 'opened', group, epoch: inEpoch, node: info.id, index });
         this.#tellOpened(group);
       },
-      closed: () => this.#closeIntake(group),
+      closed: () => this.#members.get(group)?.closeIntake(),
       changed: (report) => {
         logger.debug({ ...report }, 'member changed');
+        this.#members.get(group)?.follow(report);
         this.#feed({ kind: 'own-report', report });
         this.#tick();
       },
@@ -362,27 +337,16 @@ export class Runtime {
         this.#announce({ kind: 'snapshot', group, epoch: inEpoch, position: at, seq: atSeq }),
       announceHandoff: ({ epoch: inEpoch, target }) =>
         this.#announce({ kind: 'handoff', group, epoch: inEpoch, target }),
-      alarm: ({ code, detail }) => logger.warn({ group, index, code }, detail),
+      alarm: (alarm) => {
+        const { code, detail } = alarm;
+        logger.warn({ group, index, code }, detail);
+        this.#members.get(group)?.alarms.add(alarm, instant().wallMs);
+      },
     };
   }
 
-  #openIntake(group: string): void {
-    const hosted = this.#members.get(group);
-    if (hosted === undefined) return;
-    const { connections, names } = this.#options;
-    hosted.intake?.close();
-    hosted.intake = new Intake(connections.control, names, group, hosted.index, hosted.driver);
-  }
-
-  #closeIntake(group: string): void {
-    const hosted = this.#members.get(group);
-    hosted?.intake?.close();
-    if (hosted) hosted.intake = null;
-  }
-
   #stopMember(group: string): void {
-    this.#closeIntake(group);
-    this.#members.get(group)?.driver.stop();
+    this.#members.get(group)?.stop();
     this.#members.delete(group);
   }
 

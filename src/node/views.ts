@@ -53,7 +53,7 @@ export function groupDocument(
   const active = activeReport(coordinator, config.members, reports);
   const seq = Math.max(0, ...[...reports.values()].map((report) => report.seq));
   const members = config.members.map((member, index) =>
-    memberDocument(coordinator, config.kind, { ...member, index }, reports.get(index), seq),
+    memberDocument(coordinator, config, { ...member, index }, reports.get(index), seq),
   );
   const standbys = members.filter(({ index }) => index !== active?.index);
   const synced = standbys.filter((member) => member.healthy).map((m) => m.syncedThrough);
@@ -99,7 +99,7 @@ function activeReport(
 /** A standby counts as healthy from its first sync on (P8). */
 function memberDocument(
   coordinator: Coordinator,
-  kind: string,
+  { name, kind }: GroupState['config'],
   { node, publicKey, index }: { node: string; publicKey: string; index: number },
   report: MemberReport | undefined,
   seq: number,
@@ -119,8 +119,15 @@ function memberDocument(
     lastSync: synced && report?.lastSyncMs ? iso(report.lastSyncMs) : null,
     state: reachable ? report.state : 'unreachable',
     lag: Math.max(0, seq - syncedThrough),
-    error: report?.error ?? unfit(coordinator, node, kind),
+    diverged: report?.diverged ?? 0,
+    error: report === undefined ? unfit(coordinator, node, kind) : errorOf(name, report),
   };
+}
+
+/** What is wrong, and for a quarantined member the way out. */
+function errorOf(group: string, { state, index, error }: MemberReport): string | null {
+  if (error === null || state !== 'quarantined') return error;
+  return `${error}; when the kind is fixed on its node: understudy reinit ${group} ${index}`;
 }
 
 /** Why a node that is up says nothing of its member. */

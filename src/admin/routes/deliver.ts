@@ -5,13 +5,19 @@ import { UnderstudyError } from '../../../replication/errors.js';
 import { limits } from '../../../replication/limits.js';
 import type { Backend } from '../backend.js';
 import { acceptOnlyJson } from '../body.js';
-import { type Delivery, deliverMany, deliverOne } from '../delivery.js';
+import { type Delivery, deliverMany, deliverOne, type Source } from '../delivery.js';
 import { type Incoming, listedEvents, readEvent, readItem, readLine } from '../incoming.js';
 import { readLines } from '../ndjson.js';
 import { parseSession, SessionPool } from '../numbering.js';
 import { answers } from '../openapi.js';
 import { HttpError, toUnderstudyError } from '../problems.js';
-import { deliveredSchema, deliverHeaders, deliverQuery, groupParams } from '../schemas.js';
+import {
+  deliveredSchema,
+  deliverHeaders,
+  deliverQuery,
+  groupParams,
+  tokenHeader,
+} from '../schemas.js';
 import { parseJson } from '../values.js';
 
 /** A JSON body is held in memory whole; larger deliveries come as NDJSON. */
@@ -41,7 +47,8 @@ export function deliverRoutes(server: FastifyInstance, backend: Backend): void {
         const session = request.headers['understudy-session'];
         const numbers = session === undefined ? null : parseSession(session);
         const { timeoutMs } = request.query;
-        const delivery = { backend, pool, group: request.params.g, timeoutMs, numbers };
+        const after = request.headers[tokenHeader];
+        const delivery = { backend, pool, group: request.params.g, timeoutMs, numbers, after };
         return deliverBody(delivery, request, reply);
       },
     );
@@ -57,19 +64,29 @@ async function deliverBody(
   refuseEncoding(request);
   const key = request.headers['idempotency-key'] as string | undefined;
   const events = listedEvents(request.body);
-  const source =
-    request.body instanceof Readable ? linesOf(request.body) : events && itemsOf(events);
-  if (source === undefined) return await deliverOne(delivery, withKey(request.body, key));
+  const source = sourceOf(request.body, events);
+  if (source === undefined) {
+    const delivered = await deliverOne(delivery, withKey(request.body, key));
+    reply.header(tokenHeader, delivered.token);
+    return delivered;
+  }
   if (key !== undefined) {
     const detail =
       'Idempotency-Key is for one event; with several give each its key: {"key","event"}';
     throw new UnderstudyError('bad-request', detail);
   }
   const explain = (error: unknown) => explained(error, request);
-  const document = await deliverMany(delivery, source, explain);
+  const { token, document } = await deliverMany(delivery, source, explain);
+  if (token !== null) reply.header(tokenHeader, token);
   return reply
     .type('application/json; charset=utf-8')
     .send(Readable.from(document, { highWaterMark: 1 }));
+}
+
+/** Nothing for a body that is one event. */
+function sourceOf(body: unknown, events: readonly unknown[] | undefined): Source | undefined {
+  if (body instanceof Readable) return { source: linesOf(body), total: null };
+  return events && { source: itemsOf(events), total: events.length };
 }
 
 function refuseEncoding({ headers }: FastifyRequest): void {

@@ -3,7 +3,8 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { OperationDocument } from '../../../cluster/documents.js';
 import { UnderstudyError } from '../../../replication/errors.js';
-import type { Actor, Backend, ReadAnswer } from '../backend.js';
+import { tokenAfter } from '../../client/token.js';
+import type { Actor, Backend, ReadAnswer, TokenedRead } from '../backend.js';
 import { answers } from '../openapi.js';
 import { HttpError } from '../problems.js';
 import {
@@ -12,16 +13,20 @@ import {
   eventPageSchema,
   eventsQuery,
   failoverBody,
+  groupDetailSchema,
   groupParams,
   groupSchema,
   groupSpecSchema,
   historyEntrySchema,
+  memberParams,
   operationSchema,
   queryBody,
+  readHeaders,
   readSchema,
   stateQuery,
   switchoverBody,
   throughSchema,
+  tokenHeader,
 } from '../schemas.js';
 
 type App = ReturnType<typeof typed>;
@@ -42,6 +47,7 @@ export function groupRoutes(server: FastifyInstance, backend: Backend): void {
   lifecycleRoutes(app, backend);
   readRoutes(app, backend);
   actionRoutes(app, backend);
+  memberRoutes(app, backend);
 }
 
 function lifecycleRoutes(app: App, backend: Backend): void {
@@ -62,7 +68,7 @@ function lifecycleRoutes(app: App, backend: Backend): void {
         tags,
         summary: 'Create a group',
         body: groupSpecSchema,
-        response: answers({ 201: groupSchema }),
+        response: answers({ 201: groupDetailSchema }),
       },
     },
     async (request, reply) => {
@@ -78,7 +84,7 @@ function lifecycleRoutes(app: App, backend: Backend): void {
         tags,
         summary: 'One group',
         params: groupParams,
-        response: answers({ 200: groupSchema }),
+        response: answers({ 200: groupDetailSchema }),
       },
     },
     ({ params }) => backend.group(params.g),
@@ -130,10 +136,14 @@ function readRoutes(app: App, backend: Backend): void {
         summary: 'The whole state, now or at a retained seq',
         params: groupParams,
         querystring: stateQuery,
+        headers: readHeaders,
         response: answers({ 200: readSchema }),
       },
     },
-    async ({ params, query }) => shown(await backend.state(params.g, query)),
+    async ({ params, query, headers }, reply) => {
+      const after = headers[tokenHeader];
+      return shown(await backend.state(params.g, { ...query, after }), after, reply);
+    },
   );
   app.post(
     '/v1/groups/:g/query',
@@ -144,10 +154,14 @@ function readRoutes(app: App, backend: Backend): void {
         summary: "Run one of the kind's queries",
         params: groupParams,
         body: queryBody,
+        headers: readHeaders,
         response: answers({ 200: readSchema }),
       },
     },
-    async ({ params, body }) => shown(await backend.query(params.g, body)),
+    async ({ params, body, headers }, reply) => {
+      const after = headers[tokenHeader];
+      return shown(await backend.query(params.g, { ...body, after }), after, reply);
+    },
   );
   app.get(
     '/v1/groups/:g/history',
@@ -223,13 +237,35 @@ function actionRoutes(app: App, backend: Backend): void {
   );
 }
 
+function memberRoutes(app: App, backend: Backend): void {
+  app.post(
+    '/v1/groups/:g/members/:index/reinit',
+    {
+      config: operator,
+      schema: {
+        tags: ['actions'],
+        summary: 'Make a standby forget what it holds and sync anew',
+        params: memberParams,
+        body: emptyBody,
+        response: answers({ 202: operationSchema }),
+      },
+    },
+    async (request, reply) => {
+      const { g, index } = request.params;
+      return accepted(reply, await backend.reinit(g, index, actor(request)));
+    },
+  );
+}
+
 function accepted(reply: FastifyReply, operation: OperationDocument): FastifyReply {
   return reply.code(202).header('location', `/v1/operations/${operation.id}`).send(operation);
 }
 
 /** A query may return nothing; the answer says `null` then, and not no value at all. */
-function shown(answer: ReadAnswer): ReadAnswer {
-  return { ...answer, value: answer.value ?? null };
+function shown(answer: ReadAnswer, after: string | undefined, reply: FastifyReply): TokenedRead {
+  const token = tokenAfter(after, answer);
+  reply.header(tokenHeader, token);
+  return { ...answer, value: answer.value ?? null, token };
 }
 
 function refuseStream(accept: string | undefined): void {
