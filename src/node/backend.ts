@@ -35,8 +35,8 @@ import { laterOf, nothingSeen, parseToken, type Seen } from '../client/token.js'
 import { shardOf } from '../nats/subjects.js';
 import { version } from '../version.js';
 import { type ActionContext, failover, reinit, switchover, sync } from './actions.js';
-import { groupIdOf, memberPublicKey, parseSeed } from './identity.js';
-import { foldUntil, readEvents } from './log-reader.js';
+import { groupIdOf, judgeOf, memberPublicKey, parseSeed } from './identity.js';
+import { foldUntil, type GroupLog, readEvents } from './log-reader.js';
 import type { Operations } from './operations.js';
 import type { Runtime } from './runtime.js';
 import type { Inspection } from './verbs.js';
@@ -149,6 +149,14 @@ export class NodeBackend implements Backend {
     const kind = this.#runtime.options.kinds.get(config.kind);
     if (kind !== undefined) return kind;
     throw new UnderstudyError('factory-not-found', `this node does not have kind ${config.kind}`);
+  }
+
+  #log(config: GroupConfig): GroupLog {
+    return {
+      ports: this.#runtime.ports(config),
+      kind: this.#kind(config),
+      judge: judgeOf(config),
+    };
   }
 
   // Lifecycle.
@@ -274,15 +282,14 @@ export class NodeBackend implements Backend {
 
   async state(group: string, { at = null, ...read }: StateRequest): Promise<ReadAnswer> {
     const { config } = this.#state(group);
-    const kind = this.#kind(config);
-    const ports = this.#runtime.ports(config);
+    const log = this.#log(config);
     if (at !== null) {
-      const { state, tip } = await foldUntil(ports, kind, at, leastOf(read));
+      const { state, tip } = await foldUntil(log, at, leastOf(read));
       return { value: state, seq: at, epoch: tip.epoch, member: tip.writer?.index ?? 0 };
     }
     // A whole state may be too large for a message; where a member stands is not.
     const place = await this.#read(group, null, read);
-    const { state } = await foldUntil(ports, kind, place.seq);
+    const { state } = await foldUntil(log, place.seq);
     return { ...place, value: state };
   }
 
@@ -315,7 +322,7 @@ export class NodeBackend implements Backend {
   }
 
   async #historyFromLog(config: GroupConfig): Promise<EpochNote[]> {
-    const replica = await foldUntil(this.#runtime.ports(config), this.#kind(config), null);
+    const replica = await foldUntil(this.#log(config), null);
     return replica.history;
   }
 

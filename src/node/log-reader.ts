@@ -13,6 +13,7 @@ import {
   misfit,
   type Replica,
 } from '../../replication/replica.js';
+import type { Judge } from '../../replication/signature.js';
 import { restoreSnapshot } from '../../replication/snapshot/snapshot.js';
 import type { EventEntry, EventPage } from '../admin/backend.js';
 import { nothingSeen, type Seen } from '../client/token.js';
@@ -120,14 +121,20 @@ function collect(
   });
 }
 
+/** A group's log, and what it takes to understand it. */
+export interface GroupLog {
+  readonly ports: Ports;
+  readonly kind: Kind;
+  readonly judge: Judge;
+}
+
 /**
  * A replica as of seq `until`, or of the log's end if null, built from snapshot and log. Throws
  * `not-ready` if the log holds less than what somebody has seen of it, `bad-request` if less than
  * `until`.
  */
 export async function foldUntil(
-  ports: Ports,
-  kind: Kind,
+  { ports, kind, judge }: GroupLog,
   until: number | null,
   seen: Seen = nothingSeen,
 ): Promise<Replica> {
@@ -143,7 +150,7 @@ export async function foldUntil(
   }
   const replica = await nearestReplica(ports, kind, last.record, end);
   await replaying(ports.log, replica.tip.position, last.at, (record, stored) => {
-    if (misfit(replica.tip, record) !== undefined) return true;
+    if (misfit(replica.tip, record, judge) !== undefined) return true;
     if (record.seq > end) {
       applyPart(replica, record, end);
       return false;

@@ -127,7 +127,7 @@ function memberDocument(
 /** What is wrong, and for a quarantined member the way out. */
 function errorOf(group: string, { state, index, error }: MemberReport): string | null {
   if (error === null || state !== 'quarantined') return error;
-  return `${error}; when the kind is fixed on its node: understudy reinit ${group} ${index}`;
+  return `${error}; once the cause is gone: understudy reinit ${group} ${index}`;
 }
 
 /** Why a node that is up says nothing of its member. */

@@ -1,6 +1,8 @@
 /** A backend without a cluster: one process, groups in memory, exactly-once like the real one. */
 import type {
+  AlarmDocument,
   ClusterDocument,
+  GroupDetail,
   GroupDocument,
   GroupSpec,
   NodeDocument,
@@ -13,7 +15,15 @@ import {
   eachValue,
 } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
-import type { Backend, EventEntry, SwitchoverAnswer } from '../../src/admin/backend.js';
+import type {
+  Backend,
+  EventEntry,
+  QueryRequest,
+  ReadRequest,
+  StateRequest,
+  SwitchoverAnswer,
+} from '../../src/admin/backend.js';
+import { nothingSeen, parseToken } from '../../src/client/token.js';
 
 /** Nothing is answered in the same turn, as over a network. */
 const turn = Promise.resolve();
@@ -44,6 +54,9 @@ export class FakeBackend implements Backend {
   loseAnswers = 0;
   operationDocuments: OperationDocument[] = [];
   switchoverAnswer: SwitchoverAnswer | undefined;
+  alarms: AlarmDocument[] = [];
+  /** What the last read asked for. */
+  lastRead: ReadRequest | undefined;
   clusterError: Error | undefined;
   outstanding = 0;
   mostOutstanding = 0;
@@ -82,9 +95,9 @@ export class FakeBackend implements Backend {
     return [...this.#groups.values()].map(groupDocument);
   }
 
-  async group(name: string) {
+  async group(name: string): Promise<GroupDetail> {
     await turn;
-    return groupDocument(this.#group(name));
+    return { ...groupDocument(this.#group(name)), alarms: this.alarms };
   }
 
   async createGroup(spec: GroupSpec, actor: { by: string }) {
@@ -94,7 +107,7 @@ export class FakeBackend implements Backend {
     if (spec.kind !== 'counter') {
       throw new UnderstudyError('factory-not-found', `no kind ${spec.kind}; known: counter`);
     }
-    return groupDocument(this.#add(spec));
+    return { ...groupDocument(this.#add(spec)), alarms: [] };
   }
 
   async deleteGroup(name: string, actor: { by: string }) {
@@ -132,9 +145,10 @@ export class FakeBackend implements Backend {
     return { events: events.slice(range.from - 1, to), next: end ? null : to + 1 };
   }
 
-  async state(name: string, { at }: { at: number | null }) {
+  async state(name: string, { at = null, ...read }: StateRequest) {
     await turn;
     const { events, total } = this.#group(name);
+    this.#requireSeen(read, events.length);
     const value = new Map<string, unknown>([
       ['total', BigInt(total)],
       ['tags', new Set(['a'])],
@@ -142,9 +156,10 @@ export class FakeBackend implements Backend {
     return { value, seq: at ?? events.length, epoch: 1, member: 0 };
   }
 
-  async query(name: string, request: { name: string; args?: unknown }) {
+  async query(name: string, request: QueryRequest) {
     await turn;
     const { events, total } = this.#group(name);
+    this.#requireSeen(request, events.length);
     if (request.name !== 'get')
       throw new UnderstudyError('bad-request', `no query ${request.name}`);
     return { value: { total, args: request.args }, seq: events.length, epoch: 1, member: 0 };
@@ -169,6 +184,14 @@ export class FakeBackend implements Backend {
     await turn;
     this.#group(name);
     return this.#start('failover', name);
+  }
+
+  async reinit(name: string, index: number) {
+    await turn;
+    this.#group(name);
+    if (index > 2) throw new UnderstudyError('member-not-found', `no member ${index}`);
+    if (index === 0) throw new UnderstudyError('conflict', 'it is the active; switch over first');
+    return this.#start('reinit', `${name}/${index}`);
   }
 
   async history(name: string) {
@@ -196,6 +219,15 @@ export class FakeBackend implements Backend {
 
   total(name: string): number {
     return this.#group(name).total;
+  }
+
+  /** Its only epoch is 1. */
+  #requireSeen(read: ReadRequest, end: number): void {
+    this.lastRead = read;
+    const { epoch, seq } = read.after === undefined ? nothingSeen : parseToken(read.after);
+    const least = Math.max(seq, read.minSeq ?? 0);
+    if (epoch <= 1 && least <= end) return;
+    throw new UnderstudyError('not-ready', `at seq ${end} of epoch 1, asked for ${least}`);
   }
 
   #start(kind: string, target: string): OperationDocument {
@@ -310,6 +342,7 @@ function groupDocument({ spec, events }: Group): GroupDocument {
         lastSync: time,
         state: 'active',
         lag: 0,
+        diverged: 0,
         error: null,
       },
     ],
