@@ -35,6 +35,8 @@ export interface GroupState {
   /** After an attempt: not again before this. */
   actAtMs: number;
   replaceAtMs: number;
+  /** What our active was last told of its followers, as text. */
+  followers: string;
 }
 
 export interface Coordinator {
@@ -78,6 +80,8 @@ export type NodeEffect =
   | { readonly kind: 'stop-member'; readonly group: string }
   | { readonly kind: 'promote'; readonly group: string; readonly cause: PromotionCause }
   | { readonly kind: 'epoch-seen'; readonly group: string; readonly epoch: Epoch }
+  /** Our active has these hot standbys, lowest index first. */
+  | { readonly kind: 'followers'; readonly group: string; readonly indexes: readonly number[] }
   /** Write the registry entry with this member on another node, if it is still at `revision`. */
   | {
       readonly kind: 'replace-member';
@@ -163,7 +167,10 @@ function onTick(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
     if (view) out.push({ kind: 'probe', node: id, incarnation: view.info.incarnation });
   }
   considerAll(node, now, out);
-  for (const group of node.groups.values()) considerReplacement(node, group, now, out);
+  for (const group of node.groups.values()) {
+    considerReplacement(node, group, now, out);
+    tellFollowers(node, group, out);
+  }
   if (now.monoMs >= node.nextBeatAtMs) beat(node, now, out);
 }
 
@@ -230,7 +237,8 @@ function onOwnReport(
   const before = group.reports.get(report.index);
   group.reports.set(report.index, report);
   const isNews = before?.state !== report.state || before.epoch !== report.epoch;
-  const synced = before?.lastSyncMs !== report.lastSyncMs;
+  // What follows the log is level all the time.
+  const synced = before?.lastSyncMs !== report.lastSyncMs && !(before?.hot && report.hot);
   if (isNews) consider(node, group, now, out);
   // Others choose successors by these: they should not wait for the next beat.
   if (isNews || synced) node.nextBeatAtMs = Math.min(node.nextBeatAtMs, now.monoMs);
@@ -259,6 +267,7 @@ function onGroup(
       vacancy: null,
       actAtMs: 0,
       replaceAtMs: 0,
+      followers: '',
     });
     if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
     return;
@@ -350,6 +359,28 @@ function onHandedOff(
     sinceMs: now.monoMs,
   };
   out.push({ kind: 'promote', group: input.group, cause: promotionCause(vacancy, 0, now) });
+}
+
+/** An active lets its snapshots be cut by those who follow the log anyway. */
+function tellFollowers({ membership }: Coordinator, group: GroupState, out: NodeEffect[]): void {
+  const { config, ownIndex, reports } = group;
+  if (config.standby !== 'hot' || ownIndex === null) return;
+  const own = reports.get(ownIndex);
+  if (own?.state !== 'active') {
+    group.followers = '';
+    return;
+  }
+  const indexes = [...reports.values()]
+    .filter(({ index, hot, state, lastSyncMs }) => {
+      const isUp = membership.nodes.get(config.members[index]?.node ?? '')?.state === 'up';
+      return isUp && hot && state === 'standby' && lastSyncMs !== null;
+    })
+    .map(({ index }) => index)
+    .sort((a, b) => a - b);
+  const told = `${own.epoch}: ${indexes.join(' ')}`;
+  if (group.followers === told) return;
+  group.followers = told;
+  out.push({ kind: 'followers', group: config.name, indexes });
 }
 
 /** P8: the active's node places a member anew whose node has been down for long. */

@@ -6,7 +6,9 @@
  * A3 While one record is in flight the next is drafted, unless reads wait for a rest.
  * A4 Losing the fence ends everything here; whatever was not acknowledged was not answered.
  */
+import { type Attestation, decodeAttestation } from './attestation.js';
 import type { BatchAnswer } from './batch.js';
+import { equalBytes } from './bytes.js';
 import {
   type Delivery,
   type Draft,
@@ -17,12 +19,19 @@ import {
   undoDraft,
 } from './draft.js';
 import type { Effect, Input, Instant, MemberConfig, ReadRequest, ReadResult } from './effects.js';
-import { type Seq, seq } from './ids.js';
+import { type Position, type Seq, seq } from './ids.js';
 import { limits } from './limits.js';
-import { type Body, encodeRecord, type LogRecord, type Opened } from './record.js';
+import {
+  type Body,
+  encodeRecord,
+  type LogRecord,
+  type Opened,
+  type SnapshotBody,
+} from './record.js';
 import { noteEpoch, type Replica } from './replica.js';
 import { refusal } from './sessions.js';
-import { type Cut, cutSnapshot } from './snapshot/snapshot.js';
+import { signed } from './signature.js';
+import { type Cut, cutSnapshot, digestOf } from './snapshot/snapshot.js';
 import { send, type Writer, type WriterEvent } from './writer.js';
 
 interface WaitingRead extends ReadRequest {
@@ -54,6 +63,8 @@ export interface Active {
   /** The kind threw: the replica must be rebuilt before anything else is decided (P15). */
   spoilt: boolean;
   snapshot: SnapshotWork;
+  /** Hot standbys that follow the log, lowest index first. A hint. */
+  followers: readonly number[];
   handOff: HandOff | null;
   /** Somebody spoke of a later epoch: the next append tells. */
   doubted: boolean;
@@ -64,7 +75,11 @@ interface SnapshotWork {
   cut: Cut | null;
   call: number;
   /** Stored, and waiting for its record. */
-  stored: Cut | null;
+  stored: SnapshotBody | null;
+  /** The place in the log at which followers were asked for their digests. */
+  mark: OpenMark | null;
+  /** The last mark came to nothing: this time the active cuts by itself. */
+  cutsAlone: boolean;
   /** Asked for by operators, and the seq each wants to see covered. */
   requests: { readonly request: number; readonly from: Seq }[];
   lastAtMs: number;
@@ -78,9 +93,24 @@ interface SnapshotWork {
   notBeforeMs: number;
 }
 
+interface OpenMark {
+  /** The mark's record number in this epoch, its seq, and its position once it is committed. */
+  readonly number: number;
+  readonly at: Seq;
+  position: Position | null;
+  readonly cutter: number;
+  /** Needs the replica at rest right after the mark. */
+  readonly takesPart: boolean;
+  /** This member's own digest; null: it does not take part, or the mark is not committed yet. */
+  own: Uint8Array | null;
+  readonly votes: Map<number, Attestation>;
+  readonly untilMs: number;
+}
+
+/** How long followers may take to store a snapshot before the active cuts one itself. */
+const markMs = 10_000;
 /** Packing, storing and restoring a byte of state costs about as much as appending this many. */
 const snapshotCostFactor = 4;
-const cheapSnapshotSizeBytes = 1024 * 1024;
 /** After a promotion those who have waited are answered first: packing a state takes a while. */
 const firstSnapshotMs = 100;
 /** Pauses after failures: 1, 2, 4 … s, capped: each try packs the whole state. */
@@ -111,6 +141,8 @@ export function newActive(
       cut: null,
       call: 0,
       stored: null,
+      mark: null,
+      cutsAlone: false,
       requests: [],
       lastAtMs: Number.NEGATIVE_INFINITY,
       sizeBytes: 0,
@@ -119,6 +151,7 @@ export function newActive(
       failures: 0,
       notBeforeMs: now.monoMs + firstSnapshotMs,
     },
+    followers: [],
     handOff: null,
     doubted: false,
   };
@@ -223,7 +256,8 @@ export function onCommitted(
   noteEpoch(active.replica, record);
   active.snapshot.loggedSizeBytes += sizeBytes;
   answerInFlight(active, out);
-  if (record.body.type === 'snapshot') snapshotCommitted(active, record.body.id, now, out);
+  if (record.body.type === 'snapshot') snapshotCommitted(active, record.body, now, out);
+  if (record.body.type === 'barrier' && record.body.mark !== null) markCommitted(active, now, out);
   pump(active, now, out);
 }
 
@@ -250,25 +284,33 @@ function answer(
 /** Moves everything on as far as it goes now. Called after every change; the only scheduler here. */
 export function pump(active: Active, now: Instant, out: Effect[]): void {
   const { writer } = active;
-  if (writer.inFlight === null && active.draft === null) {
-    rest(active, now, out);
+  settleMark(active, now, out);
+  if (isAtRest(active)) rest(active, now, out);
+  if (isAtRest(active)) {
     const urgent = urgentRecord(active);
     if (urgent !== null) sendMark(active, urgent, now, out);
     else fillDraft(active, now, out);
   }
   if (writer.inFlight === null && active.draft !== null) sendDraft(active, out);
   if (writer.inFlight === null && needsBarrier(active)) {
-    sendMark(active, { type: 'barrier', opened: null }, now, out);
+    sendMark(active, { type: 'barrier', opened: null, mark: null }, now, out);
   }
   if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);
 }
 
-/** While something waits for the replica to be at rest, nothing is decided ahead (A3). */
-function wantsRest(active: Active, now: Instant): boolean {
-  return active.reads.length > 0 || urgentRecord(active) !== null || snapshotDue(active, now);
+/** Nothing is in flight and nothing decided: the replica is exactly the committed state (A2). */
+function isAtRest({ writer, draft }: Active): boolean {
+  return writer.inFlight === null && draft === null;
 }
 
-/** Nothing is in flight and nothing decided: the replica is exactly the committed state (A2). */
+/** While something waits for the replica to be at rest, nothing is decided ahead (A3). */
+function wantsRest(active: Active, now: Instant): boolean {
+  const { mark } = active.snapshot;
+  const isAtMark = mark?.takesPart === true && mark.position === null;
+  const waits = active.reads.length > 0 || urgentRecord(active) !== null;
+  return waits || isAtMark || snapshotDue(active, now);
+}
+
 function rest(active: Active, now: Instant, out: Effect[]): void {
   if (active.spoilt) return;
   answerReads(active, out);
@@ -331,8 +373,8 @@ function notBefore(active: Active, now: Instant): number {
 /** Marks that go before any waiting command. */
 function urgentRecord(active: Active): Body | null {
   if (active.spoilt) return null;
-  if (active.opened !== null) return { type: 'barrier', opened: active.opened };
-  if (active.snapshot.stored !== null) return active.snapshot.stored.body;
+  if (active.opened !== null) return { type: 'barrier', opened: active.opened, mark: null };
+  if (active.snapshot.stored !== null) return active.snapshot.stored;
   if (active.handOff !== null) return { type: 'handoff', target: active.handOff.target };
   return null;
 }
@@ -362,20 +404,25 @@ function sendRecord(
     snapshotPosition: tip.snapshotPosition,
     snapshotSeq: tip.snapshotSeq,
     body,
+    signature: null,
   };
+  const own = body.type === 'snapshot' ? signed(record, active.config) : record;
   active.doubted = false;
   for (const read of active.reads) read.coveredBy ??= record.number;
-  out.push(...send(active.writer, record, encodeRecord(record)).effects);
+  out.push(...send(active.writer, own, encodeRecord(own)).effects);
 }
 
-/** A local read is honest at any rest; a linearizable one after a record sent since it came (P11). */
+/**
+ * A local read is honest at any rest, and so is one that any standby might have answered; a
+ * linearizable one after a record sent since it came (P11).
+ */
 function answerReads(active: Active, out: Effect[]): void {
   if (active.reads.length === 0) return;
   const committed = active.writer.tip.number;
   const waiting: WaitingRead[] = [];
   for (const read of active.reads) {
     const covered = read.coveredBy !== null && read.coveredBy <= committed;
-    if (read.consistency === 'local' || covered) {
+    if (read.consistency !== 'linearizable' || covered) {
       out.push({
         kind: 'answer-read',
         request: read.request,
@@ -389,9 +436,13 @@ function answerReads(active: Active, out: Effect[]): void {
 /** The value is a copy: the state goes on changing before the answer is on its way (A2). */
 export function readReplica(
   replica: Replica,
-  read: { readonly query: string | null; readonly args: unknown },
+  read: Pick<ReadRequest, 'query' | 'args' | 'minSeq'>,
 ): ReadResult {
   const { seq: at, epoch } = replica.tip;
+  if (at < read.minSeq) {
+    const detail = `this member is at seq ${at}, asked for at least ${read.minSeq}. Ask again.`;
+    return { ok: false, code: 'not-ready', detail };
+  }
   if (read.query === null) return { ok: true, value: null, seq: at, epoch };
   const queries = replica.kind.queries ?? {};
   const query = Object.hasOwn(queries, read.query) ? queries[read.query] : undefined;
@@ -411,14 +462,18 @@ export function readReplica(
 
 function snapshotDue(active: Active, now: Instant): boolean {
   const { snapshot, config, writer } = active;
-  if (snapshot.cut !== null || snapshot.stored !== null) return false;
+  if (isBusy(snapshot)) return false;
   if (now.monoMs < snapshot.notBeforeMs) return false;
   const isFirst = snapshot.lastAtMs === Number.NEGATIVE_INFINITY;
   const behind = writer.tip.seq - writer.tip.snapshotSeq;
   if (isFirst || snapshot.requests.length > 0) return true;
   if (behind >= config.sync.everyEvents && isWorthIt(snapshot)) return true;
-  if (behind === 0 || !isCheap(snapshot)) return false;
+  if (behind === 0 || !isCheap(active)) return false;
   return now.monoMs - snapshot.lastAtMs >= config.sync.everyMs;
+}
+
+function isBusy({ cut, stored, mark }: SnapshotWork): boolean {
+  return cut !== null || stored !== null || mark !== null;
 }
 
 /** A large state is cut less often than asked for: they write at most a quarter of what the log does. */
@@ -427,8 +482,8 @@ function isWorthIt({ sizeBytes, loggedSizeBytes }: SnapshotWork): boolean {
 }
 
 /** Time alone makes a small one due, however little was logged since the last. */
-function isCheap(snapshot: SnapshotWork): boolean {
-  return snapshot.sizeBytes <= cheapSnapshotSizeBytes || isWorthIt(snapshot);
+function isCheap({ snapshot, config }: Active): boolean {
+  return snapshot.sizeBytes <= config.cheapSizeBytes || isWorthIt(snapshot);
 }
 
 /** When `pump` has something to do although nothing arrives. */
@@ -436,27 +491,123 @@ export function activeWakeAtMs(active: Active): number {
   const { snapshot, config, writer } = active;
   // A snapshot needs a rest, and whatever ends in one pumps.
   if (writer.inFlight !== null || active.spoilt) return Number.POSITIVE_INFINITY;
-  if (snapshot.cut !== null || snapshot.stored !== null) return Number.POSITIVE_INFINITY;
+  if (snapshot.mark !== null && snapshot.cut === null) return snapshot.mark.untilMs;
+  if (isBusy(snapshot)) return Number.POSITIVE_INFINITY;
   if (snapshot.requests.length > 0) return snapshot.notBeforeMs;
   if (snapshot.lastAtMs === Number.NEGATIVE_INFINITY) return snapshot.notBeforeMs;
   if (writer.tip.seq === writer.tip.snapshotSeq) return Number.POSITIVE_INFINITY;
-  if (!isCheap(snapshot)) return Number.POSITIVE_INFINITY;
+  if (!isCheap(active)) return Number.POSITIVE_INFINITY;
   return Math.max(snapshot.notBeforeMs, snapshot.lastAtMs + config.sync.everyMs);
 }
 
 function startSnapshot(active: Active, now: Instant, out: Effect[]): void {
-  const { snapshot, writer } = active;
+  const { snapshot, writer, config } = active;
   snapshot.lastAtMs = now.monoMs;
   if (writer.tip.snapshotPosition > 0 && writer.tip.snapshotSeq === writer.tip.seq) {
     return announceSnapshot(active, out);
   }
-  const cut = cutSnapshot(active.replica);
-  if ('problem' in cut) return snapshotFailed(active, cut.problem, now, out);
-  snapshot.cut = cut;
-  snapshot.sizeBytes = cut.body.sizeBytes;
-  snapshot.loggedSizeBytes = 0;
+  if (config.standby === 'hot') return openMark(active, now, out);
+  cut(active, null, now, out);
+}
+
+function cut(active: Active, mark: number | null, now: Instant, out: Effect[]): void {
+  const { snapshot, writer, config } = active;
+  const taken = cutSnapshot(active.replica, config.id.index, mark);
+  if ('problem' in taken) return snapshotFailed(active, taken.problem, now, out);
+  snapshot.cut = taken;
   snapshot.call = writer.calls.next++;
-  out.push({ kind: 'put-snapshot', call: snapshot.call, id: cut.body.id, chunks: cut.chunks });
+  out.push({ kind: 'put-snapshot', call: snapshot.call, id: taken.body.id, chunks: taken.chunks });
+}
+
+/**
+ * Everybody who follows the log takes the digest of the state as of this record (P13). If two of them
+ * can vouch for each other, or this member for its own cheap state, one of them cuts the snapshot
+ * too, so that a large state does not hold up the commands.
+ */
+function openMark(active: Active, now: Instant, out: Effect[]): void {
+  const { snapshot, writer, config, followers } = active;
+  const isCheapHere = snapshot.sizeBytes <= config.cheapSizeBytes;
+  const others = isCheapHere ? 1 : 2;
+  const isAlone = snapshot.cutsAlone || followers.length < others;
+  const cutter = isAlone ? config.id.index : (followers[0] as number);
+  snapshot.mark = {
+    number: writer.tip.number + 1,
+    at: writer.tip.seq,
+    position: null,
+    cutter,
+    takesPart: isAlone || isCheapHere,
+    own: null,
+    votes: new Map(),
+    untilMs: now.monoMs + markMs,
+  };
+  sendMark(active, { type: 'barrier', opened: active.opened, mark: { cutter } }, now, out);
+}
+
+/** If this member takes part, nothing has been decided since (A3): its state is that of the mark. */
+function markCommitted(active: Active, now: Instant, out: Effect[]): void {
+  const mark = active.snapshot.mark as OpenMark;
+  mark.position = active.writer.tip.position;
+  if (mark.cutter === active.config.id.index) return cut(active, mark.number, now, out);
+  if (!mark.takesPart) return;
+  const own = digestOf(active.replica);
+  if ('problem' in own) return snapshotFailed(active, own.problem, now, out);
+  mark.own = own.digest;
+}
+
+/** A follower has taken its digest, and perhaps cut the snapshot. */
+export function onAttested(active: Active, bytes: Uint8Array, now: Instant, out: Effect[]): void {
+  const { mark } = active.snapshot;
+  const attestation = decodeAttestation(bytes, active.config);
+  if (attestation === null) {
+    out.push({ kind: 'alarm', code: 'forbidden', detail: 'a forged attestation was refused' });
+    return;
+  }
+  const { index, epoch, number } = attestation;
+  if (mark === null || number !== mark.number || epoch !== active.writer.tip.epoch) return;
+  if (attestation.body !== null && index !== mark.cutter) return;
+  mark.votes.set(index, attestation);
+  pump(active, now, out);
+}
+
+/** The snapshot of a follower exists if somebody else found the same digest. */
+function settleMark(active: Active, now: Instant, out: Effect[]): void {
+  const { snapshot, config } = active;
+  const { mark } = snapshot;
+  if (mark === null || mark.position === null || mark.cutter === config.id.index) return;
+  const offer = mark.votes.get(mark.cutter);
+  const isContested = offer !== undefined && mark.own !== null && !agrees(mark.own, offer);
+  if (isContested || now.monoMs >= mark.untilMs) return cutAlone(active, mark, isContested, out);
+  if (!offer?.body || !hasWitness(mark, offer)) return;
+  if (!fits(mark, offer.body, offer.digest)) return cutAlone(active, mark, true, out);
+  snapshot.mark = null;
+  snapshot.stored = offer.body;
+}
+
+const agrees = (own: Uint8Array, { digest }: Attestation): boolean => equalBytes(own, digest);
+
+/** One that differs is no witness, but no proof either: of two, who is wrong? */
+function hasWitness({ own, votes, cutter }: OpenMark, offer: Attestation): boolean {
+  if (own !== null) return agrees(own, offer);
+  return [...votes].some(([index, vote]) => index !== cutter && agrees(vote.digest, offer));
+}
+
+/** What a cutter says of itself is not believed. */
+function fits(mark: OpenMark, body: SnapshotBody, digest: Uint8Array): boolean {
+  const isThere = body.at === mark.at && body.position === mark.position;
+  const isForIt = body.mark === mark.number && body.cutter === mark.cutter;
+  return isThere && isForIt && equalBytes(body.digest, digest);
+}
+
+function cutAlone(active: Active, mark: OpenMark, isContested: boolean, out: Effect[]): void {
+  const { snapshot } = active;
+  snapshot.mark = null;
+  snapshot.cutsAlone = true;
+  snapshot.lastAtMs = Number.NEGATIVE_INFINITY;
+  const why = isContested
+    ? `it is not that of this active at record ${mark.number} of the epoch`
+    : `no other member vouched for one in ${markMs} ms`;
+  const detail = `the snapshot of member ${mark.cutter} is not used: ${why}`;
+  out.push({ kind: 'alarm', code: 'conflict', detail });
 }
 
 export function onSnapshotPut(
@@ -468,14 +619,16 @@ export function onSnapshotPut(
   const { snapshot } = active;
   if (snapshot.cut === null || snapshot.call !== input.call) return;
   if (input.failure !== null) return snapshotFailed(active, input.failure, now, out);
-  snapshot.stored = snapshot.cut;
+  snapshot.stored = snapshot.cut.body;
   snapshot.cut = null;
+  snapshot.mark = null;
   pump(active, now, out);
 }
 
 function snapshotFailed(active: Active, problem: string, now: Instant, out: Effect[]): void {
   const { snapshot } = active;
   snapshot.cut = null;
+  snapshot.mark = null;
   const pauseMs = Math.min(longestSnapshotRetryMs, snapshotRetryMs * 2 ** snapshot.failures);
   snapshot.failures = Math.min(snapshot.failures + 1, 10);
   snapshot.notBeforeMs = now.monoMs + pauseMs;
@@ -488,9 +641,17 @@ function snapshotFailed(active: Active, problem: string, now: Instant, out: Effe
   out.push({ kind: 'alarm', code: 'internal', detail: `no snapshot: ${problem}` });
 }
 
-function snapshotCommitted(active: Active, id: string, now: Instant, out: Effect[]): void {
+function snapshotCommitted(
+  active: Active,
+  { id, sizeBytes }: SnapshotBody,
+  now: Instant,
+  out: Effect[],
+): void {
   const { snapshot } = active;
   snapshot.stored = null;
+  snapshot.cutsAlone = false;
+  snapshot.sizeBytes = sizeBytes;
+  snapshot.loggedSizeBytes = 0;
   snapshot.failures = 0;
   snapshot.lastAtMs = now.monoMs;
   // The one before stays readable for members that are fetching it.

@@ -5,6 +5,7 @@ import type { Epoch, Position, Seq, WriterId } from './ids.js';
 import type { Kind } from './kind.js';
 import type { AppendOutcome, Hash, ReadOutcome, StoredRecord } from './ports.js';
 import type { EpochNote } from './replica.js';
+import type { Identity } from './signature.js';
 
 /** The time a step happens at. Only `wallMs` may be off or jump; nothing safe depends on either. */
 export interface Instant {
@@ -20,6 +21,11 @@ export interface MemberConfig {
   readonly kind: Kind;
   readonly hash: Hash;
   readonly id: WriterId;
+  readonly identity: Identity;
+  /** A warm standby holds the last snapshot; a hot one also follows the log. */
+  readonly standby: 'warm' | 'hot';
+  /** Packing a state of this size is nothing a command would notice. */
+  readonly cheapSizeBytes: number;
   /** A snapshot is due after this many events or this much time with at least one event. */
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
   /** How often a standby looks at the log's end for a snapshot it was not told of. */
@@ -76,6 +82,13 @@ export type Input =
   /** Somebody says the group is in this epoch now. A hint: looked up in the log. */
   | { readonly kind: 'epoch-seen'; readonly epoch: Epoch }
   | { readonly kind: 'snapshot-seen'; readonly position: Position; readonly seq: Seq }
+  /** The hot standbys that follow the log as far as the node knows, lowest index first. A hint. */
+  | { readonly kind: 'followers'; readonly indexes: readonly number[] }
+  /** A follower's attestation of a mark, as it encoded it. */
+  | { readonly kind: 'attested'; readonly bytes: Uint8Array }
+  /** The program that runs this member gives up on it. */
+  | { readonly kind: 'quarantine'; readonly detail: string }
+  | { readonly kind: 'tailed'; readonly call: number; readonly record: StoredRecord }
   | { readonly kind: 'appended'; readonly call: number; readonly outcome: AppendOutcome }
   | { readonly kind: 'read-done'; readonly call: number; readonly outcome: ReadOutcome }
   | { readonly kind: 'replayed'; readonly call: number; readonly records: readonly StoredRecord[] }
@@ -107,6 +120,10 @@ export type Effect =
       readonly after: Position;
       readonly through: Position;
     }
+  /** Hand over what is stored from now on, until it is stopped. */
+  | { readonly kind: 'tail'; readonly call: number }
+  /** Nobody listens to this replay or tail any more. */
+  | { readonly kind: 'stop'; readonly call: number }
   | {
       readonly kind: 'put-snapshot';
       readonly call: number;
@@ -141,6 +158,8 @@ export type Effect =
     }
   /** The writer has left: `target` may claim at once. */
   | { readonly kind: 'announce-handoff'; readonly epoch: Epoch; readonly target: number }
+  /** For the writer, which is on `node`; losing it costs a snapshot. */
+  | { readonly kind: 'attest'; readonly node: string; readonly bytes: Uint8Array }
   | { readonly kind: 'epoch-noted'; readonly note: EpochNote }
   | { readonly kind: 'alarm'; readonly code: ErrorCode; readonly detail: string };
 
@@ -160,6 +179,10 @@ export interface MemberReport {
   readonly writer: WriterId | null;
   /** The seq the epoch began at; told by its active only, 0 otherwise. */
   readonly fromSeq: Seq;
+  /** It follows the log, and stands where it says up to some milliseconds. */
+  readonly hot: boolean;
+  /** How often its state was found to differ from the group's, and thrown away. */
+  readonly diverged: number;
   readonly error: string | null;
 }
 

@@ -2,6 +2,9 @@
 import type { Effect, Input } from './effects.js';
 import type { Log, SnapshotStore } from './ports.js';
 
+/** How to stop the replays and tails that run, by call. */
+export type Running = Map<number, () => void>;
+
 export interface Ports {
   readonly log: Log;
   readonly snapshots: SnapshotStore;
@@ -17,6 +20,8 @@ export type OutwardEffect = Exclude<
       | 'read-next'
       | 'read-at'
       | 'replay'
+      | 'tail'
+      | 'stop'
       | 'put-snapshot'
       | 'get-snapshot'
       | 'drop-snapshots';
@@ -27,6 +32,7 @@ export type OutwardEffect = Exclude<
 export function execute(
   effect: Effect,
   { log, snapshots }: Ports,
+  running: Running,
   feed: (input: Input) => void,
 ): OutwardEffect | null {
   switch (effect.kind) {
@@ -46,12 +52,28 @@ export function execute(
       return null;
     case 'replay': {
       const { call, after, through } = effect;
-      log.replay(after, through, {
+      const stop = log.replay(after, through, {
         records: (records) => feed({ kind: 'replayed', call, records }),
-        end: (failure) => feed({ kind: 'replay-ended', call, failure }),
+        end: (failure) => {
+          running.delete(call);
+          feed({ kind: 'replay-ended', call, failure });
+        },
       });
+      running.set(call, stop);
       return null;
     }
+    case 'tail': {
+      const { call } = effect;
+      running.set(
+        call,
+        log.tail((record) => feed({ kind: 'tailed', call, record })),
+      );
+      return null;
+    }
+    case 'stop':
+      running.get(effect.call)?.();
+      running.delete(effect.call);
+      return null;
     case 'put-snapshot': {
       const { call, id, chunks } = effect;
       snapshots.put(id, chunks, (failure) => feed({ kind: 'snapshot-put', call, failure }));
@@ -68,4 +90,10 @@ export function execute(
     default:
       return effect;
   }
+}
+
+/** The member is gone: nobody listens to what it had begun. */
+export function stopAll(running: Running): void {
+  for (const stop of running.values()) stop();
+  running.clear();
 }

@@ -21,16 +21,25 @@ export const limits = {
   sessionSizeChars: 64,
   /** Unanswered numbers a session may hold; 16 full batches. */
   sessionWindow: 65_536,
-  /** Sessions remembered per group; about 200 bytes each when idle. */
+  /** Sessions remembered per group. */
   sessions: 65_536,
+  /**
+   * All they hold, answers included, as reckoned in `answer-size.ts`: as many sessions as there may be
+   * with one answer each take half of it.
+   */
+  answersSizeBytes: 64 * 1024 * 1024,
+  /** Answers of one session above its floor: no single one may fill the table. */
+  sessionAnswersSizeBytes: 16 * 1024 * 1024,
   /** A session may be forgotten after this much recorded time without a delivery … */
   sessionIdleMs: 24 * 60 * 60 * 1000,
   /** … unless it is one of the latest: a clock that jumps ahead must not make it forget a retry. */
   sessionsKept: 4096,
   /** A full session table evicts sessions idle for this long; no client retries for longer. */
   sessionEvictMs: 60 * 60 * 1000,
-  /** Idempotency keys remembered per group, oldest forgotten first; about 150 bytes each. */
+  /** Idempotency keys remembered per group, oldest forgotten first … */
   keys: 262_144,
+  /** … also beyond this size, reckoned in the same way: keys of 36 characters reach their number first. */
+  keysSizeBytes: 64 * 1024 * 1024,
   keySizeBytes: 256,
   /** A rejection's `detail` is cut to this many characters: it is recorded with the decision. */
   rejectionCodeChars: 64,
@@ -44,6 +53,14 @@ export const limits = {
   chunkSizeBytes: 512 * 1024,
   /** Chunks of one snapshot: 4 GiB of encoded state. */
   snapshotChunks: 8192,
+  /** Live records a hot standby holds back while it fills a gap; more of them are read again. */
+  tailBacklogSizeBytes: 8 * 1024 * 1024,
+  /** Digests a hot standby remembers until the snapshot record they belong to. */
+  marks: 8,
+  /** A member whose state was found to differ this often is quarantined until `reinit`. */
+  divergences: 3,
+  /** A member that crashes this often in a row is quarantined until `reinit`. */
+  memberCrashes: 8,
   /** How often a candidate tries its claim again when the old writer's last appends still land. */
   claimAttempts: 16,
 } as const;

@@ -17,10 +17,12 @@ import {
   deliver,
   dismiss,
   newActive,
+  onAttested,
   onCommitted,
   onSnapshotPut,
   pump,
   read,
+  readReplica,
   requestHandOff,
   requestSync,
 } from './active.js';
@@ -32,11 +34,25 @@ import type {
   MemberReport,
   MemberState,
   PromotionCause,
+  ReadRequest,
 } from './effects.js';
-import type { UnderstudyError } from './errors.js';
-import { seq } from './ids.js';
-import type { ReadOutcome } from './ports.js';
+import { UnderstudyError } from './errors.js';
 import {
+  endFollow,
+  type Follow,
+  type FollowEvent,
+  followWakeAtMs,
+  newFollow,
+  onEndSeen,
+  onOfferPut,
+  onTailed,
+  stepFill,
+} from './follow.js';
+import { seq } from './ids.js';
+import { limits } from './limits.js';
+import type { ReadOutcome, StoredRecord } from './ports.js';
+import {
+  abandonPromotion,
   beginPromotion,
   type Promotion,
   type PromotionResult,
@@ -46,16 +62,18 @@ import {
 } from './promotion.js';
 import { decodeRecord, isRecord } from './record.js';
 import {
+  abandon,
   beginRecovery,
   foreignAlarm,
-  newerProgram,
   newRecovery,
+  otherProgram,
   type Recovery,
   type RecoveryResult,
   recover,
   recoveryWakeAtMs,
 } from './recovery.js';
 import { emptyTip, type Replica, type Tip, tipOf } from './replica.js';
+import { isAuthentic } from './signature.js';
 import { type Calls, type WriterEvent, writerWakeAtMs } from './writer.js';
 
 type Role =
@@ -67,6 +85,11 @@ type Role =
   | { readonly state: 'handing-off'; readonly untilMs: number }
   | { readonly state: 'quarantined' };
 
+/** How long a hot standby may take to come up to the seq that a read asks for. */
+const standbyReadMs = 1000;
+/** What a hot standby has not heard of after so long got lost on its way. */
+const lackedMs = 100;
+
 export interface Member {
   readonly config: MemberConfig;
   readonly calls: Calls;
@@ -74,6 +97,11 @@ export interface Member {
   /** What a standby holds; an active's replica is its own. */
   replica: Replica | null;
   lastSyncMs: number | null;
+  /** A hot standby's; null in any other role. */
+  follow: Follow | null;
+  /** Reads of a standby that has to come up to their seq first, and until when they wait. */
+  reads: { readonly read: ReadRequest; readonly untilMs: number }[];
+  diverged: number;
   /** The newest end of the log this member has heard of: a hint, except to the active. */
   tip: Tip;
   error: string | null;
@@ -91,6 +119,9 @@ export function newMember(config: MemberConfig): Member {
     role: { state: 'starting' },
     replica: null,
     lastSyncMs: null,
+    follow: null,
+    reads: [],
+    diverged: 0,
     tip: emptyTip,
     error: null,
     lookCall: 0,
@@ -101,9 +132,22 @@ export function newMember(config: MemberConfig): Member {
 
 export function step(member: Member, input: Input, now: Instant): Effect[] {
   const out: Effect[] = [];
-  if (input.kind === 'promote') onPromote(member, input, now, out);
-  else if (input.kind === 'epoch-seen') onEpochSeen(member, input, now, out);
-  else stepRole(member, input, now, out);
+  switch (input.kind) {
+    case 'promote':
+      onPromote(member, input, now, out);
+      break;
+    case 'epoch-seen':
+      onEpochSeen(member, input, now, out);
+      break;
+    case 'reinit':
+      onReinit(member, input.request, out);
+      break;
+    case 'quarantine':
+      quarantine(member, new UnderstudyError('quarantined', input.detail), out);
+      break;
+    default:
+      stepRole(member, input, now, out);
+  }
   return out;
 }
 
@@ -113,7 +157,11 @@ export function wakeAtMs(member: Member): number {
   switch (role.state) {
     case 'starting':
     case 'standby':
-      return member.lookAtMs;
+      return Math.min(
+        member.lookAtMs,
+        member.follow ? followWakeAtMs(member.follow) : Number.POSITIVE_INFINITY,
+        ...member.reads.slice(0, 1).map(({ untilMs }) => untilMs),
+      );
     case 'restoring':
       return recoveryWakeAtMs(role.recovery);
     case 'promoting':
@@ -148,12 +196,15 @@ export function report(member: Member): MemberReport {
     seq: leads.seq,
     writer: leads.writer,
     fromSeq: seq(role.state === 'active' ? (role.active.replica.history.at(-1)?.fromSeq ?? 0) : 0),
+    hot: member.follow !== null,
+    diverged: member.diverged,
     error: role.state === 'active' ? role.active.writer.stalled : member.error,
   };
 }
 
 function stepRole(member: Member, input: Input, now: Instant, out: Effect[]): void {
   const { role } = member;
+  if (input.kind === 'read' && answersHere(member, input)) return readHere(member, input, now, out);
   switch (role.state) {
     case 'starting':
     case 'standby':
@@ -194,24 +245,130 @@ function turnAway(member: Member, input: Input, out: Effect[]): void {
   }
 }
 
-// Standby: keeps a verified snapshot at hand, and looks at the log's end to learn of newer ones.
+// Standby: keeps a verified snapshot at hand, and looks at the log's end to learn of newer ones. A hot
+// one follows the log, and looks at its end in case it hears nothing.
 
 function stepStandby(member: Member, input: Input, now: Instant, out: Effect[]): void {
+  if (member.follow !== null) stepFollower(member, member.follow, input, now, out);
   switch (input.kind) {
     case 'start':
-      look(member, out);
+      beginStandby(member, out);
       break;
     case 'tick':
       if (now.monoMs >= member.lookAtMs) look(member, out);
+      expireReads(member, now, out);
       break;
-    case 'snapshot-seen':
-      if (input.seq > (member.replica?.tip.seq ?? -1)) look(member, out);
+    case 'snapshot-seen': {
+      const isHot = member.config.standby === 'hot';
+      if (!isHot && input.seq > (member.replica?.tip.seq ?? -1)) look(member, out);
       break;
+    }
     case 'read-done':
       if (input.call === member.lookCall) onLook(member, input.outcome, now, out);
       break;
     default:
       break;
+  }
+}
+
+function beginStandby(member: Member, out: Effect[]): void {
+  if (member.config.standby === 'hot') member.follow ??= newFollow(member.calls, out);
+  look(member, out);
+}
+
+function endStandby(member: Member, out: Effect[]): void {
+  if (member.follow !== null) endFollow(member.follow, out);
+  member.follow = null;
+  const detail = `member ${member.config.id.index} is no standby any more; ask again`;
+  for (const { read } of member.reads) {
+    const result = { ok: false, code: 'moved', detail } as const;
+    out.push({ kind: 'answer-read', request: read.request, result });
+  }
+  member.reads = [];
+}
+
+function stepFollower(
+  member: Member,
+  follow: Follow,
+  input: Input,
+  now: Instant,
+  out: Effect[],
+): void {
+  if (input.kind === 'snapshot-put') return onOfferPut(member, follow, input, out);
+  const events =
+    input.kind === 'tailed'
+      ? onTailed(member, follow, input, out)
+      : stepFill(member, follow, input, now, out);
+  for (const event of events) onFollowed(member, event, now, out);
+}
+
+function onFollowed(member: Member, event: FollowEvent, now: Instant, out: Effect[]): void {
+  switch (event.kind) {
+    case 'gap':
+      if (member.lookCall === 0) look(member, out);
+      break;
+    case 'level':
+      member.lastSyncMs = now.wallMs;
+      member.error = null;
+      onMoved(member, out);
+      break;
+    case 'applied':
+      onMoved(member, out);
+      break;
+    case 'poisoned':
+      quarantine(member, event.error, out);
+      break;
+    case 'diverged':
+      onDiverged(member, event.detail, out);
+      break;
+    default:
+      throw event satisfies never;
+  }
+}
+
+function onMoved(member: Member, out: Effect[]): void {
+  if (member.replica === null) return;
+  noteTip(member, member.replica.tip);
+  const { seq: at } = member.replica.tip;
+  if (member.reads.length === 0) return;
+  const ready = member.reads.filter(({ read }) => read.minSeq <= at);
+  member.reads = member.reads.filter(({ read }) => read.minSeq > at);
+  for (const { read } of ready) answerRead(member, read, out);
+}
+
+/** P13 */
+function onDiverged(member: Member, detail: string, out: Effect[]): void {
+  member.diverged += 1;
+  member.lastSyncMs = null;
+  member.error = detail;
+  out.push({ kind: 'alarm', code: 'conflict', detail });
+  if (member.diverged < limits.divergences) return;
+  const why = `this member's state has differed from the group's ${member.diverged} times: ${detail}`;
+  quarantine(member, new UnderstudyError('quarantined', why), out);
+}
+
+function answersHere(member: Member, read: ReadRequest): boolean {
+  const stands = member.role.state === 'standby' || member.role.state === 'restoring';
+  return stands && read.consistency === 'standby' && member.replica !== null;
+}
+
+/** A standby's answer is an exact prefix of the log, however old (P11). */
+function readHere(member: Member, read: ReadRequest, now: Instant, out: Effect[]): void {
+  const waits = member.follow !== null && (member.replica?.tip.seq ?? 0) < read.minSeq;
+  if (!waits || member.reads.length >= limits.waitingReads) return answerRead(member, read, out);
+  member.reads.push({ read, untilMs: now.monoMs + standbyReadMs });
+}
+
+function answerRead(member: Member, read: ReadRequest, out: Effect[]): void {
+  const result = readReplica(member.replica as Replica, read);
+  out.push({ kind: 'answer-read', request: read.request, result });
+}
+
+/** They have waited in the order in which they came. */
+function expireReads(member: Member, now: Instant, out: Effect[]): void {
+  while ((member.reads[0]?.untilMs ?? Number.POSITIVE_INFINITY) <= now.monoMs) {
+    const { read } = member.reads.shift() as Member['reads'][number];
+    answerRead(member, read, out);
   }
 }
 
@@ -225,13 +382,24 @@ function onLook(member: Member, outcome: ReadOutcome, now: Instant, out: Effect[
   member.lookCall = 0;
   member.lookAtMs = now.monoMs + member.config.pollMs;
   if (outcome.kind === 'failed') return;
-  if (outcome.kind === 'record') {
-    const { bytes, position } = outcome.record;
-    const record = decodeRecord(bytes);
-    if (isRecord(record)) noteTip(member, tipOf(record, bytes, position, member.config.hash));
-  }
+  const tip = outcome.kind === 'record' ? seenTip(member, outcome.record) : emptyTip;
+  if (tip !== null) noteTip(member, tip);
   member.role = { state: 'standby' };
-  restoreNewest(member, now, out);
+  if (member.follow === null) return restoreNewest(member, now, out);
+  if (tip === null) return;
+  for (const event of onEndSeen(member, member.follow, tip, out)) {
+    onFollowed(member, event, now, out);
+  }
+  // Is it still missing in a moment, it is not only on its way.
+  const soonMs = member.follow?.lacked == null ? member.config.pollMs : lackedMs;
+  member.lookAtMs = Math.min(member.lookAtMs, now.monoMs + soonMs);
+}
+
+/** What the log's last record tells; null: nothing, a stranger wrote it. */
+function seenTip(member: Member, { bytes, position }: StoredRecord): Tip | null {
+  const record = decodeRecord(bytes);
+  if (!isRecord(record) || !isAuthentic(member.config, record)) return null;
+  return tipOf(record, bytes, position, member.config.hash);
 }
 
 function noteTip(member: Member, tip: Tip): void {
@@ -276,7 +444,9 @@ function onPromote(member: Member, cause: PromotionCause, now: Instant, out: Eff
 }
 
 function startPromotion(member: Member, cause: PromotionCause, now: Instant, out: Effect[]): void {
-  const { config, calls, replica } = member;
+  const { config, calls, replica, role } = member;
+  endStandby(member, out);
+  if (role.state === 'restoring') abandon(role.recovery, out);
   const promotion = beginPromotion(config, calls, cause, replica, now, out);
   member.lookCall = 0;
   member.role = { state: 'promoting', promotion };
@@ -314,7 +484,7 @@ function onPromotion(member: Member, result: PromotionResult, now: Instant, out:
 
 function becomeStandby(member: Member, out: Effect[]): void {
   member.role = { state: 'standby' };
-  look(member, out);
+  beginStandby(member, out);
 }
 
 function answerHandOff(member: Member, failure: string | null, out: Effect[]): void {
@@ -350,6 +520,12 @@ function stepActive(
     case 'snapshot-put':
       onSnapshotPut(active, input, now, out);
       break;
+    case 'attested':
+      onAttested(active, input.bytes, now, out);
+      break;
+    case 'followers':
+      active.followers = input.indexes;
+      break;
     default: {
       const writerStep = stepWriter(active.writer, input, now);
       out.push(...writerStep.effects);
@@ -374,7 +550,7 @@ function onWriterEvent(
     case 'outdated':
       dismiss(active, out);
       out.push({ kind: 'close' });
-      quarantine(member, newerProgram(event.problem), out);
+      quarantine(member, otherProgram(event.problem), out);
       break;
     case 'committed':
       member.tip = active.writer.tip;
@@ -389,7 +565,7 @@ function onWriterEvent(
       member.lastSyncMs = null;
       member.tip = tipOf(event.by, event.bytes, event.at, member.config.hash);
       member.role = { state: 'starting' };
-      look(member, out);
+      beginStandby(member, out);
       break;
     }
     default:
@@ -450,11 +626,37 @@ function onRebuild(member: Member, result: RecoveryResult, now: Instant, out: Ef
 }
 
 function quarantine(member: Member, error: UnderstudyError, out: Effect[]): void {
+  forget(member, out);
   member.role = { state: 'quarantined' };
-  member.replica = null;
   member.error = error.message;
   answerHandOff(member, error.message, out);
   out.push({ kind: 'alarm', code: 'quarantined', detail: error.message });
+}
+
+/** Whatever it holds and whatever is under way for it is of no use any more. */
+function forget(member: Member, out: Effect[]): void {
+  const { role } = member;
+  endStandby(member, out);
+  if (role.state === 'restoring') abandon(role.recovery, out);
+  if (role.state === 'promoting') abandonPromotion(role.promotion, out);
+  member.replica = null;
+  member.lastSyncMs = null;
+  member.lookCall = 0;
+}
+
+/** The way out of quarantine, once the cause is gone (P15). */
+function onReinit(member: Member, request: number, out: Effect[]): void {
+  const { state } = member.role;
+  const leads = state === 'active' || state === 'handing-off' || state === 'promoting';
+  const failure = leads ? `member ${member.config.id.index} is ${state}: switch over first` : null;
+  if (!leads) {
+    forget(member, out);
+    member.role = { state: 'starting' };
+    member.diverged = 0;
+    member.error = null;
+    beginStandby(member, out);
+  }
+  out.push({ kind: 'answer-reinit', request, failure });
 }
 
 // Rumours: somebody says the group is in a later epoch.

@@ -15,16 +15,18 @@ import { limits } from './limits.js';
 import type { ReadOutcome } from './ports.js';
 import { decodeRecord, encodeRecord, isRecord, type LogRecord, type Opened } from './record.js';
 import {
+  abandon,
   beginRecovery,
   foreignAlarm,
-  newerProgram,
   newRecovery,
+  otherProgram,
   type Recovery,
   type RecoveryResult,
   recover,
   recoveryWakeAtMs,
 } from './recovery.js';
 import { emptyTip, type Replica, type Tip, tipOf } from './replica.js';
+import { isAuthentic, signed } from './signature.js';
 import {
   type Calls,
   newWriter,
@@ -138,6 +140,11 @@ export function promotionWakeAtMs(promotion: Promotion): number {
   return promotion.resumeAtMs;
 }
 
+/** The member has something else to do. */
+export function abandonPromotion({ recovery }: Promotion, out: Effect[]): void {
+  if (recovery !== null) abandon(recovery, out);
+}
+
 function readLast(promotion: Promotion, out: Effect[]): void {
   promotion.resumeAtMs = Number.POSITIVE_INFINITY;
   promotion.call = promotion.calls.next++;
@@ -186,7 +193,9 @@ function onLast(
   if (outcome.kind === 'none') return onTip(promotion, emptyTip, now, out);
   const { bytes, position } = outcome.record;
   const record = decodeRecord(bytes);
-  if (!isRecord(record)) return survey(promotion, position, hash(bytes), now, out);
+  if (!isRecord(record) || !isAuthentic(promotion.config, record)) {
+    return survey(promotion, position, hash(bytes), now, out);
+  }
   return onTip(promotion, tipOf(record, bytes, position, hash), now, out);
 }
 
@@ -240,7 +249,7 @@ function startRecovery(
 
 function claim(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): PromotionResult {
   const { config, cause, calls } = promotion;
-  const writer = newWriter(tip, calls, config.hash);
+  const writer = newWriter(tip, calls, config);
   const record: LogRecord = {
     epoch: epoch(tip.epoch + 1),
     number: 0,
@@ -259,10 +268,12 @@ function claim(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): Pro
       decideMs: cause.decideMs,
       operation: cause.operation,
     },
+    signature: null,
   };
+  const own = signed(record, config);
   promotion.phase = 'claiming';
   promotion.writer = writer;
-  out.push(...send(writer, record, encodeRecord(record)).effects);
+  out.push(...send(writer, own, encodeRecord(own)).effects);
   return busy;
 }
 
@@ -300,7 +311,7 @@ function onClaimEvent(
       out.push(foreignAlarm(event.problem));
       return busy;
     case 'outdated':
-      return { kind: 'poisoned', error: newerProgram(event.problem) };
+      return { kind: 'poisoned', error: otherProgram(event.problem) };
     case 'fenced': {
       const tip = tipOf(event.by, event.bytes, event.at, promotion.config.hash);
       // M2: another candidate's claim ends the race; the old writer's last append does not.

@@ -13,7 +13,7 @@ import { type Epoch, epoch, type Position, position, type Seq, seq, type WriterI
 const packr = new Packr({ useRecords: false });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: true });
 
-export const recordVersion = 1;
+export const recordVersion = 2;
 
 /** What was decided about consecutive commands of one session; goes into the session table (P4). */
 export interface RecordedRun {
@@ -57,6 +57,12 @@ export interface SnapshotBody {
   readonly position: Position;
   readonly chunks: readonly Uint8Array[];
   readonly sizeBytes: number;
+  /** Hash of the state and the session table: equal on every member that stands here (P13). */
+  readonly digest: Uint8Array;
+  /** Number, in this epoch, of the mark that the digest belongs to; null: nobody was to compare. */
+  readonly mark: number | null;
+  /** The member that cut it. */
+  readonly cutter: number;
 }
 
 /** Changes nothing; proves that its writer still was the writer (P5, P11). */
@@ -64,6 +70,13 @@ export interface BarrierBody {
   readonly type: 'barrier';
   /** The first barrier of an epoch carries the stopwatch of its promotion. */
   readonly opened: Opened | null;
+  /** Members that follow take the digest of their state here, and one of them cuts a snapshot. */
+  readonly mark: Mark | null;
+}
+
+export interface Mark {
+  /** The member that cuts; it may be the writer itself. */
+  readonly cutter: number;
 }
 
 export interface Opened {
@@ -98,13 +111,19 @@ export interface LogRecord {
   readonly snapshotPosition: Position;
   readonly snapshotSeq: Seq;
   readonly body: Body;
+  /** The writer's, on claims and snapshot records; null on all others. See signature.ts. */
+  readonly signature: Uint8Array | null;
 }
 
 const types = ['events', 'claim', 'snapshot', 'barrier', 'handoff'] as const;
 
 export function encodeRecord(record: LogRecord): Uint8Array {
+  return packr.pack([...partsOf(record), record.signature]);
+}
+
+function partsOf(record: LogRecord): unknown[] {
   const { writer, body } = record;
-  return packr.pack([
+  return [
     recordVersion,
     types.indexOf(body.type),
     record.epoch,
@@ -117,13 +136,18 @@ export function encodeRecord(record: LogRecord): Uint8Array {
     record.snapshotPosition,
     record.snapshotSeq,
     packBody(body),
-  ]);
+  ];
+}
+
+/** What a record's signature is over: all of it but the signature, in this group. */
+export function statementOf(groupId: string, record: LogRecord): Uint8Array {
+  return packr.pack([groupId, ...partsOf(record)]);
 }
 
 export interface Undecodable {
   readonly problem: string;
   /**
-   * The predecessor named by what a later version of this program may have written: every version
+   * The predecessor named by what another version of this program may have written: every version
    * keeps the version first and this hash sixth. If it continues the chain, it is no stranger's.
    */
   readonly follows?: Uint8Array;
@@ -137,15 +161,16 @@ export function decodeRecord(bytes: Uint8Array): LogRecord | Undecodable {
     const [version, type] = parts as unknown[];
     const previous: unknown = parts[5];
     if (!(previous instanceof Uint8Array)) return { problem: 'no hash of the previous record' };
-    if (version !== recordVersion || parts.length !== 12) {
+    if (version !== recordVersion) {
       const problem = `record version ${String(version)}, this program reads ${recordVersion}`;
-      return typeof version === 'number' && version > recordVersion
-        ? { problem, follows: previous }
-        : { problem };
+      return isWhole(version) && version > 0 ? { problem, follows: previous } : { problem };
     }
+    const signature: unknown = parts[12];
+    const isSigned = signature instanceof Uint8Array;
+    if (parts.length !== 13 || !(isSigned || signature === null)) return { problem: 'no record' };
     const name = types[isWhole(type) ? type : -1];
     if (name === undefined) return { problem: `record type ${String(type)} is unknown` };
-    return fromParts(parts, name, previous);
+    return fromParts(parts, name, previous, signature);
   } catch (error) {
     return { problem: `not a record: ${error instanceof Error ? error.message : String(error)}` };
   }
@@ -163,6 +188,7 @@ function fromParts(
   parts: readonly unknown[],
   type: Body['type'],
   previous: Uint8Array,
+  signature: Uint8Array | null,
 ): LogRecord | Undecodable {
   const numbers = [parts[2], parts[3], parts[7], parts[8], parts[9], parts[10]];
   if (!numbers.every(isWhole) || !isTime(parts[6])) return { problem: 'a number is off' };
@@ -181,6 +207,7 @@ function fromParts(
     snapshotPosition: position(parts[9] as number),
     snapshotSeq: seq(parts[10] as number),
     body: unpackBody(type, parts[11] as unknown[]),
+    signature,
   };
 }
 
@@ -191,9 +218,9 @@ function packBody(body: Body): unknown[] {
     case 'claim':
       return [body.cause, body.startedAtMs, body.detectMs, body.decideMs, body.operation];
     case 'snapshot':
-      return [body.id, body.at, body.position, body.chunks, body.sizeBytes];
+      return packSnapshot(body);
     case 'barrier':
-      return [body.opened];
+      return [body.opened, body.mark && [body.mark.cutter]];
     case 'handoff':
       return [body.target];
     default:
@@ -221,27 +248,48 @@ function unpackBody(type: Body['type'], parts: readonly unknown[]): Body {
       }
       return { type, cause, startedAtMs, detectMs, decideMs, operation };
     }
-    case 'snapshot': {
-      const [id, at, where, chunks, sizeBytes] = parts as [
-        string,
-        number,
-        number,
-        Uint8Array[],
-        number,
-      ];
-      const areHashes = Array.isArray(chunks) && chunks.every((c) => c instanceof Uint8Array);
-      if (typeof id !== 'string' || ![at, where, sizeBytes].every(isWhole) || !areHashes) {
-        throw new Error('bad snapshot');
-      }
-      return { type, id, at: seq(at), position: position(where), chunks, sizeBytes };
-    }
+    case 'snapshot':
+      return unpackSnapshot(parts);
     case 'barrier':
-      return { type, opened: (parts[0] ?? null) as Opened | null };
+      return { type, opened: (parts[0] ?? null) as Opened | null, mark: unpackMark(parts[1]) };
     case 'handoff':
       return { type, target: parts[0] as number };
     default:
       throw type satisfies never;
   }
+}
+
+/** Also how a member tells the writer of a snapshot that it has cut. */
+export function packSnapshot(body: SnapshotBody): unknown[] {
+  const { id, at, position: where, chunks, sizeBytes, digest, mark, cutter } = body;
+  return [id, at, where, chunks, sizeBytes, digest, mark, cutter];
+}
+
+/** Throws if the parts are no snapshot's. */
+export function unpackSnapshot(parts: readonly unknown[]): SnapshotBody {
+  const [id, at, where, chunks, sizeBytes, digest, mark, cutter] = parts as [
+    string,
+    number,
+    number,
+    Uint8Array[],
+    number,
+    Uint8Array,
+    number | null,
+    number,
+  ];
+  const areHashes =
+    Array.isArray(chunks) && [digest, ...chunks].every((hash) => hash instanceof Uint8Array);
+  const areNumbers = [at, where, sizeBytes, cutter, mark ?? 0].every(isWhole);
+  if (typeof id !== 'string' || !areNumbers || !areHashes) throw new Error('bad snapshot');
+  const place = { at: seq(at), position: position(where) };
+  return { type: 'snapshot', id, ...place, chunks, sizeBytes, digest, mark, cutter };
+}
+
+function unpackMark(part: unknown): Mark | null {
+  if (part === null) return null;
+  const [cutter] = part as [number];
+  if (!isWhole(cutter)) throw new Error('bad mark');
+  return { cutter };
 }
 
 function packRun(run: RecordedRun): unknown[] {

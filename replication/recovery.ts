@@ -12,8 +12,9 @@ import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import { UnderstudyError } from './errors.js';
 import type { Position, Seq } from './ids.js';
 import type { ReadOutcome } from './ports.js';
-import { decodeRecord, isRecord, type SnapshotBody } from './record.js';
+import { decodeRecord, isRecord, type LogRecord, type SnapshotBody } from './record.js';
 import { applyRecord, blankReplica, misfit, type Replica } from './replica.js';
+import { isAuthentic, type Judge } from './signature.js';
 import { restoreSnapshot } from './snapshot/snapshot.js';
 import type { Calls } from './writer.js';
 
@@ -24,6 +25,8 @@ export interface Goal {
   readonly snapshotSeq: Seq;
   /** Replay up to here; null: the snapshot alone is the goal. */
   readonly through: Position | null;
+  /** Restore the snapshot even if a replay would be short: what the kind computes is in doubt. */
+  readonly distrust?: boolean;
 }
 
 export interface Recovery {
@@ -83,7 +86,8 @@ export function beginRecovery(recovery: Recovery, out: Effect[]): RecoveryResult
   const { goal, replica } = recovery;
   const missing = goal.snapshotSeq - replica.tip.seq;
   const behind = goal.snapshotPosition > replica.tip.position;
-  const wants = goal.through === null ? behind : missing > replayRatherThanRestore;
+  const wants =
+    goal.through === null || goal.distrust === true || missing > replayRatherThanRestore;
   if (goal.snapshotPosition > 0 && behind && wants) return findSnapshot(recovery, out);
   return replay(recovery, out);
 }
@@ -156,8 +160,13 @@ function onFound(
   const at = recovery.goal.snapshotPosition;
   if (outcome.kind !== 'record') return withoutSnapshot(recovery, `no record at ${at}`, out);
   const record = decodeRecord(outcome.record.bytes);
-  if (!isRecord(record) || record.body.type !== 'snapshot') {
-    return withoutSnapshot(recovery, `the record at ${at} is no snapshot record`, out);
+  const isOurs = isRecord(record) && isAuthentic(recovery.config, record);
+  if (!isOurs || record.body.type !== 'snapshot') {
+    return withoutSnapshot(
+      recovery,
+      `the record at ${at} is no snapshot record of this group`,
+      out,
+    );
   }
   recovery.phase = 'fetching';
   recovery.body = record.body;
@@ -186,6 +195,11 @@ function onFetched(
   return replay(recovery, out);
 }
 
+/** Nobody wants it any more. */
+export function abandon({ phase, call }: Recovery, out: Effect[]): void {
+  if (phase === 'replaying') out.push({ kind: 'stop', call });
+}
+
 /** V1 */
 function withoutSnapshot(recovery: Recovery, problem: string, out: Effect[]): RecoveryResult {
   if (recovery.goal.through === null) return { kind: 'no-snapshot', problem };
@@ -203,8 +217,8 @@ function onReplayed(
     if (at <= replica.tip.position) continue;
     const before = replica.tip.seq;
     try {
-      const problem = applyBytes(replica, bytes, at);
-      if (problem !== undefined) return verify(recovery, { at, problem }, out);
+      const applied = applyBytes(recovery.config, replica, bytes, at);
+      if (!isRecord(applied)) return verify(recovery, { at, problem: applied.problem }, out);
     } catch (error) {
       return { kind: 'poisoned', error: asQuarantine(error) };
     }
@@ -214,22 +228,32 @@ function onReplayed(
   return busy;
 }
 
-function applyBytes(replica: Replica, bytes: Uint8Array, at: Position): string | undefined {
+/**
+ * Applies the record in these bytes if it is the next one, or says why it is not. Throws if the kind
+ * does (P15), and if another version of this program wrote it.
+ */
+export function applyBytes(
+  judge: Judge,
+  replica: Replica,
+  bytes: Uint8Array,
+  at: Position,
+): LogRecord | { readonly problem: string } {
   const record = decodeRecord(bytes);
   if (!isRecord(record)) {
-    if (equalBytes(replica.tip.hash, record.follows)) throw newerProgram(record.problem);
-    return record.problem;
+    if (equalBytes(replica.tip.hash, record.follows)) throw otherProgram(record.problem);
+    return record;
   }
-  const problem = misfit(replica.tip, record);
-  if (problem === undefined) applyRecord(replica, record, bytes, at);
-  return problem;
+  const problem = misfit(replica.tip, record, judge);
+  if (problem !== undefined) return { problem };
+  applyRecord(replica, record, bytes, at);
+  return record;
 }
 
 /** Passing over it as a stranger's would fork the log (P1). */
-export function newerProgram(problem: string): UnderstudyError {
+export function otherProgram(problem: string): UnderstudyError {
   return new UnderstudyError(
     'unsupported',
-    `a later version of this program writes the log: ${problem}. Upgrade this node.`,
+    `another version of this program writes the log: ${problem}. Run the same version on every node.`,
   );
 }
 
@@ -239,6 +263,7 @@ function verify(
   found: { readonly at: Position; readonly problem: string },
   out: Effect[],
 ): RecoveryResult {
+  out.push({ kind: 'stop', call: recovery.call });
   recovery.phase = 'verifying';
   recovery.misfit = found;
   recovery.call = recovery.calls.next++;
@@ -267,7 +292,7 @@ export function foreignAlarm(problem: string): Effect {
   return { kind: 'alarm', code: 'conflict', detail };
 }
 
-function asQuarantine(error: unknown): UnderstudyError {
+export function asQuarantine(error: unknown): UnderstudyError {
   if (error instanceof UnderstudyError) return error;
   return new UnderstudyError('quarantined', `replay failed: ${String(error)}`, undefined, error);
 }

@@ -24,6 +24,7 @@ import { limits } from './limits.js';
 import type { Hash } from './ports.js';
 import type { EventsBody, LogRecord, Opened, RecordedRun } from './record.js';
 import { emptySessions, recordRun, type Sessions } from './sessions.js';
+import { isAuthentic, type Judge } from './signature.js';
 
 /** Where a log ends, as far as its holder knows: all that is needed to append the next record. */
 export interface Tip {
@@ -91,7 +92,7 @@ export function blankReplica(kind: Kind, hash: Hash): Replica {
 }
 
 /** Why this record does not continue the log that ends at `tip`, or nothing (R1). */
-export function misfit(tip: Tip, record: LogRecord): string | undefined {
+export function misfit(tip: Tip, record: LogRecord, judge: Judge): string | undefined {
   if (!equalBytes(record.previous, tip.hash)) {
     return `names another predecessor than the record at seq ${tip.seq} of epoch ${tip.epoch}`;
   }
@@ -108,6 +109,9 @@ export function misfit(tip: Tip, record: LogRecord): string | undefined {
     return `is by ${nameOf(record.writer)}, epoch ${tip.epoch} belongs to ${nameOf(tip.writer)}`;
   }
   if (record.baseSeq !== tip.seq) return `starts after seq ${record.baseSeq}, not ${tip.seq}`;
+  if (!isAuthentic(judge, record)) {
+    return `is a ${record.body.type} that ${nameOf(record.writer)} did not sign: it is forged`;
+  }
   return undefined;
 }
 

@@ -12,6 +12,7 @@ import type { Position } from './ids.js';
 import type { AppendOutcome, Hash, ReadOutcome, StoredRecord } from './ports.js';
 import { decodeRecord, isRecord, type LogRecord } from './record.js';
 import { misfit, type Tip, tipOf } from './replica.js';
+import type { Judge } from './signature.js';
 
 interface InFlight {
   readonly record: LogRecord;
@@ -33,8 +34,10 @@ export interface Writer {
   /** Why appends do not go through at the moment, for people; null while they do. */
   stalled: string | null;
   readonly calls: Calls;
-  readonly hash: Hash;
+  readonly judge: WriterJudge;
 }
+
+export type WriterJudge = Judge & { readonly hash: Hash };
 
 /** Numbers the calls of one member, so that a completion finds the one who waits for it. */
 export interface Calls {
@@ -59,7 +62,7 @@ export type WriterEvent =
       readonly at: Position;
       readonly bytes: Uint8Array;
     }
-  /** What took its place continues the log, but only a later version of this program can read it. */
+  /** What took its place continues the log, but only another version of this program can read it. */
   | { readonly kind: 'outdated'; readonly problem: string }
   | { readonly kind: 'foreign'; readonly at: Position; readonly problem: string };
 
@@ -72,8 +75,8 @@ export interface WriterStep {
 const firstPauseMs = 5;
 const longestPauseMs = 250;
 
-export function newWriter(tip: Tip, calls: Calls, hash: Hash): Writer {
-  return { tip, inFlight: null, stalled: null, calls, hash };
+export function newWriter(tip: Tip, calls: Calls, judge: WriterJudge): Writer {
+  return { tip, inFlight: null, stalled: null, calls, judge };
 }
 
 /** Sends a record that continues the tip. */
@@ -183,7 +186,7 @@ function pause(flight: InFlight, then: 'append' | 'read', nowMs: number): Writer
 function committed(writer: Writer, flight: InFlight, at: Position): WriterStep {
   writer.inFlight = null;
   writer.stalled = null;
-  writer.tip = tipOf(flight.record, flight.bytes, at, writer.hash);
+  writer.tip = tipOf(flight.record, flight.bytes, at, writer.judge.hash);
   return {
     effects: [],
     events: [{ kind: 'committed', record: flight.record, sizeBytes: flight.bytes.length }],
@@ -194,7 +197,7 @@ function committed(writer: Writer, flight: InFlight, at: Position): WriterStep {
 function decide(writer: Writer, flight: InFlight, found: StoredRecord): WriterStep {
   const decoded = decodeRecord(found.bytes);
   if (equalBytes(found.bytes, flight.bytes)) return committed(writer, flight, found.position);
-  if (isRecord(decoded) && misfit(writer.tip, decoded) === undefined) {
+  if (isRecord(decoded) && misfit(writer.tip, decoded, writer.judge) === undefined) {
     writer.inFlight = null;
     return {
       effects: [],
@@ -205,7 +208,9 @@ function decide(writer: Writer, flight: InFlight, found: StoredRecord): WriterSt
     writer.inFlight = null;
     return { effects: [], events: [{ kind: 'outdated', problem: decoded.problem }] };
   }
-  const problem = isRecord(decoded) ? String(misfit(writer.tip, decoded)) : decoded.problem;
+  const problem = isRecord(decoded)
+    ? String(misfit(writer.tip, decoded, writer.judge))
+    : decoded.problem;
   flight.expected = found.position;
   writer.tip = { ...writer.tip, position: found.position };
   return {

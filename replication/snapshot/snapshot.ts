@@ -14,25 +14,30 @@ import { packSessions, unpackSessions } from '../sessions.js';
 
 /** `moreTypes`: a kind's state may hold Maps, Sets and dates. */
 const options = { useRecords: true, moreTypes: true, copyBuffers: true } as const;
-const packr = new Packr(options);
 const unpackr = new Unpackr(options);
 
-const snapshotVersion = 1;
+const snapshotVersion = 2;
 
 export interface Cut {
   readonly body: SnapshotBody;
   readonly chunks: readonly Uint8Array[];
 }
 
-/** Cuts a snapshot of a replica whose state is committed. The caller makes sure that it is. */
-export function cutSnapshot(replica: Replica): Cut | { readonly problem: string } {
-  const { tip } = replica;
-  const bytes = pack(replica);
-  if (!(bytes instanceof Uint8Array)) return bytes;
-  const chunks = split(bytes);
+type Problem = { readonly problem: string };
+
+/**
+ * Cuts a snapshot of a replica whose state is committed; the caller makes sure that it is. The first
+ * chunk says what it is, the rest is the state: equal on all members that stand at the same record.
+ */
+export function cutSnapshot(replica: Replica, cutter: number, mark: number | null): Cut | Problem {
+  const { tip, kind, history } = replica;
+  const state = packState(replica);
+  if ('problem' in state) return state;
+  const header = new Packr(options).pack([snapshotVersion, kind.name, kind.version, tip, history]);
+  const chunks = [header, ...split(state.bytes)];
   if (chunks.length > limits.snapshotChunks) {
     return {
-      problem: `the state takes ${bytes.length} bytes, over ${limits.snapshotChunks} chunks`,
+      problem: `the state takes ${state.bytes.length} bytes, over ${limits.snapshotChunks} chunks`,
     };
   }
   const body: SnapshotBody = {
@@ -41,25 +46,27 @@ export function cutSnapshot(replica: Replica): Cut | { readonly problem: string 
     at: tip.seq,
     position: tip.position,
     chunks: chunks.map((chunk) => replica.hash(chunk)),
-    sizeBytes: bytes.length,
+    sizeBytes: state.bytes.length,
+    digest: replica.hash(state.bytes),
+    mark,
+    cutter,
   };
   return { body, chunks };
 }
 
-/** A kind may put into its state what cannot be packed: that must not stop the group. */
-function pack(replica: Replica): Uint8Array | { readonly problem: string } {
-  const { kind, tip, history, sessions, state } = replica;
+/** What two members that stand at the same record must agree on (I5). */
+export function digestOf(replica: Replica): { readonly digest: Uint8Array } | Problem {
+  const state = packState(replica);
+  return 'problem' in state ? state : { digest: replica.hash(state.bytes) };
+}
+
+/**
+ * Equal states give equal bytes: a packer that has packed before would number the shapes of objects
+ * differently. A kind may put into its state what cannot be packed: that must not stop the group.
+ */
+function packState({ kind, sessions, state }: Replica): { readonly bytes: Uint8Array } | Problem {
   try {
-    const { name, version } = kind;
-    return packr.pack([
-      snapshotVersion,
-      name,
-      version,
-      tip,
-      history,
-      packSessions(sessions),
-      state,
-    ]);
+    return { bytes: new Packr(options).pack([packSessions(sessions), state]) };
   } catch (error) {
     return { problem: `the state of ${kind.name} cannot be packed: ${(error as Error).message}` };
   }
@@ -79,7 +86,7 @@ export function restoreSnapshot(
   hash: Hash,
   body: SnapshotBody,
   chunks: readonly Uint8Array[],
-): Replica | { readonly problem: string } {
+): Replica | Problem {
   const problem = corruption(hash, body, chunks);
   if (problem !== undefined) return { problem };
   try {
@@ -106,17 +113,14 @@ function unpack(
   kind: Kind,
   hash: Hash,
   body: SnapshotBody,
-  chunks: readonly Uint8Array[],
-): Replica | { readonly problem: string } {
-  const bytes = join(chunks, body.sizeBytes);
-  const [version, name, kindVersion, tip, history, sessions, state] = unpackr.unpack(bytes) as [
+  [header, ...rest]: readonly Uint8Array[],
+): Replica | Problem {
+  const [version, name, kindVersion, tip, history] = unpackr.unpack(header as Uint8Array) as [
     number,
     string,
     number,
     Tip,
     EpochNote[],
-    unknown,
-    unknown,
   ];
   if (version !== snapshotVersion) {
     return { problem: `snapshot version ${version}, this program reads ${snapshotVersion}` };
@@ -135,6 +139,11 @@ function unpack(
         `its record says seq ${body.at}, position ${body.position}`,
     };
   }
+  const bytes = join(rest, body.sizeBytes);
+  if (!equalBytes(hash(bytes), body.digest)) {
+    return { problem: `snapshot ${body.id} holds another state than its record's digest says` };
+  }
+  const [sessions, state] = unpackr.unpack(bytes) as [unknown, unknown];
   return { kind, hash, state, sessions: unpackSessions(sessions), history, tip };
 }
 

@@ -12,7 +12,14 @@ import type {
   ReadRequest,
   ReadResult,
 } from '../../replication/effects.js';
-import { execute, type OutwardEffect, type Ports } from '../../replication/execute.js';
+import {
+  execute,
+  type OutwardEffect,
+  type Ports,
+  type Running,
+  stopAll,
+} from '../../replication/execute.js';
+import { limits } from '../../replication/limits.js';
 import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
 import { instant } from './clock.js';
 
@@ -23,6 +30,7 @@ interface Answers {
   readonly read: (result: ReadResult) => void;
   readonly sync: (result: SyncResult) => void;
   readonly handOff: (failure: string | null) => void;
+  readonly reinit: (failure: string | null) => void;
 }
 
 /** What the driver's owner hears of. */
@@ -33,11 +41,14 @@ export interface MemberEvents {
   changed(report: MemberReport): void;
   announceSnapshot(effect: Extract<Effect, { kind: 'announce-snapshot' }>): void;
   announceHandoff(effect: Extract<Effect, { kind: 'announce-handoff' }>): void;
+  attest(effect: Extract<Effect, { kind: 'attest' }>): void;
   alarm(effect: Extract<Effect, { kind: 'alarm' }>): void;
 }
 
 const firstRestartMs = 500;
 const longestRestartMs = 30_000;
+/** Whoever runs for so long without a crash begins to count anew. */
+const forgivenAfterMs = 60_000;
 /** setTimeout takes no more. */
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -49,11 +60,14 @@ export class MemberDriver {
   #stopped = false;
   #requests = 1;
   #crashes = 0;
+  #crashedAtMs = 0;
+  #running: Running = new Map();
   /** Requests without an answer; as many as the member's own limits let in. */
   readonly #deliveries = new Map<number, Answers['deliver']>();
   readonly #reads = new Map<number, Answers['read']>();
   readonly #syncs = new Map<number, Answers['sync']>();
   readonly #handOffs = new Map<number, Answers['handOff']>();
+  readonly #reinits = new Map<number, Answers['reinit']>();
 
   constructor(
     private readonly config: MemberConfig,
@@ -73,6 +87,7 @@ export class MemberDriver {
   stop(): void {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    stopAll(this.#running);
     this.#dropRequests();
   }
 
@@ -121,6 +136,16 @@ export class MemberDriver {
     });
   }
 
+  /** Resolves with null once the member has forgotten what it held, or with why it does not. */
+  reinit(): Promise<string | null> {
+    return new Promise((resolve) => {
+      const request = this.#requests++;
+      this.#reinits.set(request, resolve);
+      this.#crashes = 0;
+      this.input({ kind: 'reinit', request });
+    });
+  }
+
   input(input: Input): void {
     if (this.#stopped) return;
     try {
@@ -136,7 +161,7 @@ export class MemberDriver {
       if (this.#member === member) this.input(completion);
     };
     for (const effect of step(member, input, instant())) {
-      const outward = execute(effect, this.ports, feed);
+      const outward = execute(effect, this.ports, this.#running, feed);
       if (outward !== null) this.#carryOut(outward);
     }
     this.#tellIfChanged();
@@ -156,6 +181,12 @@ export class MemberDriver {
         break;
       case 'answer-hand-off':
         settle(this.#handOffs, effect.request, effect.failure);
+        break;
+      case 'answer-reinit':
+        settle(this.#reinits, effect.request, effect.failure);
+        break;
+      case 'attest':
+        this.events.attest(effect);
         break;
       case 'open':
         this.events.opened(effect.epoch);
@@ -190,6 +221,7 @@ export class MemberDriver {
       before.state === now.state &&
       before.epoch === now.epoch &&
       before.lastSyncMs === now.lastSyncMs &&
+      before.diverged === now.diverged &&
       before.error === now.error;
     if (same) return;
     this.#report = now;
@@ -212,19 +244,31 @@ export class MemberDriver {
 
   /** A member that fails an assertion is replaced by a fresh one: its state cannot be trusted. */
   #crashed(error: unknown): void {
+    const nowMs = instant().monoMs;
+    if (nowMs - this.#crashedAtMs > forgivenAfterMs) this.#crashes = 0;
     this.#crashes += 1;
-    const pauseMs = Math.min(longestRestartMs, firstRestartMs * 2 ** Math.min(this.#crashes, 10));
-    this.logger.error(
-      { err: error, crashes: this.#crashes, pauseMs },
-      'member failed; it starts anew',
-    );
+    this.#crashedAtMs = nowMs;
+    const isHopeless = this.#crashes >= limits.memberCrashes;
+    const pauseMs = Math.min(longestRestartMs, firstRestartMs * 2 ** (this.#crashes - 1));
+    this.logger.error({ err: error, crashes: this.#crashes, pauseMs, isHopeless }, 'member failed');
     this.events.closed();
+    stopAll(this.#running);
+    this.#running = new Map();
     this.#dropRequests();
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#member = newMember(this.config);
-    this.#tellIfChanged();
     this.#wakeAtMs = Number.NaN;
+    if (isHopeless) return this.#giveUp(error);
+    this.#tellIfChanged();
     this.#timer = setTimeout(() => this.start(), pauseMs);
+  }
+
+  #giveUp(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    const detail =
+      `the member crashed ${this.#crashes} times in a row, the last time with: ${reason}. ` +
+      'Look at the log of this node, then reinitialise the member.';
+    this.input({ kind: 'quarantine', detail });
   }
 
   #dropRequests(): void {
@@ -234,7 +278,9 @@ export class MemberDriver {
     for (const answer of this.#reads.values()) answer(moved);
     for (const answer of this.#syncs.values()) answer({ failure: detail });
     for (const answer of this.#handOffs.values()) answer(detail);
-    for (const map of [this.#deliveries, this.#reads, this.#syncs, this.#handOffs]) map.clear();
+    for (const answer of this.#reinits.values()) answer(detail);
+    const all = [this.#deliveries, this.#reads, this.#syncs, this.#handOffs, this.#reinits];
+    for (const map of all) map.clear();
   }
 }
 

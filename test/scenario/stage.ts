@@ -22,6 +22,7 @@ export interface StageOptions {
   readonly nodes?: number;
   readonly members?: number;
   readonly groups?: number;
+  readonly standby?: 'warm' | 'hot';
 }
 
 /** What a command is to become: so many events, a refusal, or poison. */
@@ -29,7 +30,12 @@ export type Shape = number | 'refused' | 'poison';
 
 const forEverMs = 1e9;
 
-function quiet({ nodes = 3, members = nodes, groups = 1 }: StageOptions): SimulationOptions {
+function quiet({
+  nodes = 3,
+  members = nodes,
+  groups = 1,
+  standby = 'warm',
+}: StageOptions): SimulationOptions {
   const drawn = drawOptions(seededRandom('stage'));
   const rates = Object.fromEntries(Object.keys(drawn.rates).map((rate) => [rate, 0]));
   return {
@@ -39,6 +45,9 @@ function quiet({ nodes = 3, members = nodes, groups = 1 }: StageOptions): Simula
     groups,
     clients: 0,
     replicas: 3,
+    standby,
+    cheapSizeBytes: 1024 * 1024,
+    staleLeaderMs: 0,
     everyEvents: forEverMs,
     everyMs: forEverMs,
     rates: rates as unknown as SimulationOptions['rates'],

@@ -4,7 +4,7 @@
  */
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import { eachValue } from '../../replication/batch.js';
-import type { ReadResult } from '../../replication/effects.js';
+import type { ReadRequest, ReadResult } from '../../replication/effects.js';
 import { Rejection } from '../../replication/kind.js';
 import type { StoredRecord } from '../../replication/ports.js';
 import {
@@ -271,14 +271,23 @@ export class GroupChecker {
     return { own: false, decided: keyed === undefined ? [] : [keyed] };
   }
 
-  /** A read must show the state at its seq; a linearizable one nothing older than its floor. */
-  onRead(result: ReadResult & { ok: true }, floor: number, linearizable: boolean): void {
+  /** A read must show the state at its seq, and nothing older than it was promised (P11). */
+  onRead(
+    result: ReadResult & { ok: true },
+    floor: number,
+    { consistency, minSeq }: Pick<ReadRequest, 'consistency' | 'minSeq'>,
+  ): void {
     if (result.seq > this.seq)
       throw new Violation('I3', `read seq ${result.seq} before it is stored`);
+    if (result.seq < minSeq) {
+      throw new Violation('I3', `a ${consistency} read shows seq ${result.seq}, not ${minSeq}`);
+    }
     if ((result.value as TraceState).hash !== this.hashes[result.seq]) {
       throw new Violation('I3', `a read at seq ${result.seq} shows a state that never was`);
     }
-    if (linearizable) this.#place(2 * result.seq + 1, floor, () => 'a linearizable read');
+    if (consistency === 'linearizable') {
+      this.#place(2 * result.seq + 1, floor, () => 'a linearizable read');
+    }
   }
 
   #place(place: number, floor: number, what: () => string): void {

@@ -1,15 +1,22 @@
 /**
  * npm run sim -- --seeds 2000 --from 1 --workers 2
  * npm run sim -- --seed 103 --trace
+ * npm run sim -- --seed 103 --shrink --keep name --because "what was wrong"
  */
+import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { runPool, type SeedResult } from './pool.js';
-import { runSeed } from './run.js';
+import { type RunResult, runSeed } from './run.js';
+import { shrink } from './shrink.js';
+import { describeRun, goldenOf } from './transcript.js';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    shrink: { type: 'boolean', default: false },
+    keep: { type: 'string' },
+    because: { type: 'string', default: '' },
     seeds: { type: 'string', default: '2000' },
     from: { type: 'string', default: '1' },
     workers: { type: 'string', default: '2' },
@@ -24,17 +31,34 @@ function describe({ seed, violation }: Pick<SeedResult, 'seed' | 'violation'>): 
   return `seed ${seed}: ${violation.message}\n  replay: npm run sim -- --seed ${seed} --trace`;
 }
 
-function one(seed: number): void {
+function shrinkAndPrint(failing: RunResult): RunResult {
+  const { result, runs } = shrink(failing, runSeed);
+  print(`\nshrunk in ${runs} runs, ${failing.schedule.length} faults to ${result.schedule.length}`);
+  print(describeRun(result));
+  return result;
+}
+
+async function one(seed: number): Promise<void> {
   const result = runSeed(seed, { trace: values.trace });
-  print(JSON.stringify(result.options));
-  for (const line of result.lines) print(line);
+  if (values.trace) {
+    print(JSON.stringify(result.options));
+    for (const line of result.lines) print(line);
+  }
   print(describe(result));
   process.exitCode = result.violation === null ? 0 : 1;
+  if (result.violation === null || !(values.shrink || values.keep)) return;
+  const small = shrinkAndPrint(result);
+  if (values.keep === undefined) return;
+  // The command runs in the repository's root, as npm scripts do.
+  const file = `test/scenario/golden/${values.keep}.json`;
+  const because = values.because || (small.violation?.message ?? '');
+  await writeFile(file, `${JSON.stringify(goldenOf(small, because), null, 2)}\n`);
+  print(`kept as ${file}`);
 }
 
 async function many(): Promise<void> {
   const seeds = Number(values.seeds);
-  let failed = 0;
+  const failing: SeedResult[] = [];
   let answered = 0;
   const begun = performance.now();
   await runPool({
@@ -44,17 +68,24 @@ async function many(): Promise<void> {
     onResult(result) {
       answered += result.answered;
       if (result.violation === null) return;
-      failed += 1;
-      if (failed <= shown) print(describe(result));
+      failing.push(result);
+      if (failing.length <= shown) print(describe(result));
     },
   });
   const seconds = (performance.now() - begun) / 1000;
   print(
-    `${seeds} seeds, ${failed} with a violation, ${answered} commands answered, ` +
+    `${seeds} seeds, ${failing.length} with a violation, ${answered} commands answered, ` +
       `${seconds.toFixed(1)} s, ${Math.round((seeds / seconds) * 60)} seeds a minute`,
   );
-  process.exitCode = failed === 0 ? 0 : 1;
+  const first = failing.filter(isShrinkable).sort((a, b) => a.seed - b.seed)[0];
+  if (first !== undefined) shrinkAndPrint(runSeed(first.seed));
+  process.exitCode = failing.length === 0 ? 0 : 1;
+}
+
+/** Of two runs that differ there is no one run to make smaller. */
+function isShrinkable({ violation }: SeedResult): boolean {
+  return violation !== null && violation.invariant !== 'determinism';
 }
 
 if (values.seed === undefined) await many();
-else one(Number(values.seed));
+else await one(Number(values.seed));

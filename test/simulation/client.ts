@@ -5,7 +5,8 @@ import {
   encodeValue,
   joinCommands,
 } from '../../replication/batch.js';
-import type { ReadResult } from '../../replication/effects.js';
+import type { Consistency, ReadResult } from '../../replication/effects.js';
+import { type Seq, seq } from '../../replication/ids.js';
 import type { Random } from '../support/scheduler.js';
 import type { Peer } from './bus.js';
 import type { TraceCommand } from './kind.js';
@@ -25,6 +26,8 @@ interface GroupSession {
   next: number;
   readonly pending: Pending[];
   reading: boolean;
+  /** The highest seq in any answer so far. */
+  seen: Seq;
 }
 
 const attemptMs = 700;
@@ -73,7 +76,13 @@ export class SimulationClient implements Peer {
   #session(group: string): GroupSession {
     let session = this.#sessions.get(group);
     if (session === undefined) {
-      session = { session: `${this.name}-${group}`, next: 1, pending: [], reading: false };
+      session = {
+        session: `${this.name}-${group}`,
+        next: 1,
+        pending: [],
+        reading: false,
+        seen: seq(0),
+      };
       this.#sessions.set(group, session);
     }
     return session;
@@ -180,6 +189,8 @@ export class SimulationClient implements Peer {
       return;
     }
     pending.done = true;
+    const last = answer.runs.findLast((run) => run.rejections?.length !== run.count);
+    if (last) session.seen = seq(Math.max(session.seen, last.baseSeq));
     this.answered += pending.batch.count;
     session.pending.splice(session.pending.indexOf(pending), 1);
   }
@@ -195,23 +206,31 @@ export class SimulationClient implements Peer {
     const session = this.#session(group);
     if (session.reading) return;
     session.reading = true;
-    const linearizable = this.#random.chance(0.7);
+    const consistency = this.#consistency();
     const checker = this.world.checker(group);
     const floor = checker.floor();
-    const onResult = (result: ReadResult) => {
-      session.reading = false;
-      if (result.ok) checker.onRead(result, floor, linearizable);
-    };
+    // What a session has seen it sees from then on, whoever answers.
+    const minSeq = consistency === 'linearizable' ? seq(0) : session.seen;
     let answered = false;
     const once = (result: ReadResult) => {
-      if (!answered) onResult(result);
+      if (answered) return;
       answered = true;
+      session.reading = false;
+      if (!result.ok) return;
+      checker.onRead(result, floor, { consistency, minSeq });
+      session.seen = seq(Math.max(session.seen, result.seq));
     };
-    const consistency = linearizable ? 'linearizable' : 'local';
-    this.world.read(this, group, { consistency, query: 'whole', args: null }, once);
+    const read = { consistency, minSeq, query: 'whole', args: null };
+    if (consistency === 'standby') this.world.readFromStandby(this, group, read, once);
+    else this.world.read(this, group, read, once);
     this.world.scheduler.after(attemptMs, () => {
       if (!answered) session.reading = false;
       answered = true;
     });
+  }
+
+  #consistency(): Consistency {
+    if (this.#random.chance(0.5)) return 'linearizable';
+    return this.#random.chance(0.4) ? 'local' : 'standby';
   }
 }

@@ -1,6 +1,6 @@
 /** Strikes the world with the faults of a schedule, and heals it. */
 import { epoch } from '../../replication/ids.js';
-import { decodeRecord, encodeRecord, isRecord } from '../../replication/record.js';
+import { decodeRecord, encodeRecord, isRecord, type LogRecord } from '../../replication/record.js';
 import { noFaults } from '../support/model-wire.js';
 import type { Host } from './host.js';
 import type { Fault } from './options.js';
@@ -29,6 +29,8 @@ export class Injector {
     model.faults.chunkCorrupted = rates.chunkCorrupt;
     model.faults.chunkMissing = rates.chunkMissing;
     model.faults.replayGap = rates.replayGap;
+    model.faults.tailLost = rates.tailLost;
+    model.faults.staleLeaderMs = options.replicas === 3 ? options.staleLeaderMs : 0;
     bus.rates = rates;
     this.#messageTwice = rates.messageTwice;
   }
@@ -94,6 +96,30 @@ export class Injector {
         break;
       case 'stranger':
         this.#intrude(fault);
+        break;
+      case 'forger':
+        this.#forge(fault);
+        break;
+      case 'deaf':
+        this.#world.model.deafen(host.name);
+        break;
+      case 'liar':
+        host.lies = true;
+        this.#world.scheduler.after(fault.durationMs, () => {
+          host.lies = false;
+        });
+        break;
+      case 'reinit':
+        this.#reinit(fault, host);
+        break;
+      case 'disk-full':
+        this.#world.model.faults.isFull = true;
+        this.#world.scheduler.after(fault.durationMs / 4, () => {
+          this.#world.model.faults.isFull = false;
+        });
+        break;
+      case 'move':
+        this.#move(fault);
         break;
       default:
         throw fault.kind satisfies never;
@@ -162,6 +188,26 @@ export class Injector {
     });
   }
 
+  #reinit(fault: Fault, host: Host): void {
+    const group = this.#world.groupNames[fault.target % this.#world.groupNames.length] as string;
+    host.run(() => {
+      if (host.member(group) === undefined) return;
+      host.input(group, { kind: 'reinit', request: host.expect(group) });
+    });
+  }
+
+  /** A member is placed on a node that hosts none of its group, if there is one. */
+  #move(fault: Fault): void {
+    const { groupNames, registry, hosts } = this.#world;
+    const group = groupNames[fault.target % groupNames.length] as string;
+    const entry = registry.get(group);
+    const members = entry?.config.members ?? [];
+    const free = hosts.find((host) => members.every(({ node }) => node !== host.name));
+    if (entry === undefined || free === undefined) return;
+    const index = fault.target % members.length;
+    this.#world.replaceMember(group, entry.revision, index, free.name);
+  }
+
   /** An operator promotes a standby although nothing is wrong. */
   #failover(fault: Fault): void {
     const group = this.#world.groupNames[fault.target % this.#world.groupNames.length] as string;
@@ -198,15 +244,68 @@ export class Injector {
     if (active !== undefined && faults.chance(0.4)) this.crash(active, fault.durationMs);
   }
 
+  /** A claim, or a snapshot, that continues the log in every way but for its signature. */
+  #forge(fault: Fault): void {
+    const { groupNames, model, hosts, faults } = this.#world;
+    const group = groupNames[fault.target % groupNames.length] as string;
+    const members = this.#world.registry.get(group)?.config.members ?? [];
+    const tip = hosts.find((host) => host.open.has(group))?.member(group)?.tip;
+    if (tip === undefined || tip.writer === null) return;
+    const index = fault.target % members.length;
+    const node = members[index]?.node ?? '';
+    const common = {
+      previous: tip.hash,
+      recordedAtMs: tip.recordedAtMs,
+      baseSeq: tip.seq,
+      seq: tip.seq,
+      snapshotPosition: tip.snapshotPosition,
+      snapshotSeq: tip.snapshotSeq,
+      signature: faults.chance(0.5) ? null : Uint8Array.from([1, 2, 3, 4, 5, 6, 7, 8, index]),
+    };
+    const claim: LogRecord = {
+      ...common,
+      epoch: epoch(tip.epoch + 1),
+      number: 0,
+      writer: { index, node, incarnation: '999999' },
+      body: {
+        type: 'claim',
+        cause: 'forged',
+        startedAtMs: 0,
+        detectMs: 0,
+        decideMs: 0,
+        operation: null,
+      },
+    };
+    const snapshot: LogRecord = {
+      ...common,
+      epoch: tip.epoch,
+      number: tip.number + 1,
+      writer: tip.writer,
+      body: {
+        type: 'snapshot',
+        id: `${tip.epoch}-${tip.number}-${tip.seq}`,
+        at: tip.seq,
+        position: tip.position,
+        chunks: [],
+        sizeBytes: 0,
+        digest: new Uint8Array(8),
+        mark: null,
+        cutter: index,
+      },
+    };
+    model.intrude(group, encodeRecord(faults.chance(0.7) ? claim : snapshot));
+  }
+
   heal(): void {
     this.#world.trace(() => 'HEAL');
     this.#crashSoon = 0;
     this.#messageTwice = 0;
     this.#world.model.electLeader();
-    Object.assign(this.#world.model.faults, noFaults, { isFull: false });
+    Object.assign(this.#world.model.faults, noFaults, { isFull: false, staleLeaderMs: 0 });
     this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };
     for (const host of this.#world.hosts) {
       this.rejoin(host);
+      host.lies = false;
       if (host.paused) host.resume();
       if (!host.alive) host.start();
     }

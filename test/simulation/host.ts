@@ -10,7 +10,7 @@ import { tickEveryMs } from '../../cluster/membership.js';
 import type { Beat, ClusterTimings, GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { Input, ReadRequest, ReadResult } from '../../replication/effects.js';
-import { execute, type OutwardEffect } from '../../replication/execute.js';
+import { execute, type OutwardEffect, type Running, stopAll } from '../../replication/execute.js';
 import type { Epoch, Position, Seq } from '../../replication/ids.js';
 import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
 import type { Log, SnapshotStore } from '../../replication/ports.js';
@@ -18,8 +18,10 @@ import type { Peer } from './bus.js';
 import { Violation } from './checker.js';
 import { Clock } from './clock.js';
 import { simulationHash } from './hash.js';
+import { simulatedIdentity } from './identity.js';
 import type { TraceState } from './kind.js';
 import { traceKind } from './kind.js';
+import { boast, misattest } from './liar.js';
 import type { World } from './world.js';
 
 export type Notice =
@@ -32,6 +34,7 @@ interface Hosted {
   readonly config: GroupConfig;
   readonly replies: Map<number, (answer: never) => void>;
   readonly ports: { readonly log: Log; readonly snapshots: SnapshotStore };
+  readonly running: Running;
   cancelWake: () => void;
   /** Wakes in a row after which it wanted the next at once. */
   idleWakes: number;
@@ -42,6 +45,8 @@ export class Host implements Peer {
   alive = false;
   partitioned = false;
   paused = false;
+  /** It tells the others more than it has, and attests what is not so. */
+  lies = false;
   /** What arrived while the process stood still. */
   #inbox: (() => void)[] = [];
   #members = new Map<string, Hosted>();
@@ -150,7 +155,7 @@ export class Host implements Peer {
     const { world } = this;
     switch (effect.kind) {
       case 'beat':
-        world.broadcastBeat(this, effect.beat);
+        world.broadcastBeat(this, this.lies ? boast(effect.beat) : effect.beat);
         break;
       case 'superseded':
         throw new Error(`two hosts are called ${this.name}`);
@@ -161,15 +166,16 @@ export class Host implements Peer {
         this.#startMember(effect.config, effect.index);
         break;
       case 'stop-member':
-        this.#members.get(effect.group)?.cancelWake();
-        this.#members.delete(effect.group);
-        this.open.delete(effect.group);
+        this.#stopMember(effect.group);
         break;
       case 'promote':
         this.input(effect.group, { kind: 'promote', ...effect.cause });
         break;
       case 'epoch-seen':
         this.input(effect.group, { kind: 'epoch-seen', epoch: effect.epoch });
+        break;
+      case 'followers':
+        this.input(effect.group, { kind: 'followers', indexes: effect.indexes });
         break;
       case 'replace-member':
         world.replaceMember(effect.group, effect.revision, effect.index, effect.node);
@@ -205,6 +211,9 @@ export class Host implements Peer {
       kind: traceKind,
       hash: simulationHash,
       id: { index, node: this.name, incarnation },
+      identity: simulatedIdentity(index),
+      standby: config.standby,
+      cheapSizeBytes: this.world.options.cheapSizeBytes,
       sync: config.sync,
       pollMs: 500,
     });
@@ -216,11 +225,26 @@ export class Host implements Peer {
         log: this.world.model.log(this.name, config.groupId),
         snapshots: this.world.model.snapshots(this.name, config.groupId),
       },
+      running: new Map(),
       cancelWake: () => undefined,
       idleWakes: 0,
     };
     this.#members.set(config.name, hosted);
     this.input(config.name, { kind: 'start' });
+  }
+
+  #stopMember(group: string): void {
+    const hosted = this.#members.get(group);
+    if (hosted === undefined) return;
+    hosted.cancelWake();
+    stopAll(hosted.running);
+    this.#members.delete(group);
+    this.open.delete(group);
+  }
+
+  servesReads(group: string): boolean {
+    const member = this.member(group);
+    return member?.role.state === 'standby' && member.lastSyncMs !== null;
   }
 
   member(group: string): Member | undefined {
@@ -238,7 +262,7 @@ export class Host implements Peer {
       });
     };
     for (const effect of step(hosted.member, input, this.clock.now())) {
-      const outward = execute(effect, hosted.ports, feed);
+      const outward = execute(effect, hosted.ports, hosted.running, feed);
       if (outward !== null) this.#outward(hosted, outward);
       if (this.world.injector.crashBetweenEffects(this)) return;
     }
@@ -282,6 +306,7 @@ export class Host implements Peer {
       known.state === now.state &&
       known.epoch === now.epoch &&
       known.syncedThrough === now.syncedThrough &&
+      known.hot === now.hot &&
       known.lastSyncMs === now.lastSyncMs;
     if (!same) this.#feed({ kind: 'own-report', report: now });
   }
@@ -293,6 +318,9 @@ export class Host implements Peer {
     if (role.state === 'active') {
       const { active } = role;
       if (active.writer.inFlight !== null || active.draft !== null || active.spoilt) return;
+    }
+    if (member.diverged > 0) {
+      throw new Violation('I5', `${this.name} takes its own state for another: ${member.error}`);
     }
     if (replica === null) return;
     const state = replica.state as TraceState;
@@ -324,6 +352,15 @@ export class Host implements Peer {
       case 'answer-hand-off':
         this.#reply(hosted, effect.request, effect.failure);
         break;
+      case 'answer-reinit':
+        this.#reply(hosted, effect.request, effect.failure);
+        break;
+      case 'attest': {
+        const { bytes } = effect;
+        const { config } = hosted.member;
+        world.attest(this, effect.node, group, this.lies ? misattest(bytes, config) : bytes);
+        break;
+      }
       case 'announce-snapshot':
         world.notice(this, { kind: 'snapshot', group, position: effect.position, seq: effect.seq });
         break;
@@ -345,6 +382,10 @@ export class Host implements Peer {
     if (reply === undefined) throw new Violation('I2', `request ${request} is answered twice`);
     hosted.replies.delete(request);
     reply(answer);
+  }
+
+  attested(group: string, bytes: Uint8Array): void {
+    this.input(group, { kind: 'attested', bytes });
   }
 
   /** A request from a client, as the broker delivers it to whoever is subscribed. */

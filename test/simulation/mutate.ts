@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bundle, root } from './bundle.js';
 import type { Mutant } from './mutants.js';
-import type { RunResult } from './run.js';
+import type { RunSeed } from './run.js';
 
 export interface Verdict {
   /** The first seed that showed it; null: it survived. */
@@ -12,8 +12,11 @@ export interface Verdict {
   readonly invariant: string | null;
 }
 
-/** Throws if the mutant's text is not found exactly once: it would prove nothing. */
-export async function runMutant(mutant: Mutant, seeds: number, dir: string): Promise<Verdict> {
+/** Within so many seeds a mutant has to show, or the simulation proves nothing about its rule. */
+export const seedBudget = 2000;
+
+/** The simulation with a mutant applied. Throws if its text is not found exactly once. */
+export async function loadMutant(mutant: Mutant, dir: string): Promise<RunSeed> {
   const source = await readFile(join(root, mutant.file), 'utf8');
   const pieces = source.split(mutant.find);
   if (pieces.length !== 2) {
@@ -22,9 +25,12 @@ export async function runMutant(mutant: Mutant, seeds: number, dir: string): Pro
   const outfile = join(dir, `${mutant.name.replace(/\W+/g, '-')}.mjs`);
   const contents = pieces.join(mutant.replace);
   await bundle('test/simulation/run.ts', outfile, { file: mutant.file, contents });
-  const { runSeed } = (await import(pathToFileURL(outfile).href)) as {
-    runSeed: (seed: number) => RunResult;
-  };
+  const { runSeed } = (await import(pathToFileURL(outfile).href)) as { runSeed: RunSeed };
+  return runSeed;
+}
+
+export async function runMutant(mutant: Mutant, seeds: number, dir: string): Promise<Verdict> {
+  const runSeed = await loadMutant(mutant, dir);
   for (let seed = 1; seed <= seeds; seed++) {
     const { violation } = runSeed(seed);
     if (violation !== null) return { seed, invariant: violation.invariant };

@@ -7,6 +7,9 @@ export interface SimulationOptions {
   readonly groups: number;
   readonly clients: number;
   readonly replicas: 1 | 3;
+  readonly standby: 'warm' | 'hot';
+  /** 0: no active takes its own digest while others follow. */
+  readonly cheapSizeBytes: number;
   readonly chaosMs: number;
   readonly pauseBetweenOpsMs: number;
   readonly everyEvents: number;
@@ -20,6 +23,8 @@ export interface SimulationOptions {
     readonly chunkCorrupt: number;
     readonly chunkMissing: number;
     readonly replayGap: number;
+    /** What is followed live leaves a record out. */
+    readonly tailLost: number;
     readonly messageLost: number;
     readonly messageSlow: number;
     /** A batch arrives twice, the copy up to seconds late. */
@@ -30,6 +35,8 @@ export interface SimulationOptions {
   readonly faultEveryMs: number;
   readonly driftPercent: number;
   readonly clockJumps: boolean;
+  /** How long a deposed leader of the stream goes on answering reads. */
+  readonly staleLeaderMs: number;
 }
 
 export const faultKinds = [
@@ -44,6 +51,12 @@ export const faultKinds = [
   'clock-jump',
   'restart-all',
   'stranger',
+  'forger',
+  'deaf',
+  'liar',
+  'reinit',
+  'disk-full',
+  'move',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -65,6 +78,8 @@ export function drawOptions(random: Random): SimulationOptions {
     groups: 1 + random.below(2),
     clients: 1 + random.below(3),
     replicas: random.chance(0.5) ? 1 : 3,
+    standby: random.chance(0.5) ? 'warm' : 'hot',
+    cheapSizeBytes: random.chance(0.5) ? 0 : 1024 * 1024,
     chaosMs: 6000,
     pauseBetweenOpsMs: 20 + random.below(60),
     everyEvents: 10 + random.below(60),
@@ -78,6 +93,7 @@ export function drawOptions(random: Random): SimulationOptions {
       chunkCorrupt: chosen(random, 0.1),
       chunkMissing: chosen(random, 0.1),
       replayGap: chosen(random, 0.3),
+      tailLost: chosen(random, 0.2),
       messageLost: chosen(random, 0.05),
       messageSlow: chosen(random, 0.1),
       messageTwice: chosen(random, 0.1),
@@ -94,10 +110,17 @@ export function drawOptions(random: Random): SimulationOptions {
       'clock-jump': random.below(3),
       'restart-all': random.chance(0.2) ? 1 : 0,
       stranger: random.chance(0.4) ? 1 + random.below(3) : 0,
+      forger: random.chance(0.3) ? 1 + random.below(2) : 0,
+      deaf: random.below(3),
+      liar: random.chance(0.3) ? 1 + random.below(2) : 0,
+      reinit: random.below(2),
+      'disk-full': random.chance(0.2) ? 1 : 0,
+      move: random.chance(0.2) ? 1 : 0,
     },
     faultEveryMs: 300 + random.below(1500),
     driftPercent: chosen(random, 2),
     clockJumps: random.chance(0.5),
+    staleLeaderMs: chosen(random, 5000),
   };
 }
 

@@ -26,6 +26,7 @@ const warmUpMs = 1500;
 export class World {
   readonly scheduler: VirtualScheduler;
   readonly faults: Random;
+  readonly reads: Random;
   readonly model: JetStreamModel;
   readonly bus: Bus;
   readonly hosts: Host[] = [];
@@ -46,6 +47,7 @@ export class World {
   ) {
     this.scheduler = virtualScheduler(seed);
     this.faults = this.scheduler.fork('faults');
+    this.reads = this.scheduler.fork('reads');
     this.model = new JetStreamModel(this.scheduler, { replicas: options.replicas, timeoutMs: 400 });
     this.bus = new Bus(this.scheduler, { messageLost: 0, messageSlow: 0 });
     this.injector = new Injector(this);
@@ -133,7 +135,7 @@ export class World {
       kind: 'trace',
       groupId: name,
       seed: '',
-      standby: 'warm',
+      standby: this.options.standby,
       sync: { everyEvents: this.options.everyEvents, everyMs: this.options.everyMs },
       members,
       createdAtMs: 0,
@@ -173,6 +175,11 @@ export class World {
     }
     if (notice.kind !== 'opened') return;
     for (const to of this.clients) this.bus.send(from, to, () => to.hearOpened(notice.group));
+  }
+
+  attest(from: Host, node: string, group: string, bytes: Uint8Array): void {
+    const to = this.hosts.find((host) => host.name === node);
+    if (to !== undefined) this.bus.send(from, to, () => to.attested(group, bytes));
   }
 
   /** "No responders" comes from the broker at once; a live process answers; a frozen one does not. */
@@ -223,6 +230,20 @@ export class World {
       };
       this.bus.send(from, host, () => host.read(group, read, reply));
     }
+  }
+
+  /** To any one of those who say that they can answer. */
+  readFromStandby(
+    from: Peer,
+    group: string,
+    read: Omit<ReadRequest, 'request'>,
+    onResult: (result: ReadResult) => void,
+  ): void {
+    const standbys = this.hosts.filter((host) => host.alive && host.servesReads(group));
+    const host = standbys[this.reads.below(standbys.length)];
+    if (host === undefined) return;
+    const reply = (result: ReadResult) => this.bus.send(host, from, () => onResult(result));
+    this.bus.send(from, host, () => host.read(group, read, reply));
   }
 
   // After the faults.

@@ -1,0 +1,328 @@
+/**
+ * A hot standby follows the log: what is stored it applies within milliseconds, so that little or
+ * nothing is left to replay when it is promoted.
+ *
+ * F1 Only the record that continues the log is applied. Whatever else arrives is settled by a look at
+ *    the log's end and a replay up to there; what arrives meanwhile is held back, up to a limit.
+ * F2 Silence proves nothing: who lacks the log's end at two looks in a row listens anew and replays.
+ * F3 After a mark has been applied the state is exactly the mark's. Its digest is kept until the
+ *    snapshot record comes that tells what the group's is (P13).
+ */
+import { encodeAttestation } from './attestation.js';
+import { equalBytes } from './bytes.js';
+import { firstDifference } from './difference.js';
+import type { Effect, Input, Instant, MemberConfig } from './effects.js';
+import type { UnderstudyError } from './errors.js';
+import type { Position, Seq } from './ids.js';
+import { limits } from './limits.js';
+import type { StoredRecord } from './ports.js';
+import { isRecord, type LogRecord, type SnapshotBody } from './record.js';
+import {
+  abandon,
+  applyBytes,
+  asQuarantine,
+  beginRecovery,
+  type Goal,
+  newRecovery,
+  type Recovery,
+  type RecoveryResult,
+  recover,
+  recoveryWakeAtMs,
+} from './recovery.js';
+import { blankReplica, type Replica, type Tip } from './replica.js';
+import { cutSnapshot, digestOf } from './snapshot/snapshot.js';
+import type { Calls } from './writer.js';
+
+/** The member that follows. */
+export interface Follower {
+  readonly config: MemberConfig;
+  readonly calls: Calls;
+  replica: Replica | null;
+}
+
+interface MarkDigest {
+  readonly epoch: number;
+  readonly number: number;
+  readonly digest: Uint8Array;
+}
+
+/** What following has led to, while it lasts. */
+export interface Follow {
+  /** The tail that is listened to. */
+  call: number;
+  /** Records are held back: something is missing before them. */
+  holds: boolean;
+  backlog: StoredRecord[];
+  backlogSizeBytes: number;
+  fill: Recovery | null;
+  /** The log's end at the last look, if it was lacking then (F2). */
+  lacked: Position | null;
+  digests: MarkDigest[];
+  /** The state that was found to differ, until it can be compared. */
+  evidence: { readonly state: unknown; readonly position: Position; readonly seq: Seq } | null;
+  /** The snapshot that is being stored for a mark. */
+  offer: { readonly call: number; readonly mark: MarkDigest; readonly body: SnapshotBody } | null;
+}
+
+export type FollowEvent =
+  /** The replica has moved on. */
+  | { readonly kind: 'applied' }
+  /** Something is missing: look at the log's end, and tell. */
+  | { readonly kind: 'gap' }
+  /** All that was missing is there. */
+  | { readonly kind: 'level' }
+  | { readonly kind: 'poisoned'; readonly error: UnderstudyError }
+  /** The group's state at a mark was another than here: the member holds nothing any more. */
+  | { readonly kind: 'diverged'; readonly detail: string };
+
+export function newFollow(calls: Calls, out: Effect[]): Follow {
+  const follow: Follow = {
+    call: 0,
+    holds: true,
+    backlog: [],
+    backlogSizeBytes: 0,
+    fill: null,
+    lacked: null,
+    digests: [],
+    evidence: null,
+    offer: null,
+  };
+  listen(follow, calls, out);
+  return follow;
+}
+
+function listen(follow: Follow, calls: Calls, out: Effect[]): void {
+  if (follow.call !== 0) out.push({ kind: 'stop', call: follow.call });
+  follow.call = calls.next++;
+  out.push({ kind: 'tail', call: follow.call });
+}
+
+export function endFollow(follow: Follow, out: Effect[]): void {
+  out.push({ kind: 'stop', call: follow.call });
+  if (follow.fill !== null) abandon(follow.fill, out);
+}
+
+/** A record came live. */
+export function onTailed(
+  follower: Follower,
+  follow: Follow,
+  input: Extract<Input, { kind: 'tailed' }>,
+  out: Effect[],
+): FollowEvent[] {
+  if (input.call !== follow.call) return [];
+  if (follow.holds) {
+    holdBack(follow, input.record);
+    return [];
+  }
+  return take(follower, follow, input.record, out);
+}
+
+/** What does not fit any more is read again. */
+function holdBack(follow: Follow, record: StoredRecord): void {
+  if (follow.backlogSizeBytes + record.bytes.length > limits.tailBacklogSizeBytes) {
+    follow.backlog = [];
+    follow.backlogSizeBytes = 0;
+  }
+  follow.backlog.push(record);
+  follow.backlogSizeBytes += record.bytes.length;
+}
+
+/** F1 */
+function take(
+  follower: Follower,
+  follow: Follow,
+  stored: StoredRecord,
+  out: Effect[],
+): FollowEvent[] {
+  const replica = follower.replica as Replica;
+  if (stored.position <= replica.tip.position) return [];
+  try {
+    const applied = applyBytes(follower.config, replica, stored.bytes, stored.position);
+    if (isRecord(applied)) return onApplied(follower, follow, applied, out);
+  } catch (error) {
+    return [{ kind: 'poisoned', error: asQuarantine(error) }];
+  }
+  follow.holds = true;
+  holdBack(follow, stored);
+  return [{ kind: 'gap' }];
+}
+
+function onApplied(
+  follower: Follower,
+  follow: Follow,
+  record: LogRecord,
+  out: Effect[],
+): FollowEvent[] {
+  const { body } = record;
+  if (body.type === 'barrier' && body.mark !== null) atMark(follower, follow, record, out);
+  const mine = body.type === 'snapshot' ? digestFor(follow, record, body) : undefined;
+  const same = body.type === 'snapshot' && mine !== undefined && equalBytes(mine, body.digest);
+  if (mine !== undefined && !same) return diverge(follower, follow, record, mine, out);
+  return [{ kind: 'applied' }];
+}
+
+function digestFor(follow: Follow, { epoch }: LogRecord, { mark }: SnapshotBody) {
+  return follow.digests.find((own) => own.epoch === epoch && own.number === mark)?.digest;
+}
+
+/** F3 */
+function atMark(follower: Follower, follow: Follow, record: LogRecord, out: Effect[]): void {
+  const { config } = follower;
+  const replica = follower.replica as Replica;
+  const { epoch, number, body } = record;
+  const isCutter = body.type === 'barrier' && body.mark?.cutter === config.id.index;
+  const cut = isCutter ? cutSnapshot(replica, config.id.index, number) : digestOf(replica);
+  if ('problem' in cut) {
+    out.push({ kind: 'alarm', code: 'internal', detail: `no digest: ${cut.problem}` });
+    return;
+  }
+  const mark = { epoch, number, digest: 'body' in cut ? cut.body.digest : cut.digest };
+  follow.digests.push(mark);
+  if (follow.digests.length > limits.marks) follow.digests.shift();
+  if (!('body' in cut)) return attest(follower, mark, null, out);
+  const call = follower.calls.next++;
+  follow.offer = { call, mark, body: cut.body };
+  out.push({ kind: 'put-snapshot', call, id: cut.body.id, chunks: cut.chunks });
+}
+
+/** The snapshot is stored: its writer may record it. */
+export function onOfferPut(
+  follower: Follower,
+  follow: Follow,
+  input: Extract<Input, { kind: 'snapshot-put' }>,
+  out: Effect[],
+): void {
+  const { offer } = follow;
+  if (offer === null || offer.call !== input.call) return;
+  follow.offer = null;
+  if (input.failure === null) return attest(follower, offer.mark, offer.body, out);
+  out.push({ kind: 'alarm', code: 'internal', detail: `no snapshot: ${input.failure}` });
+}
+
+function attest(
+  { config, replica }: Follower,
+  { epoch, number, digest }: MarkDigest,
+  body: SnapshotBody | null,
+  out: Effect[],
+): void {
+  const node = replica?.tip.writer?.node;
+  if (node === undefined) return;
+  const { index } = config.id;
+  const bytes = encodeAttestation({ index, epoch, number, digest, body }, config);
+  out.push({ kind: 'attest', node, bytes });
+}
+
+/** A look has told where the log ends. */
+export function onEndSeen(
+  follower: Follower,
+  follow: Follow,
+  tip: Tip,
+  out: Effect[],
+): FollowEvent[] {
+  if (follow.fill !== null) return [];
+  const at = follower.replica?.tip.position ?? 0;
+  const isDeaf = follow.lacked !== null && at < follow.lacked;
+  follow.lacked = tip.position > at ? tip.position : null;
+  if (follow.lacked !== null && (isDeaf || follow.holds)) {
+    if (isDeaf) listen(follow, follower.calls, out);
+    return fill(follower, follow, { ...tip, through: tip.position }, out);
+  }
+  // Nothing is missing as far as the log tells: what was held back belongs nowhere, or comes again.
+  if (follow.holds) return release(follower, follow, [], out);
+  return isDeaf ? [] : [{ kind: 'level' }];
+}
+
+function fill(follower: Follower, follow: Follow, goal: Goal, out: Effect[]): FollowEvent[] {
+  follow.holds = true;
+  follow.fill = newRecovery(follower.config, follower.calls, follower.replica, goal);
+  return onFilled(follower, follow, beginRecovery(follow.fill, out), out);
+}
+
+/** Feeds what fills the gap; inputs that are not for it change nothing. */
+export function stepFill(
+  follower: Follower,
+  follow: Follow,
+  input: Input,
+  now: Instant,
+  out: Effect[],
+): FollowEvent[] {
+  if (follow.fill === null) return [];
+  return onFilled(follower, follow, recover(follow.fill, input, now, out), out);
+}
+
+export function followWakeAtMs({ fill: recovery }: Follow): number {
+  return recovery === null ? Number.POSITIVE_INFINITY : recoveryWakeAtMs(recovery);
+}
+
+function onFilled(
+  follower: Follower,
+  follow: Follow,
+  result: RecoveryResult,
+  out: Effect[],
+): FollowEvent[] {
+  if (result.kind === 'poisoned') return [result];
+  if (result.kind !== 'done') return [];
+  const { replica } = follow.fill as Recovery;
+  follower.replica = replica;
+  follow.fill = null;
+  tellDifference(follow, replica, out);
+  return release(follower, follow, follow.backlog, out);
+}
+
+/** The member stands where the log ended when it looked: on with what came since. */
+function release(
+  follower: Follower,
+  follow: Follow,
+  held: readonly StoredRecord[],
+  out: Effect[],
+): FollowEvent[] {
+  follower.replica ??= blankReplica(follower.config.kind, follower.config.hash);
+  follow.holds = false;
+  follow.backlog = [];
+  follow.backlogSizeBytes = 0;
+  follow.lacked = null;
+  const events: FollowEvent[] = [{ kind: 'level' }];
+  for (const record of held) {
+    if (follow.holds) holdBack(follow, record);
+    else events.push(...take(follower, follow, record, out));
+    if (events.at(-1)?.kind === 'poisoned') return events;
+  }
+  return events;
+}
+
+/** P13: what is here is thrown away, but kept as evidence until the group's state is here too. */
+function diverge(
+  follower: Follower,
+  follow: Follow,
+  { body, writer }: LogRecord,
+  mine: Uint8Array,
+  out: Effect[],
+): FollowEvent[] {
+  const { at, cutter, digest } = body as SnapshotBody;
+  const { state, tip } = follower.replica as Replica;
+  const detail =
+    `at seq ${at} the digest of the state here is ${hex(mine)}, member ${cutter} recorded ` +
+    `${hex(digest)} through member ${writer.index}. This member begins anew; if it happens again, ` +
+    'the kind is not deterministic';
+  follow.evidence = { state, position: tip.position, seq: tip.seq };
+  follow.digests = [];
+  follower.replica = null;
+  const { position, snapshotPosition, snapshotSeq } = tip;
+  const goal = { snapshotPosition, snapshotSeq, through: position, distrust: true };
+  return [{ kind: 'diverged', detail }, ...fill(follower, follow, goal, out)];
+}
+
+function tellDifference(follow: Follow, { state, tip }: Replica, out: Effect[]): void {
+  const { evidence } = follow;
+  follow.evidence = null;
+  if (evidence === null || evidence.position !== tip.position) return;
+  const difference = firstDifference(evidence.state, state);
+  const detail =
+    difference === null
+      ? `the states at seq ${tip.seq} differ in nothing that can be shown`
+      : `the first difference at seq ${tip.seq} is ${difference}`;
+  out.push({ kind: 'alarm', code: 'conflict', detail });
+}
+
+const hex = (bytes: Uint8Array): string =>
+  Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('');
