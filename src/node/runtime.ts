@@ -29,12 +29,16 @@ import { type Names, type Notice, shardOf } from '../nats/subjects.js';
 import { instant } from './clock.js';
 import type { NodeConfig } from './config.js';
 import { Hosted } from './hosted.js';
+import { identityOf } from './identity.js';
 import { MemberDriver } from './member-driver.js';
 import { Registry } from './registry.js';
 import { isNoResponders, Rpc } from './rpc.js';
 import { serveNode } from './verbs.js';
 
 const probeTimeoutMs = 500;
+/** Packs in some milliseconds. */
+const cheapSizeBytes = 1024 * 1024;
+const attestVerb = 'attest';
 
 export const sha256: Hash = (bytes) => createHash('sha256').update(bytes).digest();
 
@@ -191,6 +195,11 @@ export class Runtime {
     subscribe(names.beat, (message) => {
       this.#feed({ kind: 'beat', beat: decodeValue(message.data) as Beat });
     });
+    const attested = names.node(this.#options.info.id, `${attestVerb}.`);
+    subscribe(`${attested}*`, ({ subject, data }) => {
+      const driver = this.#members.get(subject.slice(attested.length))?.driver;
+      driver?.input({ kind: 'attested', bytes: data });
+    });
     subscribe(names.allNotices, (message) => this.#onNotice(message.json<Notice>()));
     subscribe(brokerSubjects.disconnected, (message) => {
       const { client } = message.json<{ client?: { name?: string } }>();
@@ -264,6 +273,11 @@ export class Runtime {
       case 'epoch-seen':
         this.#members.get(effect.group)?.driver.input({ kind: 'epoch-seen', epoch: effect.epoch });
         break;
+      case 'followers': {
+        const { indexes } = effect;
+        this.#members.get(effect.group)?.driver.input({ kind: 'followers', indexes });
+        break;
+      }
       case 'replace-member':
         void this.#replaceMember(effect);
         break;
@@ -305,10 +319,20 @@ export class Runtime {
       logger.error({ group: config.name, kind: config.kind }, 'this node does not have the kind');
       return;
     }
-    const { name: group, groupId, sync } = config;
-    const id = { index, node: info.id, incarnation: info.incarnation };
+    const { name: group, groupId, standby, sync } = config;
     const driver = new MemberDriver(
-      { group, groupId, kind, hash: sha256, id, sync, pollMs: node.pollMs },
+      {
+        group,
+        groupId,
+        kind,
+        hash: sha256,
+        id: { index, node: info.id, incarnation: info.incarnation },
+        identity: identityOf(config, index),
+        standby,
+        cheapSizeBytes,
+        sync,
+        pollMs: node.pollMs,
+      },
       this.ports(config),
       this.#memberEvents(group, index),
       logger.child({ group, index }),
@@ -332,6 +356,10 @@ export class Runtime {
         this.#members.get(group)?.follow(report);
         this.#feed({ kind: 'own-report', report });
         this.#tick();
+      },
+      attest: ({ node, bytes }) => {
+        const { connections, names } = this.#options;
+        connections.control.publish(names.node(node, `${attestVerb}.${group}`), bytes);
       },
       announceSnapshot: ({ epoch: inEpoch, position: at, seq: atSeq }) =>
         this.#announce({ kind: 'snapshot', group, epoch: inEpoch, position: at, seq: atSeq }),
