@@ -20,8 +20,8 @@ export function laterOf(a: Seen, b: Seen): Seen {
   return { epoch: Math.max(a.epoch, b.epoch), seq: Math.max(a.seq, b.seq) };
 }
 
-/** Version, epoch and seq; opaque to those who hand it on. */
-export const tokenPattern = /^1\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})$/;
+/** Version, epoch and seq; opaque to those who hand it on. Ten digits of base 36 are exact numbers. */
+export const tokenPattern = /^1\.([0-9a-z]{1,10})\.([0-9a-z]{1,10})$/;
 
 export function tokenOf({ epoch, seq }: Seen): string {
   return `1.${epoch.toString(36)}.${seq.toString(36)}`;
@@ -29,9 +29,10 @@ export function tokenOf({ epoch, seq }: Seen): string {
 
 /** Throws `bad-request`. */
 export function parseToken(token: string): Seen {
-  const [, epoch = '', seq = ''] = tokenPattern.exec(token) ?? [];
-  const seen = { epoch: Number.parseInt(epoch, 36), seq: Number.parseInt(seq, 36) };
-  if (Number.isSafeInteger(seen.epoch) && Number.isSafeInteger(seen.seq)) return seen;
+  const [, epoch, seq] = tokenPattern.exec(token) ?? [];
+  if (epoch !== undefined && seq !== undefined) {
+    return { epoch: Number.parseInt(epoch, 36), seq: Number.parseInt(seq, 36) };
+  }
   throw new UnderstudyError(
     'bad-request',
     `"${token}" is no token; pass one as an earlier answer gave it, unchanged`,

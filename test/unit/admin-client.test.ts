@@ -67,6 +67,21 @@ describe('calls', () => {
     expect((await client.operation(id)).state).toBe('running');
     expect((await client.operation(id, 1000)).state).toBe('done');
     expect((await client.failover('c')).kind).toBe('failover');
+    expect((await client.reinit('c', 1)).kind).toBe('reinit');
+  });
+
+  test('hand on the token of what was delivered to reads of all kinds', async () => {
+    const { backend, url } = await serve();
+    const client = createAdminClient({ url });
+    const { token } = await client.deliver('c', { by: 1 });
+    const read = { consistency: 'standby', timeoutMs: 500 } as const;
+    const after = token as string;
+    expect(await client.query('c', { name: 'get', ...read, after })).toMatchObject({ token });
+    expect(backend.lastRead).toMatchObject({ ...read, after });
+    expect(await client.state('c', { ...read, minSeq: 1, after })).toMatchObject({ token });
+    expect(backend.lastRead).toMatchObject({ ...read, minSeq: 1, after });
+    const beyond = client.state('c', { after: '1.1.2' });
+    await expect(beyond).rejects.toMatchObject({ code: 'not-ready', advice: 'retry' });
   });
 
   test('deliver and page', async () => {
@@ -78,6 +93,7 @@ describe('calls', () => {
       seq: 1,
       epoch: 1,
       duplicate: false,
+      token: '1.1.1',
     });
     expect((await client.deliver('c', { by: 1 }, { key: 'k' })).duplicate).toBe(true);
     const numbers = { session: 's', first: 1, floor: 1 };
@@ -187,6 +203,21 @@ describe('other nodes', () => {
     const { url } = await serve();
     const client = createAdminClient({ url: [await deadUrl(), url] });
     expect((await client.failover('c')).kind).toBe('failover');
+    expect((await client.reinit('c', 1)).kind).toBe('reinit');
+  });
+
+  test('hand on the token of what was delivered to reads of all kinds', async () => {
+    const { backend, url } = await serve();
+    const client = createAdminClient({ url });
+    const { token } = await client.deliver('c', { by: 1 });
+    const read = { consistency: 'standby', timeoutMs: 500 } as const;
+    const after = token as string;
+    expect(await client.query('c', { name: 'get', ...read, after })).toMatchObject({ token });
+    expect(backend.lastRead).toMatchObject({ ...read, after });
+    expect(await client.state('c', { ...read, minSeq: 1, after })).toMatchObject({ token });
+    expect(backend.lastRead).toMatchObject({ ...read, minSeq: 1, after });
+    const beyond = client.state('c', { after: '1.1.2' });
+    await expect(beyond).rejects.toMatchObject({ code: 'not-ready', advice: 'retry' });
   });
 
   test('that do not answer either make it unreachable', async () => {

@@ -25,7 +25,7 @@ describe('one event', () => {
     const { status, body } = await call('POST', path, { by: 2 });
     expect(status).toBe(200);
     const results = [{ seq: 1, result: { total: 2 } }];
-    expect(body).toEqual({ results, seq: 1, epoch: 1, duplicate: false });
+    expect(body).toEqual({ results, seq: 1, epoch: 1, duplicate: false, token: '1.1.1' });
   });
 
   test('that the kind refuses is 422 with the reason of the kind', async () => {
@@ -292,13 +292,16 @@ describe('an NDJSON stream', () => {
         yield [{ ok: true, bytes: Uint8Array.of(0x80), key: null }];
       }
     }
-    const delivery = { backend, pool: new SessionPool(), group: 'c', timeoutMs: 1, numbers: null };
-    const first = deliverMany(delivery, endless(), (error) => error as UnderstudyError);
+    const pool = new SessionPool();
+    const caller = { timeoutMs: 1, numbers: null, after: undefined };
+    const delivery = { backend, pool, group: 'c', ...caller };
+    const source = { source: endless(), total: null };
+    const first = deliverMany(delivery, source, (error) => error as UnderstudyError);
     for (let before = -1; before !== pulled; await turn()) before = pulled;
     expect(pulled).toBeLessThanOrEqual(2 * limits.batchEvents);
     expect(backend.outstanding).toBe(1);
     open();
-    const document = (await first)[Symbol.asyncIterator]();
+    const document = (await first).document[Symbol.asyncIterator]();
     await document.next();
     await document.return?.();
   });

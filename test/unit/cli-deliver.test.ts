@@ -69,7 +69,7 @@ describe('a file', () => {
     const { deliver, backend } = await served();
     const { code, json } = await deliver(['--json', await file('\n\n')]);
     expect(code).toBe(0);
-    expect(json()).toEqual({ accepted: 0, rejected: 0, duplicate: 0, seq: null });
+    expect(json()).toEqual({ accepted: 0, rejected: 0, duplicate: 0, seq: null, token: null });
     expect(backend.batches).toEqual([]);
   });
 
@@ -96,10 +96,12 @@ describe('keys', () => {
     const { deliver, backend } = await served();
     const path = await file(keyed);
     const first = await deliver([path, '--key-field', 'id', '--json']);
-    expect(first.json()).toEqual({ accepted: 3000, rejected: 0, duplicate: 0, seq: 3000 });
+    const all = { accepted: 3000, rejected: 0, duplicate: 0, seq: 3000, token: '1.1.2bc' };
+    expect(first.json()).toEqual(all);
     const path2 = await file(`${keyed}{"by":1,"id":"more"}\n`);
     const second = await deliver([path2, '--key-field', 'id', '--json']);
-    expect(second.json()).toEqual({ accepted: 1, rejected: 0, duplicate: 3000, seq: 3001 });
+    const more = { accepted: 1, rejected: 0, duplicate: 3000, seq: 3001, token: '1.1.2bd' };
+    expect(second.json()).toEqual(more);
     expect(backend.total('c')).toBe(3001);
   });
 

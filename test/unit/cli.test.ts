@@ -30,6 +30,8 @@ describe('usage', () => {
       ['query', 'a', '--consistency', 'eventual'],
       /Allowed choices are linearizable, local, standby/,
     ],
+    [['query', 'a', '--after', '1.1'], /"1\.1" is no token/],
+    [['reinit', 'a', 'b'], /whole number from 0/],
     [['switchover', 'a', '--timeout', '1s'], /whole number from 1 to 60000/],
     [['dev', '--nodes', 'x'], /whole number from 1 to 9/],
   ])('%j is wrong', async (args, message) => {
@@ -49,7 +51,9 @@ describe('usage', () => {
     expect(code).toBe(0);
     const commands =
       'dev node status nodes kinds groups group create delete deliver query events sync';
-    for (const name of `${commands} switchover failover history operations operation`.split(' ')) {
+    for (const name of `${commands} switchover failover reinit history operations operation`.split(
+      ' ',
+    )) {
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
     }
   });
@@ -167,6 +171,18 @@ describe('looking', () => {
     expect((await understudy(...args, '--json')).json()).toBeTypeOf('object');
   });
 
+  test('a group shows its alarms, if there are any', async () => {
+    const { understudy, backend } = await served();
+    expect((await understudy('group', 'c')).stdout).not.toMatch(/ALARM/);
+    const at = '2026-01-02T03:04:05.678Z';
+    const detail = 'snapshot refused: chunk 3';
+    backend.alarms = [{ at, index: 1, nodeId: 'n2', code: 'internal', detail }];
+    const { stdout } = await understudy('group', 'c');
+    expect(stdout).toMatch(/^ALARM AT +INDEX +NODE +CODE +DETAIL$/m);
+    expect(stdout).toContain(`${at}      1  n2    internal  ${detail}\n`);
+    expect((await understudy('group', 'c', '--json')).json().alarms).toEqual(backend.alarms);
+  });
+
   test('columns are aligned, numbers to the right', () => {
     const rows = [
       ['a', 5, null],
@@ -214,6 +230,16 @@ describe('acting', () => {
     expect(against.stdout).toMatch(/^lag +NO +7 events$/m);
   });
 
+  test('a member begins anew, and the active does not', async () => {
+    const { understudy } = await served();
+    const started = await understudy('reinit', 'c', '1', '--json');
+    expect(started.json()).toMatchObject({ kind: 'reinit', target: 'c/1', state: 'running' });
+    expect((await understudy('reinit', 'c', '2', '--wait')).stdout).toMatch(/reinit +c\/2 +done/);
+    const active = await understudy('reinit', 'c', '0');
+    expect(active).toMatchObject({ code: 1, stderr: expect.stringMatching(/switch over first/) });
+    expect((await understudy('reinit', 'c', '9')).stderr).toMatch(/member-not-found: no member 9/);
+  });
+
   test('a refused switchover and a failed operation are exit code 1', async () => {
     const { understudy, backend } = await served();
     const preconditions = [{ name: 'lag', ok: false, detail: '7 events' }];
@@ -233,11 +259,27 @@ describe('reading', () => {
     const { understudy } = await served();
     const query = await understudy('query', 'c', 'get', '{"a":1}');
     expect(JSON.parse(query.stdout)).toEqual({ total: 0, args: { a: 1 } });
-    expect(query.stderr).toBe('seq 0, epoch 1, member 0\n');
+    expect(query.stderr).toBe('seq 0, epoch 1, member 0, token 1.1.0\n');
     const json = await understudy('query', 'c', 'get', '--json', '--consistency', 'local');
     expect(json.json()).toMatchObject({ value: { total: 0 }, seq: 0 });
     const state = await understudy('query', 'c', '--at', '0', '--json');
     expect(state.json()).toMatchObject({ value: { total: '0', tags: ['a'] } });
+  });
+
+  test('a read after a token sees what it stands for, or is refused', async () => {
+    const { understudy, backend, url } = await served();
+    const after = ['--consistency', 'standby', '--after', '1.1.1', '--timeout', '500', '--json'];
+    const early = await understudy('query', 'c', 'get', ...after);
+    expect(early.code).toBe(1);
+    expect(early.json().error.code).toBe('not-ready');
+    const delivered = await cli(['deliver', 'c', '--url', url, '--json'], {
+      stdin: ['{"by":1}\n'],
+    });
+    expect(delivered.json()).toMatchObject({ accepted: 1, token: '1.1.1' });
+    const late = await understudy('query', 'c', 'get', ...after);
+    expect(late.json()).toMatchObject({ value: { total: 1 }, seq: 1, token: '1.1.1' });
+    expect(backend.lastRead).toMatchObject({ consistency: 'standby', timeoutMs: 500 });
+    expect((await understudy('query', 'c', ...after)).json()).toMatchObject({ seq: 1 });
   });
 
   test('events come as lines over all pages', async () => {
