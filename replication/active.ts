@@ -6,9 +6,7 @@
  * A3 While one record is in flight the next is drafted, unless reads wait for a rest.
  * A4 Losing the fence ends everything here; whatever was not acknowledged was not answered.
  */
-import { type Attestation, decodeAttestation } from './attestation.js';
 import type { BatchAnswer } from './batch.js';
-import { equalBytes } from './bytes.js';
 import {
   type Delivery,
   type Draft,
@@ -19,19 +17,27 @@ import {
   undoDraft,
 } from './draft.js';
 import type { Effect, Input, Instant, MemberConfig, ReadRequest, ReadResult } from './effects.js';
-import { type Position, type Seq, seq } from './ids.js';
+import { type Seq, seq } from './ids.js';
 import { limits } from './limits.js';
-import {
-  type Body,
-  encodeRecord,
-  type LogRecord,
-  type Opened,
-  type SnapshotBody,
-} from './record.js';
+import { type Body, encodeRecord, type LogRecord, type Opened } from './record.js';
 import { noteEpoch, type Replica } from './replica.js';
 import { refusal } from './sessions.js';
 import { signed } from './signature.js';
-import { type Cut, cutSnapshot, digestOf } from './snapshot/snapshot.js';
+import {
+  beginCut,
+  type Cutting,
+  cuttingWakeAtMs,
+  failRequests,
+  isDue,
+  newCutting,
+  onAttested,
+  onMarked,
+  onRecorded,
+  onSnapshotPut,
+  requestSnapshot,
+  settleMark,
+  vouches,
+} from './snapshot/cutting.js';
 import { send, type Writer, type WriterEvent } from './writer.js';
 
 interface WaitingRead extends ReadRequest {
@@ -62,60 +68,11 @@ export interface Active {
   opened: Opened | null;
   /** The kind threw: the replica must be rebuilt before anything else is decided (P15). */
   spoilt: boolean;
-  snapshot: SnapshotWork;
-  /** Hot standbys that follow the log, lowest index first. A hint. */
-  followers: readonly number[];
+  readonly cutting: Cutting;
   handOff: HandOff | null;
   /** Somebody spoke of a later epoch: the next append tells. */
   doubted: boolean;
 }
-
-interface SnapshotWork {
-  /** Being stored. */
-  cut: Cut | null;
-  call: number;
-  /** Stored, and waiting for its record. */
-  stored: SnapshotBody | null;
-  /** The place in the log at which followers were asked for their digests. */
-  mark: OpenMark | null;
-  /** The last mark came to nothing: this time the active cuts by itself. */
-  cutsAlone: boolean;
-  /** Asked for by operators, and the seq each wants to see covered. */
-  requests: { readonly request: number; readonly from: Seq }[];
-  lastAtMs: number;
-  /** Size of the last one, and of the records committed since it was cut. */
-  sizeBytes: number;
-  loggedSizeBytes: number;
-  /** Id of the newest one this active has recorded. */
-  newestId: string | null;
-  /** Failures since the last success, and not again before this. */
-  failures: number;
-  notBeforeMs: number;
-}
-
-interface OpenMark {
-  /** The mark's record number in this epoch, its seq, and its position once it is committed. */
-  readonly number: number;
-  readonly at: Seq;
-  position: Position | null;
-  readonly cutter: number;
-  /** Needs the replica at rest right after the mark. */
-  readonly takesPart: boolean;
-  /** This member's own digest; null: it does not take part, or the mark is not committed yet. */
-  own: Uint8Array | null;
-  readonly votes: Map<number, Attestation>;
-  readonly untilMs: number;
-}
-
-/** How long followers may take to store a snapshot before the active cuts one itself. */
-const markMs = 10_000;
-/** Packing, storing and restoring a byte of state costs about as much as appending this many. */
-const snapshotCostFactor = 4;
-/** After a promotion those who have waited are answered first: packing a state takes a while. */
-const firstSnapshotMs = 100;
-/** Pauses after failures: 1, 2, 4 … s, capped: each try packs the whole state. */
-const snapshotRetryMs = 1000;
-const longestSnapshotRetryMs = 30_000;
 
 export function newActive(
   config: MemberConfig,
@@ -136,22 +93,7 @@ export function newActive(
     reads: [],
     opened,
     spoilt: false,
-    // A fresh active soon syncs the standbys (P8): they must not depend on the old epoch's snapshot.
-    snapshot: {
-      cut: null,
-      call: 0,
-      stored: null,
-      mark: null,
-      cutsAlone: false,
-      requests: [],
-      lastAtMs: Number.NEGATIVE_INFINITY,
-      sizeBytes: 0,
-      loggedSizeBytes: 0,
-      newestId: null,
-      failures: 0,
-      notBeforeMs: now.monoMs + firstSnapshotMs,
-    },
-    followers: [],
+    cutting: newCutting(config, writer.calls, now),
     handOff: null,
     doubted: false,
   };
@@ -214,14 +156,7 @@ export function read(active: Active, read: ReadRequest, now: Instant, out: Effec
 }
 
 export function requestSync(active: Active, request: number, now: Instant, out: Effect[]): void {
-  const { requests } = active.snapshot;
-  if (requests.length >= limits.waitingSyncs) {
-    const failure = `${requests.length} requests wait for the next snapshot. Ask again later.`;
-    out.push({ kind: 'answer-sync', request, result: { failure } });
-    return;
-  }
-  // What is decided ahead may yet be undone: a snapshot of it might never come.
-  requests.push({ request, from: active.writer.tip.seq });
+  requestSnapshot(active.cutting, request, active.writer.tip.seq, out);
   pump(active, now, out);
 }
 
@@ -254,10 +189,14 @@ export function onCommitted(
 ): void {
   active.replica.tip = active.writer.tip;
   noteEpoch(active.replica, record);
-  active.snapshot.loggedSizeBytes += sizeBytes;
+  active.cutting.loggedSizeBytes += sizeBytes;
   answerInFlight(active, out);
-  if (record.body.type === 'snapshot') snapshotCommitted(active, record.body, now, out);
-  if (record.body.type === 'barrier' && record.body.mark !== null) markCommitted(active, now, out);
+  const { body } = record;
+  if (body.type === 'snapshot') onRecorded(active.cutting, body, active.writer.tip, now, out);
+  // If this member is to vouch, nothing has been decided since (A3): its state is the mark's.
+  if (body.type === 'barrier' && body.mark !== null) {
+    onMarked(active.cutting, active.replica, now, out);
+  }
   pump(active, now, out);
 }
 
@@ -284,7 +223,7 @@ function answer(
 /** Moves everything on as far as it goes now. Called after every change; the only scheduler here. */
 export function pump(active: Active, now: Instant, out: Effect[]): void {
   const { writer } = active;
-  settleMark(active, now, out);
+  settleMark(active.cutting, now, out);
   if (isAtRest(active)) rest(active, now, out);
   if (isAtRest(active)) {
     const urgent = urgentRecord(active);
@@ -305,16 +244,18 @@ function isAtRest({ writer, draft }: Active): boolean {
 
 /** While something waits for the replica to be at rest, nothing is decided ahead (A3). */
 function wantsRest(active: Active, now: Instant): boolean {
-  const { mark } = active.snapshot;
-  const isAtMark = mark?.takesPart === true && mark.position === null;
-  const waits = active.reads.length > 0 || urgentRecord(active) !== null;
-  return waits || isAtMark || snapshotDue(active, now);
+  const { cutting, reads, writer } = active;
+  const waits = reads.length > 0 || urgentRecord(active) !== null;
+  return waits || vouches(cutting) || isDue(cutting, writer.tip, now);
 }
 
 function rest(active: Active, now: Instant, out: Effect[]): void {
   if (active.spoilt) return;
   answerReads(active, out);
-  if (snapshotDue(active, now)) startSnapshot(active, now, out);
+  const { cutting, replica, writer } = active;
+  if (!isDue(cutting, writer.tip, now)) return;
+  const mark = beginCut(cutting, replica, now, out);
+  if (mark !== null) sendMark(active, { type: 'barrier', opened: active.opened, mark }, now, out);
 }
 
 function fillDraft(active: Active, now: Instant, out: Effect[]): void {
@@ -374,7 +315,7 @@ function notBefore(active: Active, now: Instant): number {
 function urgentRecord(active: Active): Body | null {
   if (active.spoilt) return null;
   if (active.opened !== null) return { type: 'barrier', opened: active.opened, mark: null };
-  if (active.snapshot.stored !== null) return active.snapshot.stored;
+  if (active.cutting.stored !== null) return active.cutting.stored;
   if (active.handOff !== null) return { type: 'handoff', target: active.handOff.target };
   return null;
 }
@@ -460,224 +401,26 @@ export function readReplica(
   }
 }
 
-function snapshotDue(active: Active, now: Instant): boolean {
-  const { snapshot, config, writer } = active;
-  if (isBusy(snapshot)) return false;
-  if (now.monoMs < snapshot.notBeforeMs) return false;
-  const isFirst = snapshot.lastAtMs === Number.NEGATIVE_INFINITY;
-  const behind = writer.tip.seq - writer.tip.snapshotSeq;
-  if (isFirst || snapshot.requests.length > 0) return true;
-  if (behind >= config.sync.everyEvents && isWorthIt(snapshot)) return true;
-  if (behind === 0 || !isCheap(active)) return false;
-  return now.monoMs - snapshot.lastAtMs >= config.sync.everyMs;
-}
-
-function isBusy({ cut, stored, mark }: SnapshotWork): boolean {
-  return cut !== null || stored !== null || mark !== null;
-}
-
-/** A large state is cut less often than asked for: they write at most a quarter of what the log does. */
-function isWorthIt({ sizeBytes, loggedSizeBytes }: SnapshotWork): boolean {
-  return loggedSizeBytes >= snapshotCostFactor * sizeBytes;
-}
-
-/** Time alone makes a small one due, however little was logged since the last. */
-function isCheap({ snapshot, config }: Active): boolean {
-  return snapshot.sizeBytes <= config.cheapSizeBytes || isWorthIt(snapshot);
-}
-
 /** When `pump` has something to do although nothing arrives. */
-export function activeWakeAtMs(active: Active): number {
-  const { snapshot, config, writer } = active;
+export function activeWakeAtMs({ cutting, writer, spoilt }: Active): number {
   // A snapshot needs a rest, and whatever ends in one pumps.
-  if (writer.inFlight !== null || active.spoilt) return Number.POSITIVE_INFINITY;
-  if (snapshot.mark !== null && snapshot.cut === null) return snapshot.mark.untilMs;
-  if (isBusy(snapshot)) return Number.POSITIVE_INFINITY;
-  if (snapshot.requests.length > 0) return snapshot.notBeforeMs;
-  if (snapshot.lastAtMs === Number.NEGATIVE_INFINITY) return snapshot.notBeforeMs;
-  if (writer.tip.seq === writer.tip.snapshotSeq) return Number.POSITIVE_INFINITY;
-  if (!isCheap(active)) return Number.POSITIVE_INFINITY;
-  return Math.max(snapshot.notBeforeMs, snapshot.lastAtMs + config.sync.everyMs);
+  if (writer.inFlight !== null || spoilt) return Number.POSITIVE_INFINITY;
+  return cuttingWakeAtMs(cutting, writer.tip);
 }
 
-function startSnapshot(active: Active, now: Instant, out: Effect[]): void {
-  const { snapshot, writer, config } = active;
-  snapshot.lastAtMs = now.monoMs;
-  if (writer.tip.snapshotPosition > 0 && writer.tip.snapshotSeq === writer.tip.seq) {
-    return announceSnapshot(active, out);
-  }
-  if (config.standby === 'hot') return openMark(active, now, out);
-  cut(active, null, now, out);
-}
-
-function cut(active: Active, mark: number | null, now: Instant, out: Effect[]): void {
-  const { snapshot, writer, config } = active;
-  const taken = cutSnapshot(active.replica, config.id.index, mark);
-  if ('problem' in taken) return snapshotFailed(active, taken.problem, now, out);
-  snapshot.cut = taken;
-  snapshot.call = writer.calls.next++;
-  out.push({ kind: 'put-snapshot', call: snapshot.call, id: taken.body.id, chunks: taken.chunks });
-}
-
-/**
- * Everybody who follows the log takes the digest of the state as of this record (P13). If two of them
- * can vouch for each other, or this member for its own cheap state, one of them cuts the snapshot
- * too, so that a large state does not hold up the commands.
- */
-function openMark(active: Active, now: Instant, out: Effect[]): void {
-  const { snapshot, writer, config, followers } = active;
-  const isCheapHere = snapshot.sizeBytes <= config.cheapSizeBytes;
-  const others = isCheapHere ? 1 : 2;
-  const isAlone = snapshot.cutsAlone || followers.length < others;
-  const cutter = isAlone ? config.id.index : (followers[0] as number);
-  snapshot.mark = {
-    number: writer.tip.number + 1,
-    at: writer.tip.seq,
-    position: null,
-    cutter,
-    takesPart: isAlone || isCheapHere,
-    own: null,
-    votes: new Map(),
-    untilMs: now.monoMs + markMs,
-  };
-  sendMark(active, { type: 'barrier', opened: active.opened, mark: { cutter } }, now, out);
-}
-
-/** If this member takes part, nothing has been decided since (A3): its state is that of the mark. */
-function markCommitted(active: Active, now: Instant, out: Effect[]): void {
-  const mark = active.snapshot.mark as OpenMark;
-  mark.position = active.writer.tip.position;
-  if (mark.cutter === active.config.id.index) return cut(active, mark.number, now, out);
-  if (!mark.takesPart) return;
-  const own = digestOf(active.replica);
-  if ('problem' in own) return snapshotFailed(active, own.problem, now, out);
-  mark.own = own.digest;
-}
-
-/** A follower has taken its digest, and perhaps cut the snapshot. */
-export function onAttested(active: Active, bytes: Uint8Array, now: Instant, out: Effect[]): void {
-  const { mark } = active.snapshot;
-  const attestation = decodeAttestation(bytes, active.config);
-  if (attestation === null) {
-    out.push({ kind: 'alarm', code: 'forbidden', detail: 'a forged attestation was refused' });
-    return;
-  }
-  const { index, epoch, number } = attestation;
-  if (mark === null || number !== mark.number || epoch !== active.writer.tip.epoch) return;
-  if (attestation.body !== null && index !== mark.cutter) return;
-  mark.votes.set(index, attestation);
-  pump(active, now, out);
-}
-
-/** The snapshot of a follower exists if somebody else found the same digest. */
-function settleMark(active: Active, now: Instant, out: Effect[]): void {
-  const { snapshot, config } = active;
-  const { mark } = snapshot;
-  if (mark === null || mark.position === null || mark.cutter === config.id.index) return;
-  const offer = mark.votes.get(mark.cutter);
-  const isContested = offer !== undefined && mark.own !== null && !agrees(mark.own, offer);
-  if (isContested || now.monoMs >= mark.untilMs) return cutAlone(active, mark, isContested, out);
-  if (!offer?.body || !hasWitness(mark, offer)) return;
-  if (!fits(mark, offer.body, offer.digest)) return cutAlone(active, mark, true, out);
-  snapshot.mark = null;
-  snapshot.stored = offer.body;
-}
-
-const agrees = (own: Uint8Array, { digest }: Attestation): boolean => equalBytes(own, digest);
-
-/** One that differs is no witness, but no proof either: of two, who is wrong? */
-function hasWitness({ own, votes, cutter }: OpenMark, offer: Attestation): boolean {
-  if (own !== null) return agrees(own, offer);
-  return [...votes].some(([index, vote]) => index !== cutter && agrees(vote.digest, offer));
-}
-
-/** What a cutter says of itself is not believed. */
-function fits(mark: OpenMark, body: SnapshotBody, digest: Uint8Array): boolean {
-  const isThere = body.at === mark.at && body.position === mark.position;
-  const isForIt = body.mark === mark.number && body.cutter === mark.cutter;
-  return isThere && isForIt && equalBytes(body.digest, digest);
-}
-
-function cutAlone(active: Active, mark: OpenMark, isContested: boolean, out: Effect[]): void {
-  const { snapshot } = active;
-  snapshot.mark = null;
-  snapshot.cutsAlone = true;
-  snapshot.lastAtMs = Number.NEGATIVE_INFINITY;
-  const why = isContested
-    ? `it is not that of this active at record ${mark.number} of the epoch`
-    : `no other member vouched for one in ${markMs} ms`;
-  const detail = `the snapshot of member ${mark.cutter} is not used: ${why}`;
-  out.push({ kind: 'alarm', code: 'conflict', detail });
-}
-
-export function onSnapshotPut(
+export function snapshotPut(
   active: Active,
   input: Extract<Input, { kind: 'snapshot-put' }>,
   now: Instant,
   out: Effect[],
 ): void {
-  const { snapshot } = active;
-  if (snapshot.cut === null || snapshot.call !== input.call) return;
-  if (input.failure !== null) return snapshotFailed(active, input.failure, now, out);
-  snapshot.stored = snapshot.cut.body;
-  snapshot.cut = null;
-  snapshot.mark = null;
+  onSnapshotPut(active.cutting, input, now, out);
   pump(active, now, out);
 }
 
-function snapshotFailed(active: Active, problem: string, now: Instant, out: Effect[]): void {
-  const { snapshot } = active;
-  snapshot.cut = null;
-  snapshot.mark = null;
-  const pauseMs = Math.min(longestSnapshotRetryMs, snapshotRetryMs * 2 ** snapshot.failures);
-  snapshot.failures = Math.min(snapshot.failures + 1, 10);
-  snapshot.notBeforeMs = now.monoMs + pauseMs;
-  // It stays due, however little happens meanwhile (P8).
-  snapshot.lastAtMs = Number.NEGATIVE_INFINITY;
-  for (const { request } of snapshot.requests) {
-    out.push({ kind: 'answer-sync', request, result: { failure: problem } });
-  }
-  snapshot.requests = [];
-  out.push({ kind: 'alarm', code: 'internal', detail: `no snapshot: ${problem}` });
-}
-
-function snapshotCommitted(
-  active: Active,
-  { id, sizeBytes }: SnapshotBody,
-  now: Instant,
-  out: Effect[],
-): void {
-  const { snapshot } = active;
-  snapshot.stored = null;
-  snapshot.cutsAlone = false;
-  snapshot.sizeBytes = sizeBytes;
-  snapshot.loggedSizeBytes = 0;
-  snapshot.failures = 0;
-  snapshot.lastAtMs = now.monoMs;
-  // The one before stays readable for members that are fetching it.
-  if (snapshot.newestId !== null) out.push({ kind: 'drop-snapshots', before: snapshot.newestId });
-  snapshot.newestId = id;
-  announceSnapshot(active, out);
-}
-
-function announceSnapshot(active: Active, out: Effect[]): void {
-  const { epoch, snapshotPosition, snapshotSeq } = active.writer.tip;
-  out.push({
-    kind: 'announce-snapshot',
-    epoch,
-    position: snapshotPosition,
-    seq: snapshotSeq,
-  });
-  answerSyncs(active, snapshotSeq, out);
-}
-
-/** Requests that came after the cut wait for the next one. */
-function answerSyncs(active: Active, through: Seq, out: Effect[]): void {
-  const { snapshot } = active;
-  for (const { request, from } of snapshot.requests) {
-    if (from <= through) out.push({ kind: 'answer-sync', request, result: { through } });
-  }
-  snapshot.requests = snapshot.requests.filter(({ from }) => from > through);
+export function attested(active: Active, bytes: Uint8Array, now: Instant, out: Effect[]): void {
+  onAttested(active.cutting, active.writer.tip.epoch, bytes, out);
+  pump(active, now, out);
 }
 
 /** The role is lost or left: everybody who waits is told to ask again (A4). */
@@ -687,9 +430,7 @@ export function dismiss(active: Active, out: Effect[]): void {
   const deliveries = [...active.inFlight, ...(active.draft?.finished ?? []), ...active.intake];
   for (const { request } of deliveries) out.push({ kind: 'answer', request, answer: moved });
   for (const { request } of active.reads) out.push({ kind: 'answer-read', request, result: moved });
-  for (const { request } of active.snapshot.requests) {
-    out.push({ kind: 'answer-sync', request, result: { failure: detail } });
-  }
+  failRequests(active.cutting, detail, out);
   if (active.handOff !== null) {
     const { request } = active.handOff;
     out.push({ kind: 'answer-hand-off', request, failure: 'the fence was lost to another member' });

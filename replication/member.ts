@@ -14,17 +14,17 @@ import {
   type Active,
   activeWakeAtMs,
   answerInFlight,
+  attested,
   deliver,
   dismiss,
   newActive,
-  onAttested,
   onCommitted,
-  onSnapshotPut,
   pump,
   read,
   readReplica,
   requestHandOff,
   requestSync,
+  snapshotPut,
 } from './active.js';
 import type {
   Effect,
@@ -518,13 +518,13 @@ function stepActive(
       requestHandOff(active, input, now, out);
       break;
     case 'snapshot-put':
-      onSnapshotPut(active, input, now, out);
+      snapshotPut(active, input, now, out);
       break;
     case 'attested':
-      onAttested(active, input.bytes, now, out);
+      attested(active, input.bytes, now, out);
       break;
     case 'followers':
-      active.followers = input.indexes;
+      active.cutting.followers = input.indexes;
       break;
     default: {
       const writerStep = stepWriter(active.writer, input, now);

@@ -7,7 +7,10 @@
  * S1 A number at or above its session's floor is either in a run of the table or was never decided.
  * S2 A number below the floor is never decided again: its client has had the answer.
  * S3 The table is bounded: `limits.sessions`, `limits.sessionWindow` numbers each, `limits.keys`.
+ * S4 And in bytes, `limits.answersSizeBytes` and `limits.keysSizeBytes`, whatever the answers hold. At
+ *    the bound nothing more is decided for sessions; known answers are given as ever.
  */
+import { sizeOfEmptyRun, sizeOfKey, sizeOfRun, sizeOfSession } from './answer-size.js';
 import type { AnswerRun } from './batch.js';
 import { limits } from './limits.js';
 import { forget, noOldest, type Oldest, oldestOf } from './oldest.js';
@@ -19,6 +22,8 @@ interface Session {
   runs: AnswerRun[];
   /** Recorded time of its last delivery. */
   lastAtMs: number;
+  /** Found from the rest: never packed. */
+  sizeBytes: number;
 }
 
 interface KeyedAnswer {
@@ -33,17 +38,23 @@ export interface Sessions {
   readonly bySession: Map<string, Session>;
   /** In the order of recording. */
   readonly byKey: Map<string, KeyedAnswer>;
+  /** Of all sessions, and of all keys (S4): found from their contents, never packed. */
+  answersSizeBytes: number;
+  keysSizeBytes: number;
   /** Found while running, no part of the state. */
   readonly oldestSession: Oldest<Session>;
   readonly oldestKey: Oldest<KeyedAnswer>;
 }
 
 export function emptySessions(): Sessions {
-  return tableOf(new Map(), new Map());
-}
-
-function tableOf(bySession: Map<string, Session>, byKey: Map<string, KeyedAnswer>): Sessions {
-  return { bySession, byKey, oldestSession: noOldest(), oldestKey: noOldest() };
+  return {
+    bySession: new Map(),
+    byKey: new Map(),
+    answersSizeBytes: 0,
+    keysSizeBytes: 0,
+    oldestSession: noOldest(),
+    oldestKey: noOldest(),
+  };
 }
 
 /** The run that holds this number's answer. */
@@ -90,37 +101,100 @@ export interface Refusal {
   readonly detail: string;
 }
 
-/** Why a delivery of a session cannot be taken now, or nothing (S2, S3). */
-export function refusal(
-  table: Sessions,
-  batch: { session: string; floor: number; first: number; count: number },
-  nowMs: number,
-): Refusal | undefined {
-  const session = table.bySession.get(batch.session);
-  const floor = Math.max(session?.floor ?? 1, batch.floor);
-  if (batch.first < floor) {
+/** What a delivery says about itself. */
+export interface Asked {
+  readonly session: string;
+  readonly floor: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Why a delivery of a session cannot be taken now, or nothing (S2, S3, S4). */
+export function refusal(table: Sessions, asked: Asked, nowMs: number): Refusal | undefined {
+  const session = table.bySession.get(asked.session);
+  const floor = Math.max(session?.floor ?? 1, asked.floor);
+  if (asked.first < floor) {
     return {
       code: 'bad-request',
-      detail: `number ${batch.first} is below the session's floor ${floor}: it was answered before`,
+      detail: `number ${asked.first} is below the session's floor ${floor}: it was answered before`,
     };
   }
-  const window = batch.first + batch.count - floor;
+  const window = asked.first + asked.count - floor;
   if (window > limits.sessionWindow) {
     return {
       code: 'overloaded',
       detail: `${window} numbers are unanswered, a session may have ${limits.sessionWindow}`,
     };
   }
-  if (session === undefined && table.bySession.size >= limits.sessions) {
-    const [, oldest] = oldestOf(table.bySession, table.oldestSession) ?? [];
-    if (oldest !== undefined && nowMs - oldest.lastAtMs < limits.sessionEvictMs) {
-      return {
-        code: 'overloaded',
-        detail: `${limits.sessions} sessions were active within the last hour; none can be forgotten`,
-      };
-    }
+  if (
+    session === undefined &&
+    table.bySession.size >= limits.sessions &&
+    !canForget(table, asked.session, nowMs)
+  ) {
+    return {
+      code: 'overloaded',
+      detail: `${limits.sessions} sessions were active within the last hour; none can be forgotten`,
+    };
   }
-  return undefined;
+  const full = isFull(table, asked, session);
+  if (full === undefined || floorMakesRoom(table, asked) || isDecided(table, asked)) {
+    return undefined;
+  }
+  if (full === 'table' && canForget(table, asked.session, nowMs)) return undefined;
+  return { code: 'overloaded', detail: fullDetail(table, session, full) };
+}
+
+/** S4: of what another run takes, only that it has no results is known beforehand. */
+function isFull(
+  table: Sessions,
+  asked: Asked,
+  session: Session | undefined,
+): 'session' | 'table' | undefined {
+  const leastSizeBytes = sizeOfEmptyRun + (session ? 0 : sizeOfSession(asked.session));
+  if (table.answersSizeBytes + leastSizeBytes > limits.answersSizeBytes) return 'table';
+  const ownSizeBytes = (session?.sizeBytes ?? 0) + leastSizeBytes;
+  return ownSizeBytes > limits.sessionAnswersSizeBytes ? 'session' : undefined;
+}
+
+function fullDetail(
+  table: Sessions,
+  session: Session | undefined,
+  full: 'session' | 'table',
+): string {
+  return full === 'session'
+    ? `the session's answers above its floor take ${session?.sizeBytes} bytes, ` +
+        `at most ${limits.sessionAnswersSizeBytes}. Send again with a higher floor.`
+    : `the answers of ${table.bySession.size} sessions take ${table.answersSizeBytes} bytes, at most ` +
+        `${limits.answersSizeBytes}; no session was idle for an hour. Send again later.`;
+}
+
+/** The one that is idle for longest may make room for another. */
+function canForget({ bySession, oldestSession }: Sessions, other: string, nowMs: number): boolean {
+  const oldest = oldestOf(bySession, oldestSession);
+  if (oldest === null || oldest[0] === other) return false;
+  return nowMs - oldest[1].lastAtMs >= limits.sessionEvictMs;
+}
+
+/**
+ * The table is full, and the floor of this delivery frees a part of it. It does so by being recorded,
+ * be the rest of the delivery refused or not: otherwise a full table would never become less full.
+ */
+export function floorMakesRoom(table: Sessions, asked: Asked): boolean {
+  const session = table.bySession.get(asked.session);
+  const oldest = session?.runs[0];
+  if (oldest === undefined || oldest.first + oldest.count > asked.floor) return false;
+  return isFull(table, asked, session) !== undefined;
+}
+
+/** Every number has its answer: nothing will be added. */
+function isDecided(table: Sessions, { session, first, count }: Asked): boolean {
+  let number = first;
+  while (number < first + count) {
+    const run = findAnswer(table, session, number);
+    if (run === undefined) return false;
+    number = run.first + run.count;
+  }
+  return true;
 }
 
 /** Puts a decided run into the table. Called when a record is applied, nowhere else. */
@@ -141,30 +215,68 @@ function recordInSession(
   answer: AnswerRun,
   atMs: number,
 ): void {
-  const session = table.bySession.get(id) ?? { floor: 1, runs: [], lastAtMs: atMs };
+  const session = table.bySession.get(id) ?? newSession(id);
+  forgetSession(table, id);
   session.floor = Math.max(session.floor, floor);
-  session.runs = session.runs.filter((run) => run.first + run.count > session.floor);
-  insertRun(session.runs, answer);
   session.lastAtMs = atMs;
-  forget(table.bySession, table.oldestSession, id);
+  dropBelowFloor(session);
+  if (answer.count > 0) insertRun(session, answer);
   table.bySession.set(id, session);
+  table.answersSizeBytes += session.sizeBytes;
   forgetIdle(table, atMs);
 }
 
-function insertRun(runs: AnswerRun[], answer: AnswerRun): void {
+function newSession(id: string): Session {
+  return { floor: 1, runs: [], lastAtMs: 0, sizeBytes: sizeOfSession(id) };
+}
+
+function dropBelowFloor(session: Session): void {
+  const { runs, floor } = session;
+  let dropped = 0;
+  for (const run of runs) {
+    if (run.first + run.count > floor) break;
+    session.sizeBytes -= sizeOfRun(run);
+    dropped += 1;
+  }
+  if (dropped > 0) runs.splice(0, dropped);
+}
+
+function insertRun(session: Session, answer: AnswerRun): void {
+  const { runs } = session;
   let at = runs.length;
   while (at > 0 && (runs[at - 1] as AnswerRun).first > answer.first) at -= 1;
   runs.splice(at, 0, { ...answer, duplicate: true });
+  session.sizeBytes += sizeOfRun(answer);
+}
+
+function forgetSession(table: Sessions, id: string): void {
+  table.answersSizeBytes -= table.bySession.get(id)?.sizeBytes ?? 0;
+  forget(table.bySession, table.oldestSession, id);
 }
 
 function forgetIdle(table: Sessions, atMs: number): void {
   const { bySession, oldestSession } = table;
-  while (bySession.size > limits.sessionsKept) {
+  while (bySession.size > limits.sessionsKept || isOverSize(table)) {
     const [id, session] = oldestOf(bySession, oldestSession) as readonly [string, Session];
-    const isIdle = atMs - session.lastAtMs >= limits.sessionIdleMs;
-    if (!isIdle && bySession.size <= limits.sessions) return;
-    forget(bySession, oldestSession, id);
+    if (!mayForget(table, atMs - session.lastAtMs)) return;
+    forgetSession(table, id);
   }
+}
+
+function isOverSize({ answersSizeBytes }: Sessions): boolean {
+  return answersSizeBytes > limits.answersSizeBytes;
+}
+
+/**
+ * To make room the latest are not spared by their number, as a few could fill the table for good. A
+ * clock that jumps ahead then finds them idle, but the order is that of the deliveries: for a retry to
+ * be forgotten, others must have filled the whole table since.
+ */
+function mayForget(table: Sessions, idleMs: number): boolean {
+  const { size } = table.bySession;
+  if (size > limits.sessions) return true;
+  if (isOverSize(table) && idleMs >= limits.sessionEvictMs) return true;
+  return size > limits.sessionsKept && idleMs >= limits.sessionIdleMs;
 }
 
 function recordKeys(table: Sessions, keys: readonly (string | null)[], answer: AnswerRun): void {
@@ -176,12 +288,26 @@ function recordKeys(table: Sessions, keys: readonly (string | null)[], answer: A
     const key = keys[i];
     if (typeof key !== 'string') continue;
     const result = answer.results?.[i];
-    table.byKey.set(key, { epoch: answer.epoch, seq, result, rejection: rejection ?? null });
+    forgetKey(table, key);
+    addKey(table, key, { epoch: answer.epoch, seq, result, rejection: rejection ?? null });
   }
-  while (table.byKey.size > limits.keys) {
-    const [key] = oldestOf(table.byKey, table.oldestKey) as readonly [string, KeyedAnswer];
-    forget(table.byKey, table.oldestKey, key);
+  const { byKey, oldestKey } = table;
+  while (byKey.size > limits.keys || table.keysSizeBytes > limits.keysSizeBytes) {
+    const [key] = oldestOf(byKey, oldestKey) as readonly [string, KeyedAnswer];
+    forgetKey(table, key);
   }
+}
+
+function addKey(table: Sessions, key: string, answer: KeyedAnswer): void {
+  table.byKey.set(key, answer);
+  table.keysSizeBytes += sizeOfKey(key, answer.result, answer.rejection);
+}
+
+function forgetKey(table: Sessions, key: string): void {
+  const answer = table.byKey.get(key);
+  if (answer === undefined) return;
+  table.keysSizeBytes -= sizeOfKey(key, answer.result, answer.rejection);
+  forget(table.byKey, table.oldestKey, key);
 }
 
 /** Plain data for a snapshot, and back. */
@@ -197,10 +323,14 @@ export function unpackSessions(packed: unknown): Sessions {
     [string, number, number, AnswerRun[]][],
     [string, number, number, unknown, [string, string] | null][],
   ];
-  return tableOf(
-    new Map(sessions.map(([id, floor, lastAtMs, runs]) => [id, { floor, lastAtMs, runs }])),
-    new Map(
-      keys.map(([key, epoch, seq, result, rejection]) => [key, { epoch, seq, result, rejection }]),
-    ),
-  );
+  const table = emptySessions();
+  for (const [id, floor, lastAtMs, runs] of sessions) {
+    const sizeBytes = runs.reduce((sum, run) => sum + sizeOfRun(run), sizeOfSession(id));
+    table.bySession.set(id, { floor, runs, lastAtMs, sizeBytes });
+    table.answersSizeBytes += sizeBytes;
+  }
+  for (const [key, epoch, seq, result, rejection] of keys) {
+    addKey(table, key, { epoch, seq, result, rejection });
+  }
+  return table;
 }
