@@ -1,84 +1,32 @@
 /** The contract of the `Log` port. Whatever is true here the protocol may rely on. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Position, position } from '../../replication/ids.js';
-import type { AppendOutcome, Log, ReadOutcome, StoredRecord } from '../../replication/ports.js';
-import type { Expectations, Harness } from './harness.js';
+import { position } from '../../replication/ids.js';
+import type { AppendOutcome } from '../../replication/ports.js';
+import {
+  type AwaitedLog,
+  awaited,
+  bytes,
+  none,
+  positionOf,
+  replayed,
+  text,
+} from './awaited-log.js';
+import type { ClientName, Expectations, Harness } from './harness.js';
+import { outages } from './log-outages.js';
+import { tails } from './log-tails.js';
 
-const none = position(0);
-const bytes = (text: string) => new TextEncoder().encode(text);
-const text = (record: StoredRecord) => new TextDecoder().decode(record.bytes);
-
-/** A log whose calls can be awaited. */
-interface AwaitedLog {
-  append(record: Uint8Array | string, expected: Position): Promise<AppendOutcome>;
-  /** Appends one after the other, each on the one before; fails unless every one is stored. */
-  chain(records: Iterable<Uint8Array | string>, expected?: Position): Promise<Position[]>;
-  last(): Promise<string>;
-  next(after: Position): Promise<string>;
-  at(at: Position): Promise<string>;
-  replay(after: Position, through: Position): Promise<Replayed>;
-  readonly port: Log;
+export interface World {
+  open(client?: ClientName, groupId?: string): AwaitedLog;
+  newGroup(): string;
+  harness(): Harness;
 }
-
-interface Replayed {
-  readonly records: readonly StoredRecord[];
-  readonly failure: string | null;
-}
-
-/** `text@position`, or the kind of outcome if there is no record. */
-const shown = (outcome: ReadOutcome) =>
-  outcome.kind === 'record'
-    ? `${text(outcome.record)}@${outcome.record.position}`
-    : `${outcome.kind}`;
-
-function awaited(harness: Harness, client: string, groupId: string): AwaitedLog {
-  const port = harness.log(client, groupId);
-  const append: AwaitedLog['append'] = (record, expected) => {
-    const payload = typeof record === 'string' ? bytes(record) : record;
-    return harness.wait(new Promise((done) => port.append(payload, expected, done)));
-  };
-  const read = (start: (done: (outcome: ReadOutcome) => void) => void) =>
-    harness.wait(new Promise(start)).then(shown);
-  return {
-    port,
-    append,
-    async chain(records, expected = none) {
-      const positions: Position[] = [];
-      for (const record of records) {
-        const outcome = await append(record, positions.at(-1) ?? expected);
-        positions.push(positionOf(outcome));
-      }
-      return positions;
-    },
-    last: () => read((done) => port.last(done)),
-    next: (after) => read((done) => port.next(after, done)),
-    at: (at) => read((done) => port.at(at, done)),
-    replay: (after, through) => harness.wait(replayed(port, after, through)),
-  };
-}
-
-function positionOf(outcome: AppendOutcome): Position {
-  if (outcome.kind !== 'stored') throw new Error(`append: ${JSON.stringify(outcome)}`);
-  return outcome.position;
-}
-
-function replayed(port: Log, after: Position, through: Position): Promise<Replayed> {
-  return new Promise((done) => {
-    const records: StoredRecord[] = [];
-    port.replay(after, through, {
-      records: (batch) => void records.push(...batch),
-      end: (failure) => done({ records, failure }),
-    });
-  });
-}
-
-const kinds = (outcomes: readonly AppendOutcome[]) => outcomes.map(({ kind }) => kind).toSorted();
 
 export function logSuite(expectations: Expectations): void {
   let harness: Harness;
   let groups = 0;
   const newGroup = () => `${String(++groups).padStart(8, '0')}abcdef`;
-  const open = (client = 'a', groupId = newGroup()) => awaited(harness, client, groupId);
+  const open = (client: ClientName = 'a', groupId = newGroup()) =>
+    awaited(harness, client, groupId);
   const world: World = { open, newGroup, harness: () => harness };
 
   describe(`log on ${expectations.name}`, () => {
@@ -87,17 +35,14 @@ export function logSuite(expectations: Expectations): void {
     });
     afterAll(() => harness?.close());
     appends(world);
-    races(world);
+    races(world, expectations.replicas);
     reads(world);
     replays(world, expectations.manyRecords);
-    if (expectations.restarts) restarts(world);
+    lags(world);
+    purges(world);
+    tails(world);
+    outages(world);
   });
-}
-
-interface World {
-  open(client?: string, groupId?: string): AwaitedLog;
-  newGroup(): string;
-  harness(): Harness;
 }
 
 function appends({ open, harness }: World): void {
@@ -139,7 +84,7 @@ function appends({ open, harness }: World): void {
   });
 }
 
-function races({ open, newGroup }: World): void {
+function races({ open, newGroup }: World, replicas: 1 | 3): void {
   it('stores exactly one of two records that race for the same place', async () => {
     const groupId = newGroup();
     const [a, b] = [open('a', groupId), open('b', groupId)];
@@ -166,6 +111,28 @@ function races({ open, newGroup }: World): void {
     expect(first.kind).toBe('stored');
     expect(['wrong-last', 'busy']).toContain(second.kind);
     expect(await log.last()).toBe(`one@${positionOf(first)}`);
+  });
+
+  it('says busy while it replicates an append, and never without replicas', async () => {
+    const log = open();
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => log.append(`${i}`, none)),
+    );
+    const kinds = new Set(outcomes.map(({ kind }) => kind));
+    const last = positionOf(outcomes.find(({ kind }) => kind === 'stored'));
+    expect(outcomes.filter(({ kind }) => kind === 'stored')).toHaveLength(1);
+    expect(kinds.has('busy')).toBe(replicas === 3);
+    expect(kinds.has('wrong-last')).toBe(replicas === 1 || kinds.size > 2);
+    // Once the first is settled nothing is in flight: the same refused append is refused for good.
+    expect(await log.append('late', none)).toEqual({ kind: 'wrong-last' });
+    await log.chain(['on'], last);
+  });
+
+  it('refuses the same append a second time, stored as it is: nothing is recognised by an id', async () => {
+    const log = open();
+    const [first = none] = await log.chain(['one']);
+    expect(await log.append('one', none)).toEqual({ kind: 'wrong-last' });
+    expect(await log.last()).toBe(`one@${first}`);
   });
 
   it('lets groups write at the same time: gaps in the positions of each, no conflicts', async () => {
@@ -203,6 +170,21 @@ function reads({ open }: World): void {
     expect(await log.at(one)).toBe(`one@${one}`);
     expect(await log.at(foreign)).toBe('none');
     expect(await log.at(position(two + 1000))).toBe('none');
+  });
+}
+
+/** A replica may lag: that it has no more says nothing, only the sight of the end does. */
+function lags({ open, newGroup }: World): void {
+  it('replays up to a record as soon as it is acknowledged, whichever replica answers', async () => {
+    const groupId = newGroup();
+    const [writer, reader] = [open('a', groupId), open('b', groupId)];
+    let last = none;
+    for (let i = 0; i < 200; i++) {
+      const [stored = none] = await writer.chain([`${i}`], last);
+      const { records, failure } = await reader.replay(last, stored);
+      expect([records.map(text), failure]).toEqual([[`${i}`], null]);
+      last = stored;
+    }
   });
 }
 
@@ -277,61 +259,40 @@ function replays({ open, harness }: World, manyRecords: number): void {
   });
 }
 
-function restarts({ open, harness }: World): void {
-  it('keeps what it acknowledged over a kill, and goes on', async () => {
-    const log = open();
-    const before = await log.chain(Array.from({ length: 50 }, (_, i) => String(i)));
-    const last = before.at(-1) ?? none;
-    await harness().kill();
-    const outcomes: AppendOutcome[] = [];
-    for (let i = 0; i < 3; i++) outcomes.push(await log.append('lost', last));
-    expect(['not-stored', 'unknown']).toEqual(expect.arrayContaining(kinds(outcomes)));
-    await harness().restart();
-    const { records, failure } = await log.replay(none, last);
-    expect(failure).toBeNull();
-    expect(records.map((record) => record.position)).toEqual(before);
-    const resumed = await appendWhenBack(log, 'back', last);
-    expect(await log.last()).toBe(`back@${resumed}`);
-  });
-
-  it('ends an append in flight as unknown when the broker dies', async () => {
-    const log = open();
-    const [first = none] = await log.chain(['one']);
-    const inFlight = log.append('two', first);
-    await harness().kill();
-    const { kind } = await inFlight;
-    expect(['stored', 'unknown', 'not-stored']).toContain(kind);
-    await harness().restart();
-    const last = await lastWhenBack(log);
-    if (kind === 'stored') expect(last).toMatch(/^two@/);
-    if (kind === 'not-stored') expect(last).toBe(`one@${first}`);
-    expect(last).toMatch(/^(one|two)@/);
-  });
-}
-
-const tries = 5000;
-
-/** The broker may take connections before it serves the stream. */
-async function appendWhenBack(log: AwaitedLog, record: string, last: Position): Promise<Position> {
-  let mayBeStored = false;
-  for (let left = tries; left > 0; left--) {
-    const outcome = await log.append(record, last);
-    if (outcome.kind === 'stored') return outcome.position;
-    if (outcome.kind === 'wrong-last' && mayBeStored) {
-      const found = await lastWhenBack(log);
-      expect(found).toContain(`${record}@`);
-      return position(Number(found.slice(record.length + 1)));
+function purges({ open, harness }: World): void {
+  it('reads on and keeps its fence when older records are purged', async () => {
+    const [log, other] = [open(), open()];
+    const [one = none, two = none, three = none] = await log.chain(['one', 'two', 'three']);
+    await other.chain(['foreign']);
+    const [four = none] = await log.chain(['four'], three);
+    await harness().purge(log.groupId, three);
+    expect([await log.at(one), await log.at(two)]).toEqual(['none', 'none']);
+    expect([await log.next(none), await log.next(one)]).toEqual([
+      `three@${three}`,
+      `three@${three}`,
+    ]);
+    const rest = await log.replay(none, four);
+    // A replica that lags may still have what is purged.
+    expect([rest.records.slice(-2).map(text), rest.failure]).toEqual([['three', 'four'], null]);
+    for (const expected of [none, two, three]) {
+      expect(await log.append('other', expected)).toEqual({ kind: 'wrong-last' });
     }
-    mayBeStored ||= outcome.kind === 'unknown';
-    if (outcome.kind !== 'not-stored' && outcome.kind !== 'unknown') positionOf(outcome);
-  }
-  throw new Error(`the stream did not come back in ${tries} tries`);
-}
+    const [five = none] = await log.chain(['five'], four);
+    expect([await log.last(), await other.next(none)]).toEqual([
+      `five@${five}`,
+      expect.stringContaining('foreign@') as unknown,
+    ]);
+  });
 
-async function lastWhenBack(log: AwaitedLog): Promise<string> {
-  for (let left = tries; left > 0; left--) {
-    const last = await log.last();
-    if (last !== 'failed') return last;
-  }
-  throw new Error(`the stream did not come back in ${tries} tries`);
+  it('keeps the fence as long as the last record is there, and not a moment longer', async () => {
+    const log = open();
+    const last = (await log.chain(['one', 'two'])).at(-1) ?? none;
+    await harness().purge(log.groupId, last);
+    expect(await log.last()).toBe(`two@${last}`);
+    expect(await log.append('other', none)).toEqual({ kind: 'wrong-last' });
+    // Why the last record of a group that lives is never purged.
+    await harness().purge(log.groupId, position(last + 1));
+    expect(await log.append('other', last)).toEqual({ kind: 'wrong-last' });
+    await log.chain(['as if it were the first'], none);
+  });
 }

@@ -1,7 +1,7 @@
 /** The contract's world without a broker: the model the simulation runs on. */
 import { JetStreamModel } from '../support/jetstream-model.js';
 import { virtualScheduler } from '../support/scheduler.js';
-import type { Harness } from './harness.js';
+import type { Harness, Victim } from './harness.js';
 
 const clients = ['a', 'b'];
 /** More events than any test needs; without it a lost callback would never end. */
@@ -10,6 +10,7 @@ const maxSteps = 1_000_000;
 export function openModel(replicas: 1 | 3): Harness {
   const scheduler = virtualScheduler(`contract ${replicas}`);
   const model = new JetStreamModel(scheduler, { replicas });
+  const done = () => Promise.resolve();
   return {
     log: (client, groupId) => model.log(client, groupId),
     snapshots: (client, groupId) => model.snapshots(client, groupId),
@@ -25,15 +26,21 @@ export function openModel(replicas: 1 | 3): Harness {
       if (!isDone) throw new Error('nothing left to happen, and still no completion');
       return settled;
     },
-    kill() {
-      model.loseLeader('silent');
-      for (const client of clients) model.disconnect(client);
-      return Promise.resolve();
-    },
-    restart() {
-      model.electLeader();
-      return Promise.resolve();
-    },
-    close: () => Promise.resolve(),
+    purge: (groupId, before) => done().then(() => model.purge(groupId, before)),
+    disconnect: (client) => done().then(() => model.disconnect(client)),
+    kill: (victim) => done().then(() => kill(model, replicas, victim)),
+    recover: () => done().then(() => model.electLeader()),
+    complete: done,
+    close: done,
   };
+}
+
+/** The end of the only server is the end of all connections; of one in three it is that of some. */
+function kill(model: JetStreamModel, replicas: 1 | 3, victim: Victim): void {
+  const isClient = victim === 'a' || victim === 'b';
+  if (replicas === 1) {
+    model.loseLeader('refusing');
+    for (const client of clients) model.disconnect(client);
+  } else if (isClient) model.disconnect(victim);
+  else model.loseLeader('silent');
 }

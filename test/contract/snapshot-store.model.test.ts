@@ -3,9 +3,9 @@ import { snapshotStoreSuite } from './snapshot-store-suite.js';
 
 for (const replicas of [1, 3] as const) {
   snapshotStoreSuite({
+    replicas,
     name: `the model, ${replicas} replica(s)`,
     open: () => Promise.resolve(openModel(replicas)),
     manyRecords: 0,
-    restarts: false,
   });
 }

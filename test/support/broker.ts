@@ -35,6 +35,8 @@ export interface TestCluster {
   readonly brokers: readonly TestBroker[];
   /** All servers, for `connect({ servers })`. */
   readonly urls: readonly string[];
+  /** Starts a server that is gone once more, with its name, its ports and its directory. */
+  restart(gone: TestBroker): Promise<void>;
   remove(): Promise<void>;
 }
 
@@ -45,13 +47,12 @@ export async function startTestCluster(
 ): Promise<TestCluster> {
   const ports = await freePorts(size);
   const routes = ports.map((port) => `nats://127.0.0.1:${port}`);
-  const starts = ports.map((port, i) =>
-    startTestBroker({
-      ...options,
-      serverName: `n${i + 1}`,
-      cluster: { name: 'test', port, routes },
-    }),
-  );
+  const optionsOf = (i: number) => ({
+    ...options,
+    serverName: `n${i + 1}`,
+    cluster: { name: 'test', port: ports[i] ?? 0, routes },
+  });
+  const starts = ports.map((_, i) => startTestBroker(optionsOf(i)));
   const settled = await Promise.allSettled(starts);
   const brokers = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   const remove = async () => void (await Promise.all(brokers.map((broker) => broker.remove())));
@@ -63,7 +64,12 @@ export async function startTestCluster(
     await remove();
     throw error;
   }
-  return { brokers, urls, remove };
+  const restart = async (gone: TestBroker) => {
+    const i = brokers.indexOf(gone);
+    const { dataDir, port } = gone;
+    brokers[i] = await startTestBroker({ ...optionsOf(i), dataDir, port });
+  };
+  return { brokers, urls, restart, remove };
 }
 
 /** Held together so that they differ, then let go: nobody else on this machine hands them out twice. */
