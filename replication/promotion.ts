@@ -25,7 +25,7 @@ import {
   recover,
   recoveryWakeAtMs,
 } from './recovery.js';
-import { emptyTip, type Replica, type Tip, tipOf } from './replica.js';
+import { emptyTip, noteEpoch, type Replica, type Tip, tipOf } from './replica.js';
 import { isAuthentic, signed } from './signature.js';
 import {
   type Calls,
@@ -319,15 +319,30 @@ function onClaimEvent(
       const refused = again(promotion, 'the old writer keeps appending');
       return refused ?? onTip(promotion, tip, now, out);
     }
-    case 'committed': {
-      promotion.phase = 'catching-up';
+    case 'committed':
       promotion.claimedAtMs = now.monoMs;
-      const { tip } = promotion.writer as Writer;
-      return startRecovery(promotion, tip, tip.position, now, out);
-    }
+      return onClaimed(promotion, event.record, now, out);
     default:
       throw event satisfies never;
   }
+}
+
+/** Whoever stands right before the claim (M3) has nothing to replay, as a hot standby mostly does. */
+function onClaimed(
+  promotion: Promotion,
+  claimed: LogRecord,
+  now: Instant,
+  out: Effect[],
+): PromotionResult {
+  const { replica } = promotion;
+  const writer = promotion.writer as Writer;
+  if (replica !== null && equalBytes(replica.tip.hash, claimed.previous)) {
+    noteEpoch(replica, claimed);
+    replica.tip = writer.tip;
+    return { kind: 'won', writer, replica, opened: stopwatch(promotion, now) };
+  }
+  promotion.phase = 'catching-up';
+  return startRecovery(promotion, writer.tip, writer.tip.position, now, out);
 }
 
 function onRecovery(
