@@ -91,7 +91,10 @@ function unreachable(
 export const purposes = ['control', 'tail', 'bulk'] as const;
 export type Purpose = (typeof purposes)[number];
 
-/** `control`: appends, requests; `tail`: beats and notices, live; `bulk`: catching up and snapshots. */
+/**
+ * `control`: appends, requests; `tail`: what comes live, beats, notices and records of hot groups;
+ * `bulk`: catching up and snapshots.
+ */
 export type Connections = Readonly<Record<Purpose, NatsConnection>>;
 
 export interface ConnectionName {

@@ -92,12 +92,12 @@ export class Requests {
     else endSoon(request, notSent(`${waiting} requests are waiting for their turn`));
   }
 
-  /** Ends every open request as lost. */
   /** True once nothing more will be sent. */
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
+  /** Ends every open request as lost. */
   close(): void {
     this.#isClosed = true;
     this.#subscription.unsubscribe();
@@ -196,16 +196,20 @@ function notSent(reason: string): Reply {
   return { kind: 'not-sent', reason };
 }
 
-/** An error thrown into the client library would end its reading and be seen by nobody. */
 function hand(request: Request, reply: Reply): 'done' | 'more' {
   try {
     return request.onReply(reply);
   } catch (error) {
-    setImmediate(() => {
-      throw error;
-    });
+    throwOutside(error);
     return 'done';
   }
+}
+
+/** An error thrown into the client library would end its reading and be seen by nobody. */
+export function throwOutside(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
 }
 
 /** Not in the same turn: a caller that tries again at once must not starve everybody else. */

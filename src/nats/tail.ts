@@ -7,6 +7,7 @@ import type { Msg, NatsConnection } from 'nats';
 import { position } from '../../replication/ids.js';
 import type { StoredRecord } from '../../replication/ports.js';
 import { plain } from './replies.js';
+import { throwOutside } from './requests.js';
 
 export interface TailOptions {
   /** Bears a flood: a reader that falls behind costs the whole connection. */
@@ -28,7 +29,11 @@ export function tail({ connection, subject, tailSubject, sink }: TailOptions): (
       // An old leader's message may come in over another server, after its successor's.
       if (isStopped || record === null || record.position <= last) return;
       last = record.position;
-      hand(sink, record);
+      try {
+        sink(record);
+      } catch (thrown) {
+        throwOutside(thrown);
+      }
     },
   });
   return () => {
@@ -43,15 +48,4 @@ export function republished({ headers, data }: Msg, subject: string): StoredReco
   const at = headers.last('Nats-Sequence');
   if (!/^[1-9]\d{0,15}$/.test(at) || !Number.isSafeInteger(Number(at))) return null;
   return { position: position(Number(at)), bytes: plain(data) };
-}
-
-/** An error thrown into the client library would end its reading and be seen by nobody. */
-function hand(sink: (record: StoredRecord) => void, record: StoredRecord): void {
-  try {
-    sink(record);
-  } catch (error) {
-    setImmediate(() => {
-      throw error;
-    });
-  }
 }

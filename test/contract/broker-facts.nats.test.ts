@@ -1,10 +1,11 @@
 /** What we rely on and did not write: the broker itself, one server of it. */
 import type { Msg } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { position } from '../../replication/ids.js';
+import { type Position, position } from '../../replication/ids.js';
 import { natsLog } from '../../src/nats/log.js';
 import { controlLimits, Requests } from '../../src/nats/requests.js';
 import { namesFor } from '../../src/nats/subjects.js';
+import { awaited, none } from './awaited-log.js';
 import { secondAnswer } from './message-ids.js';
 import { type NatsHarness, openBroker } from './nats-harness.js';
 
@@ -62,4 +63,24 @@ it('hands over nothing that was not published by the broker', async () => {
   while (followed.length === 0) await harness.connection.flush();
   expect(followed).toEqual([outcome.position]);
   stop();
+});
+
+it('refuses what the store has no room for, and takes it again after a purge', async () => {
+  const full = await openBroker({ maxStoreSizeBytes: 16 * 1024 * 1024 });
+  const log = awaited(full, 'a', '00000000f011');
+  const record = new Uint8Array(512 * 1024);
+  const positions: Position[] = [none];
+  let outcome = await log.append(record, none);
+  while (outcome.kind === 'stored' && positions.length < 100) {
+    positions.push(outcome.position);
+    outcome = await log.append(record, outcome.position);
+  }
+  const last = positions.at(-1) ?? none;
+  expect(outcome.kind).toBe('refused');
+  expect((await log.append(record, last)).kind).toBe('refused');
+  const { records, failure } = await log.replay(none, last);
+  expect([records.length, failure]).toEqual([positions.length - 1, null]);
+  await full.purge(log.groupId, last);
+  expect((await log.append(record, last)).kind).toBe('stored');
+  await full.close();
 });

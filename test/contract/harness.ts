@@ -14,6 +14,8 @@ export interface Harness {
   wait<T>(work: Promise<T>): Promise<T>;
   /** Forgets the group's records before this position. */
   purge(groupId: string, before: Position): Promise<void>;
+  /** Somebody publishes on the group's subject and expects nothing of its end. */
+  intrude(groupId: string, record: Uint8Array): Promise<void>;
   /** Breaks a client's connection; returns when it is back. */
   disconnect(client: ClientName): Promise<void>;
   /** Ends a server without warning: what was acknowledged is not lost. */

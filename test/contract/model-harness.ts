@@ -27,6 +27,7 @@ export function openModel(replicas: 1 | 3): Harness {
       return settled;
     },
     purge: (groupId, before) => done().then(() => model.purge(groupId, before)),
+    intrude: (groupId, record) => done().then(() => model.intrude(groupId, record)),
     disconnect: (client) => done().then(() => model.disconnect(client)),
     kill: (victim) => done().then(() => kill(model, replicas, victim)),
     recover: () => done().then(() => model.electLeader()),

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
+import type { BrokerOptions } from '../../src/broker/start.js';
 import { connectTo, watchConnection } from '../../src/nats/connect.js';
 import { natsLog } from '../../src/nats/log.js';
 import { bulkLimits, controlLimits, Requests } from '../../src/nats/requests.js';
@@ -72,7 +73,7 @@ const reconnected = (clients: Clients) =>
 function ports(
   clients: Clients,
   manager: JetStreamManager,
-): Pick<Harness, 'log' | 'snapshots' | 'wait' | 'purge' | 'disconnect'> {
+): Pick<Harness, 'log' | 'snapshots' | 'wait' | 'purge' | 'intrude' | 'disconnect'> {
   return {
     log(name, groupId) {
       const { control, bulk, connection } = clients[name];
@@ -87,6 +88,9 @@ function ports(
     async purge(groupId, before) {
       const query = { filter: subjectOf(groupId), seq: before };
       await manager.streams.purge(names.logStream(shardOf(groupId, shards)), query);
+    },
+    async intrude(groupId, record) {
+      await clients.a.connection.request(subjectOf(groupId), record);
     },
     async disconnect(name) {
       await losing([clients[name]], () => clients[name].connection.reconnect());
@@ -109,8 +113,8 @@ export interface NatsHarness extends Harness {
 }
 
 /** A single server that can be killed. */
-export async function openBroker(): Promise<NatsHarness> {
-  let broker: TestBroker = await startTestBroker();
+export async function openBroker(options: Partial<BrokerOptions> = {}): Promise<NatsHarness> {
+  let broker: TestBroker = await startTestBroker(options);
   const { dataDir, port } = broker;
   const clients = await openClients([broker.url]);
   const { connection } = clients.a;
@@ -121,7 +125,7 @@ export async function openBroker(): Promise<NatsHarness> {
     connection,
     kill: () => losing(Object.values(clients), () => endOf(broker)),
     async recover() {
-      broker = await startTestBroker({ dataDir, port });
+      broker = await startTestBroker({ ...options, dataDir, port });
       await reconnected(clients);
     },
     complete: () => Promise.resolve(),
