@@ -46,7 +46,13 @@ export const writer = (index: number, incarnation = '000001'): WriterId => ({
 export function reportOf(
   index: number,
   state: MemberState,
-  rest: { epoch?: number; synced?: number | null; writer?: WriterId | null } = {},
+  rest: {
+    epoch?: number;
+    synced?: number | null;
+    writer?: WriterId | null;
+    hot?: boolean;
+    syncedAtMs?: number;
+  } = {},
 ): MemberReport {
   const synced = rest.synced === undefined ? 0 : rest.synced;
   return {
@@ -55,10 +61,12 @@ export function reportOf(
     state,
     epoch: epoch(rest.epoch ?? 1),
     syncedThrough: seq(synced ?? 0),
-    lastSyncMs: synced === null ? null : 1,
+    lastSyncMs: synced === null ? null : (rest.syncedAtMs ?? 1),
     seq: seq(synced ?? 0),
     writer: rest.writer === undefined ? writer(0) : rest.writer,
     fromSeq: seq(0),
+    hot: rest.hot ?? false,
+    diverged: 0,
     error: null,
   };
 }

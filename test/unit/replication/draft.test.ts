@@ -84,6 +84,7 @@ class Desk {
         snapshotPosition: emptyTip.position,
         snapshotSeq: seq(0),
         body,
+        signature: null,
       };
     }
   }

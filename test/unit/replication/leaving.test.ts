@@ -60,13 +60,13 @@ describe('the fence', () => {
     const claim = Uint8Array.from(rival.settle().store.records.at(-2)?.bytes ?? []);
     const found = decodeRecord(claim);
     expect(isRecord(found) && found.body.type).toBe('claim');
-    claim[1] = 2;
+    claim[1] = 3;
     rig.store.records.splice(-2, 2);
     rig.store.append(claim);
     const request = rig.deliver(next('a'));
     rig.settle();
     expect(rig.state).toBe('quarantined');
-    expect(rig.member.error).toMatch(/later version of this program/);
+    expect(rig.member.error).toMatch(/another version of this program/);
     expect(rig.answer(request)).toMatchObject({ code: 'moved' });
   });
 });

@@ -58,6 +58,7 @@ describe('a promotion', () => {
     expect(recordAt(store, -2)).toMatchObject({ epoch: 2, number: 0, body: { type: 'claim' } });
     expect(recordAt(store, -1).body).toEqual({
       type: 'barrier',
+      mark: null,
       opened: { claimMs: 7, replayMs: 0, openMs: 0, replayed: 2, unavailableMs: 12 },
     });
     expect(rig.told.find(({ kind }) => kind === 'open')).toEqual({ kind: 'open', epoch: 2 });

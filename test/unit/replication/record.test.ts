@@ -10,9 +10,11 @@ import {
   type LogRecord,
 } from '../../../replication/record.js';
 import { emptyTip, misfit, tipOf } from '../../../replication/replica.js';
+import { signed } from '../../../replication/signature.js';
+import { simulatedIdentity } from '../../simulation/identity.js';
 import { seededRandom } from '../../support/scheduler.js';
 import { bodies, sample, types } from './samples.js';
-import { after, hash } from './support.js';
+import { after, hash, judge } from './support.js';
 
 const packr = new Packr({ useRecords: false });
 const fixture = (name: string): Uint8Array => {
@@ -27,19 +29,27 @@ describe.each(types)('a record of type %s', (type) => {
     expect(decodeRecord(encodeRecord(record))).toEqual(record);
   });
 
-  it('is read from the bytes that version 1 wrote', () => {
-    expect(decodeRecord(fixture(`record-v1-${type}`))).toEqual(record);
+  it('is read from the bytes that version 2 wrote', () => {
+    expect(decodeRecord(fixture(`record-v2-${type}`))).toEqual(record);
   });
 
-  it('is still written as version 1 writes it', () => {
+  it('is still written as version 2 writes it', () => {
     expect(Buffer.from(encodeRecord(record)).toString('hex')).toBe(
-      Buffer.from(fixture(`record-v1-${type}`)).toString('hex'),
+      Buffer.from(fixture(`record-v2-${type}`)).toString('hex'),
     );
+  });
+
+  it('as version 1 wrote it is told apart from a stranger’s by the record it follows', () => {
+    expect(decodeRecord(fixture(`record-v1-${type}`))).toEqual({
+      problem: 'record version 1, this program reads 2',
+      follows: record.previous,
+    });
   });
 });
 
 describe('bytes that are no record', () => {
   const whole = encodeRecord(sample(bodies.snapshot));
+  const { digest } = bodies.snapshot;
   const packed = (at: number, value: unknown, type: (typeof types)[number] = 'claim') => {
     const parts = packr.unpack(encodeRecord(sample(bodies[type]))) as unknown[];
     parts[at] = value;
@@ -61,9 +71,18 @@ describe('bytes that are no record', () => {
     ['a writer without a node', packed(4, [0, null, '1'])],
     ['no hash', packed(5, null)],
     ['no body', packed(11, null)],
+    ['a signature that is text', packed(12, 'signed')],
+    ['a part too many', packed(13, null)],
     ['a claim without a cause', packed(11, [1, 2, 3, 4, null])],
-    ['a snapshot without chunks', packed(11, ['1-1-1', 1, 1, null, 1], 'snapshot')],
-    ['a snapshot with chunks of text', packed(11, ['1-1-1', 1, 1, ['a'], 1], 'snapshot')],
+    ['a snapshot without chunks', packed(11, ['1-1-1', 1, 1, null, 1, digest, 1, 1], 'snapshot')],
+    ['a snapshot of text', packed(11, ['1-1-1', 1, 1, ['a'], 1, digest, 1, 1], 'snapshot')],
+    ['a snapshot without a digest', packed(11, ['1-1-1', 1, 1, [], 1, null, 1, 1], 'snapshot')],
+    [
+      'a snapshot of a mark that is none',
+      packed(11, ['1', 1, 1, [], 1, digest, '', 1], 'snapshot'),
+    ],
+    ['a snapshot that nobody cut', packed(11, ['1-1-1', 1, 1, [], 1, digest, 1, null], 'snapshot')],
+    ['a mark without a cutter', packed(11, [null, []], 'barrier')],
     ['events without runs', packed(11, [1, null, new Uint8Array(0)], 'events')],
     ['events that are text', packed(11, [1, [], 'events'], 'events')],
   ])('%s', (_, bytes) => {
@@ -88,9 +107,9 @@ describe('bytes that are no record', () => {
   it('of a later version are told apart from a stranger’s by the record they follow', () => {
     const previous = sample(bodies.claim).previous;
     const parts = packr.unpack(encodeRecord(sample(bodies.claim))) as unknown[];
-    const later = Uint8Array.from(packr.pack([2, ...parts.slice(1), 'a field of the future']));
+    const later = Uint8Array.from(packr.pack([3, ...parts.slice(1), 'a field of the future']));
     expect(decodeRecord(later)).toEqual({
-      problem: 'record version 2, this program reads 1',
+      problem: 'record version 3, this program reads 2',
       follows: previous,
     });
     expect(decodeRecord(packed(0, 0))).not.toHaveProperty('follows');
@@ -102,16 +121,23 @@ describe('whether a record continues a log', () => {
   const bytes = encodeRecord(last);
   const tip = tipOf(last, bytes, 1 as never, hash);
   const next = after(last, bytes, bodies.handoff);
-  const claim: LogRecord = { ...next, epoch: epoch(3), number: 0, body: bodies.claim };
+  const signer = (index: number) => ({ groupId: 'g', identity: simulatedIdentity(index) });
+  const unsigned: LogRecord = { ...next, epoch: epoch(3), number: 0, body: bodies.claim };
+  const claim = signed(unsigned, signer(1));
+  const snapshot: LogRecord = { ...next, body: bodies.snapshot };
 
   test.each<[string, LogRecord, RegExp | undefined]>([
     ['the next record of the epoch', next, undefined],
     ['a claim of the next epoch', claim, undefined],
     [
       'a claim by somebody else',
-      { ...claim, writer: { index: 0, node: 'x', incarnation: '1' } },
+      signed({ ...claim, writer: { index: 0, node: 'x', incarnation: '1' } }, signer(0)),
       undefined,
     ],
+    ['a snapshot that its writer signed', signed(snapshot, signer(1)), undefined],
+    ['a claim that nobody signed', unsigned, /is a claim that member 1 on n1 .* did not sign/],
+    ['a claim that another member signed', signed(unsigned, signer(2)), /it is forged/],
+    ['a snapshot that nobody signed', snapshot, /is a snapshot that .* did not sign: it is forged/],
     ['another predecessor', { ...next, previous: last.previous }, /another predecessor/],
     ['a record left out', { ...next, number: 10 }, /is record 10 of epoch 2, expected 9 of 2/],
     ['another epoch without a claim', { ...next, epoch: epoch(3) }, /of epoch 3, expected 9 of 2/],
@@ -124,19 +150,19 @@ describe('whether a record continues a log', () => {
       /is by member 1 on n1 \(life 000000000043\), epoch 2 belongs to member 1 on n1 \(life 000000000042\)/,
     ],
   ])('%s', (_, record, problem) => {
-    if (problem === undefined) expect(misfit(tip, record)).toBeUndefined();
-    else expect(misfit(tip, record)).toMatch(problem);
+    if (problem === undefined) expect(misfit(tip, record, judge)).toBeUndefined();
+    else expect(misfit(tip, record, judge)).toMatch(problem);
   });
 
   it('begins with a claim of epoch 1', () => {
     const first: LogRecord = {
-      ...claim,
+      ...unsigned,
       epoch: epoch(1),
       previous: new Uint8Array(0),
       baseSeq: seq(0),
       seq: seq(0),
     };
-    expect(misfit(emptyTip, first)).toBeUndefined();
-    expect(misfit(emptyTip, { ...first, epoch: epoch(2) })).toMatch(/expected 0 of 1/);
+    expect(misfit(emptyTip, signed(first, signer(1)), judge)).toBeUndefined();
+    expect(misfit(emptyTip, { ...first, epoch: epoch(2) }, judge)).toMatch(/expected 0 of 1/);
   });
 });

@@ -49,10 +49,14 @@ export const bodies: { readonly [Type in Body['type']]: Extract<Body, { type: Ty
     position: position(90),
     chunks: [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5, 6)],
     sizeBytes: 600_000,
+    digest: Uint8Array.of(7, 8, 9),
+    mark: 6,
+    cutter: 2,
   },
   barrier: {
     type: 'barrier',
     opened: { claimMs: 1, replayMs: 2, openMs: 0, replayed: 3, unavailableMs: 9.25 },
+    mark: { cutter: 2 },
   },
   handoff: { type: 'handoff', target: 2 },
 };
@@ -60,6 +64,7 @@ export const bodies: { readonly [Type in Body['type']]: Extract<Body, { type: Ty
 export const types = Object.keys(bodies) as Body['type'][];
 
 export function sample(body: Body): LogRecord {
+  const { type } = body;
   return {
     epoch: epoch(2),
     number: 8,
@@ -67,10 +72,11 @@ export function sample(body: Body): LogRecord {
     previous: Uint8Array.from({ length: 32 }, (_, i) => i),
     recordedAtMs: 1_700_000_000_123,
     baseSeq: seq(41),
-    seq: seq(body.type === 'events' ? 45 : 41),
+    seq: seq(type === 'events' ? 45 : 41),
     snapshotPosition: position(91),
     snapshotSeq: seq(40),
     body,
+    signature: type === 'claim' || type === 'snapshot' ? Uint8Array.of(5, 5, 5) : null,
   };
 }
 

@@ -5,13 +5,18 @@ import { position, seq } from '../../../replication/ids.js';
 import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
 import type { SnapshotBody } from '../../../replication/record.js';
-import type { Replica } from '../../../replication/replica.js';
-import { type Cut, cutSnapshot, restoreSnapshot } from '../../../replication/snapshot/snapshot.js';
+import { blankReplica, type Replica } from '../../../replication/replica.js';
+import {
+  type Cut,
+  cutSnapshot,
+  digestOf,
+  restoreSnapshot,
+} from '../../../replication/snapshot/snapshot.js';
 import { sampleReplica } from './samples.js';
 import { hash, lister } from './support.js';
 
 function cut(replica: Replica): Cut {
-  const result = cutSnapshot(replica);
+  const result = cutSnapshot(replica, 2, 6);
   if ('problem' in result) throw new Error(result.problem);
   return result;
 }
@@ -34,6 +39,16 @@ describe('a snapshot', () => {
 
   it('names the record it was cut at', () => {
     expect(cut(sampleReplica()).body).toMatchObject({ id: '2-7-2', at: 2, position: 90 });
+  });
+
+  it('names who cut it, the mark it was cut at, and the digest of the state', () => {
+    const replica = sampleReplica();
+    const digest = digestOf(replica);
+    expect(cut(replica).body).toMatchObject({ cutter: 2, mark: 6, ...digest });
+    expect(digestOf({ ...replica, state: { items: [] } })).not.toEqual(digest);
+    expect(digestOf({ ...replica, sessions: blankReplica(lister, hash).sessions })).not.toEqual(
+      digest,
+    );
   });
 
   it('is cut into chunks within their limit, and joined again', () => {
@@ -66,23 +81,38 @@ describe('a snapshot', () => {
 
   it('of a state that cannot be packed says so', () => {
     const replica = { ...sampleReplica(), state: { what: Symbol('x') } };
-    expect(cutSnapshot(replica)).toEqual({ problem: expect.stringMatching(/of lister cannot/) });
+    expect(cutSnapshot(replica, 2, 6)).toEqual({
+      problem: expect.stringMatching(/of lister cannot/),
+    });
   });
 
-  it('reads what version 1 wrote', () => {
-    const { body, chunks } = fixture();
-    expect(restore({ body, chunks })).toEqual(sampleReplica());
+  it('reads what version 2 wrote, and writes it still', () => {
+    const written = fixture('snapshot-v2');
+    expect(restore(written)).toEqual(sampleReplica());
+    const { body, chunks } = cut(sampleReplica());
+    expect(body).toEqual(written.body);
+    expect(chunks.map(hexOf)).toEqual(written.chunks.map(hexOf));
+  });
+
+  it('of version 1 is not taken for one of the present', () => {
+    expect(restore(fixture('snapshot-v1'))).toEqual({
+      problem: 'snapshot version 1, this program reads 2',
+    });
   });
 });
 
-function fixture(): Cut {
-  const file = join(import.meta.dirname, 'fixtures/snapshot-v1.json');
-  const { body, chunks } = JSON.parse(readFileSync(file, 'utf8')) as {
-    body: Omit<SnapshotBody, 'chunks'> & { chunks: string[] };
+const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+/** The hashes are the simulation's: they are no part of the format. */
+function fixture(name: string): Cut {
+  const file = join(import.meta.dirname, `fixtures/${name}.json`);
+  const { body, chunks: texts } = JSON.parse(readFileSync(file, 'utf8')) as {
+    body: Omit<SnapshotBody, 'chunks' | 'digest'>;
     chunks: string[];
   };
-  const bytes = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'));
-  return { body: { ...body, chunks: body.chunks.map(bytes) }, chunks: chunks.map(bytes) };
+  const chunks = texts.map((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
+  const digest = hash(chunks[1] ?? new Uint8Array(0));
+  return { body: { ...body, chunks: chunks.map(hash), digest }, chunks };
 }
 
 describe('a snapshot that is not what its record says', () => {
@@ -137,6 +167,12 @@ describe('a snapshot that is not what its record says', () => {
       },
       lister as Kind,
       /cannot be read/,
+    ],
+    [
+      'another digest than that of the state',
+      { ...whole, body: { ...whole.body, digest: hash(Uint8Array.of(1)) } },
+      lister as Kind,
+      /holds another state than its record's digest says/,
     ],
   ])('%s is refused', (_, { body, chunks }, kind, problem) => {
     expect(restoreSnapshot(kind, hash, body, chunks)).toEqual({

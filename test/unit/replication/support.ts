@@ -5,16 +5,31 @@ import {
   encodeValue,
   joinCommands,
 } from '../../../replication/batch.js';
-import type { Effect, Input, MemberConfig, PromotionCause } from '../../../replication/effects.js';
-import { execute, type OutwardEffect, type Ports } from '../../../replication/execute.js';
+import type {
+  Consistency,
+  Effect,
+  Input,
+  MemberConfig,
+  PromotionCause,
+} from '../../../replication/effects.js';
+import {
+  execute,
+  type OutwardEffect,
+  type Ports,
+  type Running,
+} from '../../../replication/execute.js';
 import { epoch, type Position, position, seq } from '../../../replication/ids.js';
 import { type Kind, reject } from '../../../replication/kind.js';
 import { type Member, newMember, step } from '../../../replication/member.js';
 import type { StoredRecord } from '../../../replication/ports.js';
 import { decodeRecord, isRecord, type LogRecord } from '../../../replication/record.js';
+import type { Judge } from '../../../replication/signature.js';
 import { simulationHash } from '../../simulation/hash.js';
+import { simulatedIdentity } from '../../simulation/identity.js';
 
 export const hash = simulationHash;
+/** Reads the log of the group that these tests are about. */
+export const judge: Judge = { groupId: 'g', identity: simulatedIdentity(0) };
 
 export interface ListState {
   items: unknown[];
@@ -49,13 +64,24 @@ export class Store {
   readonly snapshots = new Map<string, readonly Uint8Array[]>();
   readonly dropped: string[] = [];
   #queue: (() => void)[] = [];
+  #tails = new Set<(record: StoredRecord) => void>();
   /** Set: no snapshot can be put or read. */
   failure: string | null = null;
+  /** Set: who follows the log hears nothing of what is stored. */
+  isMute = false;
 
   append(bytes: Uint8Array): Position {
-    const at = position(this.end + 1);
-    this.records.push({ position: at, bytes });
-    return at;
+    const record = { position: position(this.end + 1), bytes };
+    this.records.push(record);
+    for (const sink of this.isMute ? [] : this.#tails) {
+      this.#queue.push(() => void (this.#tails.has(sink) && sink(record)));
+    }
+    return record.position;
+  }
+
+  /** How many follow the log. */
+  get followers(): number {
+    return this.#tails.size;
   }
 
   get end(): Position {
@@ -108,7 +134,10 @@ export class Store {
         });
         return () => undefined;
       },
-      tail: () => () => undefined,
+      tail: (sink) => {
+        this.#tails.add(sink);
+        return () => void this.#tails.delete(sink);
+      },
     },
     snapshots: {
       put: (id, chunks, done) => {
@@ -153,6 +182,9 @@ export function configOf(index: number, rest: Partial<MemberConfig> = {}): Membe
     kind: lister as Kind,
     hash,
     id: { index, node: `n${index}`, incarnation: '000001' },
+    identity: simulatedIdentity(index),
+    standby: 'warm',
+    cheapSizeBytes: 1024 * 1024,
     sync: { everyEvents: 1000, everyMs: 60_000 },
     pollMs: 500,
     ...rest,
@@ -168,6 +200,7 @@ export class Rig {
   readonly told: OutwardEffect[] = [];
   /** Effects on the ports that nobody has carried out yet. */
   pending: Port[] = [];
+  readonly running: Running = new Map();
   #requests = 1;
 
   constructor(
@@ -196,7 +229,9 @@ export class Rig {
     do {
       const effects = this.pending;
       this.pending = [];
-      for (const effect of effects) execute(effect, this.store.ports, (input) => this.feed(input));
+      for (const effect of effects) {
+        execute(effect, this.store.ports, this.running, (input) => this.feed(input));
+      }
     } while (this.store.drain() || this.pending.length > 0);
     return this;
   }
@@ -236,9 +271,9 @@ export class Rig {
     return this.ask('answer', request)?.answer;
   }
 
-  read(query: string | null, consistency: 'linearizable' | 'local' = 'linearizable'): number {
+  read(query: string | null, consistency: Consistency = 'linearizable', minSeq = 0): number {
     const request = this.#requests++;
-    this.feed({ kind: 'read', request, consistency, query, args: null });
+    this.feed({ kind: 'read', request, consistency, minSeq: seq(minSeq), query, args: null });
     return request;
   }
 
@@ -267,7 +302,18 @@ export class Rig {
     return this.ask('answer-hand-off', request)?.failure;
   }
 
-  ask<K extends 'answer' | 'answer-read' | 'answer-sync' | 'answer-hand-off'>(
+  reinit(): number {
+    const request = this.#requests++;
+    this.feed({ kind: 'reinit', request });
+    return request;
+  }
+
+  /** Undefined: no answer; null: it begins anew. */
+  reinited(request: number): string | null | undefined {
+    return this.ask('answer-reinit', request)?.failure;
+  }
+
+  ask<K extends 'answer' | 'answer-read' | 'answer-sync' | 'answer-hand-off' | 'answer-reinit'>(
     kind: K,
     request: number,
   ): OfKind<OutwardEffect, K> | undefined {
@@ -290,6 +336,8 @@ const outward: ReadonlySet<Effect['kind']> = new Set<OutwardEffect['kind']>([
   'answer-read',
   'answer-sync',
   'answer-hand-off',
+  'answer-reinit',
+  'attest',
   'open',
   'close',
   'announce-snapshot',
@@ -310,6 +358,13 @@ export function activeRig(rest: Partial<MemberConfig> = {}, store = new Store(),
   // The first snapshot comes a moment later.
   rig.tick(100).settle();
   return rig;
+}
+
+/** Lets all of them go on until nothing is left to do without time going on. */
+export function settleAll(...rigs: readonly Rig[]): void {
+  do {
+    for (const rig of rigs) rig.settle();
+  } while (rigs.some(({ pending }) => pending.length > 0));
 }
 
 export function standbyRig(store: Store, index = 1, rest: Partial<MemberConfig> = {}): Rig {
@@ -333,5 +388,6 @@ export function after(last: LogRecord, bytes: Uint8Array, body: LogRecord['body'
     baseSeq: last.seq,
     seq: seq(last.seq),
     body,
+    signature: null,
   };
 }

@@ -3,6 +3,7 @@ import { epoch, position, seq } from '../../../replication/ids.js';
 import type { AppendOutcome, ReadOutcome } from '../../../replication/ports.js';
 import { encodeRecord, type LogRecord } from '../../../replication/record.js';
 import { type Tip, tipOf } from '../../../replication/replica.js';
+import { signed } from '../../../replication/signature.js';
 import {
   newWriter,
   onAppend,
@@ -13,24 +14,26 @@ import {
   type WriterStep,
   writerWakeAtMs,
 } from '../../../replication/writer.js';
+import { simulatedIdentity } from '../../simulation/identity.js';
 import { bodies, sample } from './samples.js';
-import { after, hash } from './support.js';
+import { after, hash, judge } from './support.js';
 
 const last = sample(bodies.barrier);
 const lastBytes = encodeRecord(last);
 const tip: Tip = tipOf(last, lastBytes, position(10), hash);
-const mine = after(last, lastBytes, { type: 'barrier', opened: null });
+const mine = after(last, lastBytes, { type: 'barrier', opened: null, mark: null });
 const mineBytes = encodeRecord(mine);
-const rival: LogRecord = {
+const forged: LogRecord = {
   ...after(last, lastBytes, bodies.claim),
   epoch: epoch(3),
   number: 0,
   writer: { index: 0, node: 'rival', incarnation: '1' },
 };
+const rival = signed(forged, { ...judge, identity: simulatedIdentity(0) });
 const stranger = encodeRecord({ ...rival, previous: hash(Uint8Array.of(7)) });
 
 function sent(): Writer {
-  const writer = newWriter(tip, { next: 1 }, hash);
+  const writer = newWriter(tip, { next: 1 }, { ...judge, hash });
   send(writer, mine, mineBytes);
   return writer;
 }
@@ -126,6 +129,7 @@ describe('what is read where the append should be', () => {
 
   test.each<[string, Uint8Array]>([
     ['a record that does not continue it', stranger],
+    ['a claim that its writer did not sign', encodeRecord(forged)],
     ['no record at all', Uint8Array.of(1, 2, 3)],
     ['the record before mine once more', lastBytes],
   ])('%s: stepped over, and the same bytes sent behind it', (_, bytes) => {
@@ -139,9 +143,9 @@ describe('what is read where the append should be', () => {
   it('a record of a later version of this program: it must stop', () => {
     const writer = reading();
     const later = Uint8Array.from(encodeRecord({ ...rival, previous: tip.hash }));
-    later[1] = 2;
+    later[1] = 3;
     expect(read(writer, found(later)).events).toEqual([
-      { kind: 'outdated', problem: 'record version 2, this program reads 1' },
+      { kind: 'outdated', problem: 'record version 3, this program reads 2' },
     ]);
     expect(writer.inFlight).toBeNull();
   });
