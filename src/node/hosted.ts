@@ -33,9 +33,10 @@ export class Hosted {
     this.#intake = null;
   }
 
-  /** Serves reads exactly while the member is a standby that holds a state (P11). */
+  /** Serves reads exactly while the member is a standby that holds a state, be it an older one (P11). */
   follow({ state, lastSyncMs }: MemberReport): void {
-    const serves = state === 'standby' && lastSyncMs !== null;
+    const stands = state === 'standby' || state === 'restoring';
+    const serves = stands && lastSyncMs !== null;
     if (serves === (this.#standbyIntake !== null)) return;
     if (!serves) return this.#closeStandbyIntake();
     const { connection, names, config, index, driver } = this;

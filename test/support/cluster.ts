@@ -1,5 +1,5 @@
 /** A whole cluster of real processes: one broker and several nodes, all on free ports. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -62,6 +62,11 @@ export class Cluster {
     const found = this.nodes.find((node) => node.id === id);
     if (found === undefined) throw new Error(`there is no node ${id}`);
     return found;
+  }
+
+  /** A file in the directory that the nodes run in. */
+  put(file: string, text: string): void {
+    writeFileSync(join(this.#dir, file), text);
   }
 
   /** Closed with the cluster. */
