@@ -27,8 +27,12 @@ function row({ name, file }: Mutant, { seed, invariant }: Verdict): string {
 
 async function judge(mutant: Mutant, dir: string): Promise<Verdict> {
   const worker = new Worker(join(dir, 'worker.mjs'), { workerData: { name: mutant.name, dir } });
-  const [verdict] = (await once(worker, 'message')) as [Verdict];
-  return verdict;
+  try {
+    const [verdict] = (await once(worker, 'message')) as [Verdict];
+    return verdict;
+  } catch (error) {
+    return { seed: null, invariant: `could not be run: ${(error as Error).message}` };
+  }
 }
 
 // Inside node_modules, so that the bundles find what they import.

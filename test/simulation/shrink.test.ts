@@ -34,8 +34,8 @@ describe('shrinking a failing seed', () => {
   const isLarge = ({ schedule, endedMs }: RunResult) => schedule.length >= 6 && endedMs > 3000;
 
   it.each([
-    { mutant: 'ack before commit', invariant: 'I2' },
-    { mutant: 'promote before replay', invariant: 'I3' },
+    { mutant: 'a claim after a stranger', invariant: 'I1' },
+    { mutant: 'a deposed active keeps', invariant: 'I5' },
   ])('leaves few faults of "$mutant"', { timeout: 120_000 }, async ({ mutant, invariant }) => {
     const broken = await breakWith(mutant);
     const failing = firstFailing(
@@ -58,7 +58,7 @@ describe('shrinking a failing seed', () => {
   });
 
   it('runs no more candidates than it may', async () => {
-    const broken = await breakWith('ack before commit');
+    const broken = await breakWith('a deposed active keeps');
     const failing = firstFailing(broken, isLarge);
     const { result, runs } = shrink(failing, broken, 5);
     expect(runs).toBeLessThanOrEqual(6);

@@ -24,8 +24,9 @@ export function overridesOf({ options, schedule }: Golden): Overrides {
   return { options: withChanges(options), schedule };
 }
 
-/** Of a long trace the end is what matters. */
+/** Of a long trace the end is what matters, of a long line the beginning. */
 const mostLines = 60;
+const lineSizeChars = 160;
 
 export function describeRun(result: RunResult): string {
   const { seed, options, schedule, violation } = result;
@@ -40,7 +41,7 @@ export function describeRun(result: RunResult): string {
         `  ${atMs} ms: ${kind}, target ${target}, for ${durationMs} ms`,
     ),
     'trace:',
-    ...lines.slice(-mostLines).map((line) => `  ${line}`),
+    ...lines.slice(-mostLines).map((line) => `  ${line.slice(0, lineSizeChars)}`),
     `violation: ${violation?.message ?? 'none'}`,
   ].join('\n');
 }
