@@ -12,7 +12,15 @@ import { limits } from './limits.js';
 import { malformed } from './malformed.js';
 import type { EventsBody, RecordedRun } from './record.js';
 import { answerOf, applyEvent, type Replica } from './replica.js';
-import { allNew, findAnswer, findKeyed, type Refusal, recordRun, refusal } from './sessions.js';
+import {
+  allNew,
+  findAnswer,
+  findKeyed,
+  floorMakesRoom,
+  type Refusal,
+  recordRun,
+  refusal,
+} from './sessions.js';
 
 interface Command {
   readonly value: unknown;
@@ -110,6 +118,10 @@ export function decideInto(
 ): DecideOutcome {
   const problem = delivery.commands === null ? decodeCommands(delivery) : undefined;
   if (problem !== undefined) return { refused: { code: 'bad-request', detail: problem } };
+  if (raisesFloor(replica, delivery)) {
+    if (draft.runs.length > 0 && isFull(draft)) return 'full';
+    noteFloor(draft, replica, epoch, delivery);
+  }
   const refused = refusalNow(draft, replica, delivery);
   if (refused !== undefined) return { refused };
   draft.touched.push({ delivery, decided: delivery.decided, runs: delivery.runs.length });
@@ -152,7 +164,19 @@ function decodeCommands(delivery: Delivery): string | undefined {
   return undefined;
 }
 
-/** S2, S3 again: while the batch waited, its client may have sent a floor above it. */
+/** S4: what it frees must be free on every member, whatever becomes of the delivery itself. */
+function raisesFloor(replica: Replica, { batch }: Delivery): boolean {
+  const { session, floor, first, count } = batch;
+  return session !== null && floorMakesRoom(replica.sessions, { session, floor, first, count });
+}
+
+/** A run of no commands, which every member applies like any other. */
+function noteFloor(draft: Draft, replica: Replica, epoch: number, delivery: Delivery): void {
+  draft.sizeBytes += runSizeBytes + utf8SizeBytes(delivery.batch.session ?? '');
+  closeRun(draft, replica, epoch, delivery, openRun(delivery.batch.first, draft.seq));
+}
+
+/** S2, S3, S4 again: while the batch waited, its client may have sent a floor above it. */
 function refusalNow(draft: Draft, replica: Replica, delivery: Delivery): Refusal | undefined {
   const { batch, decided } = delivery;
   const { session, floor } = batch;
@@ -379,5 +403,5 @@ function closeRun(
   const answer = answerOf(recorded, epoch, run.baseSeq);
   draft.runs.push(recorded);
   recordRun(replica.sessions, recorded, answer, draft.recordedAtMs);
-  delivery.runs.push(answer);
+  if (run.count > 0) delivery.runs.push(answer);
 }

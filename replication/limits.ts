@@ -24,8 +24,8 @@ export const limits = {
   /** Sessions remembered per group. */
   sessions: 65_536,
   /**
-   * All they hold, answers included, as reckoned in `answer-size.ts`: as many sessions as there may be
-   * with one answer each take half of it.
+   * All they hold, answers included, as reckoned in `answer-size.ts`. So many sessions with one small
+   * answer each take half of it.
    */
   answersSizeBytes: 64 * 1024 * 1024,
   /** Answers of one session above its floor: no single one may fill the table. */
@@ -38,8 +38,8 @@ export const limits = {
   sessionEvictMs: 60 * 60 * 1000,
   /** Idempotency keys remembered per group, oldest forgotten first … */
   keys: 262_144,
-  /** … also beyond this size, reckoned in the same way: keys of 36 characters reach their number first. */
-  keysSizeBytes: 64 * 1024 * 1024,
+  /** … beyond this size too, reckoned in the same way. With keys of 36 characters the number is first. */
+  keysSizeBytes: 80 * 1024 * 1024,
   keySizeBytes: 256,
   /** A rejection's `detail` is cut to this many characters: it is recorded with the decision. */
   rejectionCodeChars: 64,

@@ -17,6 +17,7 @@ import { forget, noOldest, type Oldest, oldestOf } from './oldest.js';
 import type { RecordedRun } from './record.js';
 
 interface Session {
+  readonly id: string;
   floor: number;
   /** Runs with answers, ascending, none entirely below the floor. */
   runs: AnswerRun[];
@@ -221,13 +222,17 @@ function recordInSession(
   session.lastAtMs = atMs;
   dropBelowFloor(session);
   if (answer.count > 0) insertRun(session, answer);
-  table.bySession.set(id, session);
-  table.answersSizeBytes += session.sizeBytes;
+  addSession(table, session);
   forgetIdle(table, atMs);
 }
 
 function newSession(id: string): Session {
-  return { floor: 1, runs: [], lastAtMs: 0, sizeBytes: sizeOfSession(id) };
+  return { id: ownText(id), floor: 1, runs: [], lastAtMs: 0, sizeBytes: sizeOfSession(id) };
+}
+
+/** Read from a record, a text may be a part of a longer one, and would keep all of it in memory. */
+function ownText(text: string): string {
+  return ` ${text}`.slice(1);
 }
 
 function dropBelowFloor(session: Session): void {
@@ -247,6 +252,11 @@ function insertRun(session: Session, answer: AnswerRun): void {
   while (at > 0 && (runs[at - 1] as AnswerRun).first > answer.first) at -= 1;
   runs.splice(at, 0, { ...answer, duplicate: true });
   session.sizeBytes += sizeOfRun(answer);
+}
+
+function addSession(table: Sessions, session: Session): void {
+  table.bySession.set(session.id, session);
+  table.answersSizeBytes += session.sizeBytes;
 }
 
 function forgetSession(table: Sessions, id: string): void {
@@ -289,7 +299,12 @@ function recordKeys(table: Sessions, keys: readonly (string | null)[], answer: A
     if (typeof key !== 'string') continue;
     const result = answer.results?.[i];
     forgetKey(table, key);
-    addKey(table, key, { epoch: answer.epoch, seq, result, rejection: rejection ?? null });
+    addKey(table, ownText(key), {
+      epoch: answer.epoch,
+      seq,
+      result: typeof result === 'string' ? ownText(result) : result,
+      rejection: rejection ? [ownText(rejection[0]), ownText(rejection[1])] : null,
+    });
   }
   const { byKey, oldestKey } = table;
   while (byKey.size > limits.keys || table.keysSizeBytes > limits.keysSizeBytes) {
@@ -325,12 +340,12 @@ export function unpackSessions(packed: unknown): Sessions {
   ];
   const table = emptySessions();
   for (const [id, floor, lastAtMs, runs] of sessions) {
-    const sizeBytes = runs.reduce((sum, run) => sum + sizeOfRun(run), sizeOfSession(id));
-    table.bySession.set(id, { floor, runs, lastAtMs, sizeBytes });
-    table.answersSizeBytes += sizeBytes;
+    const session = newSession(id);
+    for (const run of runs) session.sizeBytes += sizeOfRun(run);
+    addSession(table, { ...session, floor, runs, lastAtMs });
   }
   for (const [key, epoch, seq, result, rejection] of keys) {
-    addKey(table, key, { epoch, seq, result, rejection });
+    addKey(table, ownText(key), { epoch, seq, result, rejection });
   }
   return table;
 }

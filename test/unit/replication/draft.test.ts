@@ -1,106 +1,14 @@
 import { describe, expect, it, test } from 'vitest';
 import { type AnswerRun, type Batch, encodeValue, unpackRun } from '../../../replication/batch.js';
-import {
-  type DecideOutcome,
-  type Delivery,
-  type Draft,
-  decideInto,
-  draftBody,
-  newDelivery,
-  newDraft,
-  undoDraft,
-} from '../../../replication/draft.js';
-import { epoch, seq } from '../../../replication/ids.js';
+import { decideInto, newDelivery, newDraft, undoDraft } from '../../../replication/draft.js';
+import { seq } from '../../../replication/ids.js';
 import { type Kind, reject } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
-import { encodeRecord, type LogRecord } from '../../../replication/record.js';
-import { applyRecord, blankReplica, emptyTip, type Replica } from '../../../replication/replica.js';
-import { packSessions } from '../../../replication/sessions.js';
+import { encodeRecord } from '../../../replication/record.js';
+import { blankReplica } from '../../../replication/replica.js';
 import { seededRandom } from '../../support/scheduler.js';
+import { Desk, expectSame, plain } from './desk.js';
 import { add, batchOf, hash, type ListState, lister } from './support.js';
-
-const plain = {
-  name: 'plain',
-  version: 1,
-  init: () => ({ items: [] }),
-  apply: (state: ListState, event: unknown) => void state.items.push(event),
-} satisfies Kind<ListState> as Kind;
-
-/** Decides deliveries into one draft after the other, as the active does. */
-class Desk {
-  replica: Replica;
-  draft: Draft = newDraft(seq(0), 0);
-  readonly bodies: ReturnType<typeof draftBody>[] = [];
-  readonly deliveries: Delivery[] = [];
-
-  constructor(readonly kind: Kind = lister as Kind) {
-    this.replica = blankReplica(kind, hash);
-  }
-
-  decide(batch: Batch, delivery = newDelivery(1, batch)): DecideOutcome {
-    this.deliveries.push(delivery);
-    let outcome = decideInto(this.draft, this.replica, 1, delivery);
-    while (outcome === 'full') {
-      this.close();
-      outcome = decideInto(this.draft, this.replica, 1, delivery);
-    }
-    return outcome;
-  }
-
-  close(): void {
-    if (this.draft.runs.length > 0) this.bodies.push(draftBody(this.draft, this.kind.version));
-    this.draft = newDraft(this.draft.seq, 0);
-  }
-
-  /** What another member holds that has replayed the same records. */
-  replayed(): Replica {
-    const replica = blankReplica(this.kind, hash);
-    replica.tip = { ...emptyTip, epoch: epoch(1) };
-    for (const record of this.records()) {
-      const bytes = encodeRecord(record);
-      applyRecord(replica, record, bytes, replica.tip.position);
-    }
-    return replica;
-  }
-
-  *records(): Generator<LogRecord> {
-    let at = seq(0);
-    for (const body of this.bodies) {
-      const count = body.runs.reduce(
-        (sum, { count, eventCounts, rejections }) =>
-          sum + (eventCounts?.reduce((a, b) => a + b, 0) ?? count - (rejections?.length ?? 0)),
-        0,
-      );
-      const base = at;
-      at = seq(base + count);
-      yield {
-        epoch: epoch(1),
-        number: 1,
-        writer: { index: 0, node: 'n0', incarnation: '1' },
-        previous: new Uint8Array(32),
-        recordedAtMs: 0,
-        baseSeq: base,
-        seq: at,
-        snapshotPosition: emptyTip.position,
-        snapshotSeq: seq(0),
-        body,
-        signature: null,
-      };
-    }
-  }
-
-  answers(at = -1) {
-    return (this.deliveries.at(at)?.runs ?? []).flatMap(unpackRun);
-  }
-}
-
-/** The active's state and table must be those of whoever replays (I5). */
-function expectSame(desk: Desk): void {
-  desk.close();
-  const replayed = desk.replayed();
-  expect(replayed.state).toEqual(desk.replica.state);
-  expect(packSessions(replayed.sessions)).toEqual(packSessions(desk.replica.sessions));
-}
 
 describe('a command', () => {
   it('yields no event, one or three, and has the seq of its last', () => {
@@ -182,91 +90,6 @@ describe('a command', () => {
     const desk = new Desk({ ...plain, decide } as Kind);
     desk.decide(batchOf([{ n: 1 }, { n: 2 }]));
     expectSame(desk);
-  });
-});
-
-describe('what was decided before', () => {
-  const first = batchOf([add('a'), add('b', 'c'), add('no'), add('d')], { first: 3 });
-
-  test.each<[string, Partial<Batch>, unknown[]]>([
-    ['the same batch', {}, first as never],
-    ['its middle', { first: 4, count: 2 }, [add('b', 'c'), add('no')]],
-    ['its end and more', { first: 6, count: 2 }, [add('d'), add('e')]],
-    ['more before it', { first: 2, count: 3 }, [add('z'), add('a'), add('b', 'c')]],
-  ])('is answered the same: %s', (_, at, commands) => {
-    const desk = new Desk();
-    desk.decide(first);
-    const given = new Map(desk.answers().map((answer, i) => [3 + i, answer]));
-    const list = Array.isArray(commands)
-      ? commands
-      : [add('a'), add('b', 'c'), add('no'), add('d')];
-    const again = batchOf(list, { first: 3, ...at });
-    desk.decide(again);
-    for (const [i, answer] of desk.answers().entries()) {
-      const before = given.get(again.first + i);
-      if (before) expect(answer).toEqual({ ...before, duplicate: true });
-      else expect(answer.duplicate).toBe(false);
-    }
-    expectSame(desk);
-  });
-
-  it('leaves no trace in the record', () => {
-    const desk = new Desk();
-    desk.decide(first);
-    desk.close();
-    desk.decide(first);
-    expect(desk.draft.runs).toEqual([]);
-    expect(desk.draft.finished).toHaveLength(1);
-  });
-
-  it('is refused below the floor, even if it waited while the floor rose', () => {
-    const desk = new Desk();
-    const late = newDelivery(2, batchOf([add('a')], { first: 1 }));
-    desk.decide(batchOf([add('a')], { first: 1 }));
-    desk.decide(batchOf([add('b')], { first: 2, floor: 2 }));
-    expect(desk.decide(late.batch, late)).toMatchObject({ refused: { code: 'bad-request' } });
-    expect(desk.replica.state).toEqual({ items: ['a', 'b'] });
-  });
-});
-
-describe('a session that the table has no room for', () => {
-  it('is refused when it is decided, whatever was true when it came', () => {
-    const desk = new Desk();
-    for (let i = 0; i < limits.sessions; i++) {
-      desk.replica.sessions.bySession.set(`s${i}`, { floor: 1, runs: [], lastAtMs: 0 });
-    }
-    expect(desk.decide(batchOf([add('a')], { session: 'new' }))).toMatchObject({
-      refused: { code: 'overloaded' },
-    });
-    desk.draft = newDraft(seq(0), limits.sessionEvictMs);
-    expect(desk.decide(batchOf([add('a')], { session: 'new' }))).toBe('finished');
-    expect(desk.replica.sessions.bySession.size).toBe(limits.sessions);
-  });
-});
-
-describe('a key', () => {
-  it('counts once, within a batch and over sessions', () => {
-    const desk = new Desk();
-    const keys = ['k', null, 'k', 'l'];
-    desk.decide(batchOf([add('a'), add('b'), add('x'), add('no')], { keys }));
-    desk.decide(batchOf([add('y'), add('z')], { session: 'other', keys: ['l', 'k'] }));
-    desk.decide(batchOf([add('y')], { session: null, keys: ['k'] }));
-    expect(desk.replica.state).toEqual({ items: ['a', 'b'] });
-    expect(desk.answers(-2)).toMatchObject([
-      { ok: false, code: 'no', duplicate: true },
-      { ok: true, seq: 1, duplicate: true },
-    ]);
-    expectSame(desk);
-  });
-});
-
-describe('without a session', () => {
-  it('nothing is remembered', () => {
-    const desk = new Desk();
-    desk.decide(batchOf([add('a')], { session: null }));
-    desk.decide(batchOf([add('a')], { session: null }));
-    expect(desk.replica.state).toEqual({ items: ['a', 'a'] });
-    expect(desk.replica.sessions.bySession.size).toBe(0);
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { AnswerRun } from '../../../replication/batch.js';
+import { sizeOfKey, sizeOfSession } from '../../../replication/answer-size.js';
+import { type AnswerRun, decodeValue, encodeValue } from '../../../replication/batch.js';
 import { limits } from '../../../replication/limits.js';
 import type { RecordedRun } from '../../../replication/record.js';
 import {
@@ -7,12 +8,16 @@ import {
   emptySessions,
   findAnswer,
   findKeyed,
+  floorMakesRoom,
   packSessions,
   recordRun,
   refusal,
   type Sessions,
   unpackSessions,
 } from '../../../replication/sessions.js';
+import { cutSnapshot, restoreSnapshot } from '../../../replication/snapshot/snapshot.js';
+import { seededRandom } from '../../support/scheduler.js';
+import { sampleReplica } from './samples.js';
 
 function note(
   table: Sessions,
@@ -163,16 +168,195 @@ describe('the table forgets', () => {
     expect(findKeyed(table, '0/4095', 1)).toBeUndefined();
     expect(findKeyed(table, '1/0', 1)).toBeDefined();
   });
+});
 
-  it('enough to stay bounded after a million sessions', () => {
+/** A result of 100,000 characters: 200 kB as reckoned. */
+const large = ['x'.repeat(100_000)];
+
+/** Fills the table to its bound in bytes with sessions of one large answer each. */
+function fill(table: Sessions, atMs = 0): number {
+  let count = 0;
+  while (refusal(table, asked(1, 1, 1, `f${count}`), atMs) === undefined) {
+    note(table, `f${count}`, 1, 1, { results: large, atMs });
+    count += 1;
+  }
+  return count;
+}
+
+describe('a table at its bound in bytes', () => {
+  it('is full long before it has its number of sessions', () => {
     const table = emptySessions();
-    for (let i = 0; i < 1_000_000; i++) note(table, `session ${i}`, 1, 1, { atMs: i });
-    expect(table.bySession.size).toBe(limits.sessions);
-    expect(table.bySession.has('session 999999')).toBe(true);
+    expect(fill(table)).toBe(Math.ceil(limits.answersSizeBytes / 200_900));
+    expect(table.answersSizeBytes).toBeLessThan(limits.answersSizeBytes + 201_000);
+  });
+
+  it('refuses what would add answers, from known sessions too, and gives known ones', () => {
+    const table = emptySessions();
+    fill(table);
+    const now = limits.sessionEvictMs - 1;
+    expect(refusal(table, asked(1, 1, 1, 'new'), now)).toMatchObject({
+      code: 'overloaded',
+      detail: expect.stringMatching(
+        /^the answers of \d+ sessions take \d+ bytes, at most 67108864;/,
+      ),
+    });
+    expect(refusal(table, asked(2, 1, 1, 'f5'), now)?.code).toBe('overloaded');
+    expect(refusal(table, asked(1, 2, 1, 'f5'), now)?.code).toBe('overloaded');
+    expect(refusal(table, asked(1, 1, 1, 'f5'), now)).toBeUndefined();
+    expect(refusal(table, asked(1, 1, 2, 'f5'), now)?.code).toBe('bad-request');
+  });
+
+  it('forgets the sessions idle for longest, as many as it takes, once they were idle for an hour', () => {
+    const table = emptySessions();
+    fill(table);
+    const now = limits.sessionEvictMs;
+    expect(refusal(table, asked(1, 1, 1, 'new'), now)).toBeUndefined();
+    note(table, 'new', 1, 3, { results: [...large, ...large, ...large], atMs: now });
+    expect(['f0', 'f1', 'f2', 'f3', 'f4'].map((id) => table.bySession.has(id))).toEqual([
+      false,
+      false,
+      false,
+      false,
+      true,
+    ]);
+    expect(table.answersSizeBytes).toBeLessThanOrEqual(limits.answersSizeBytes);
+  });
+
+  it('keeps what was in use within the hour, even above its bound', () => {
+    const table = emptySessions();
+    const count = fill(table);
+    note(table, 'more', 1, 1, { results: large, atMs: limits.sessionEvictMs - 1 });
+    expect(table.bySession.size).toBe(count + 1);
+  });
+
+  it('takes a delivery whose floor frees a part of it', () => {
+    const table = emptySessions();
+    fill(table);
+    expect(floorMakesRoom(table, asked(2, 1, 1, 'f5'))).toBe(false);
+    expect(floorMakesRoom(table, asked(2, 1, 2, 'f5'))).toBe(true);
+    expect(refusal(table, asked(2, 1, 2, 'f5'), 0)).toBeUndefined();
+    note(table, 'f5', 2, 0, { floor: 2 });
+    expect(floorMakesRoom(table, asked(2, 1, 2, 'f5'))).toBe(false);
+    expect(refusal(table, asked(2, 1, 2, 'f5'), 0)).toBeUndefined();
+    expect(findAnswer(table, 'f5', 1)).toBeUndefined();
+    expect(refusal(table, asked(1, 1, 1, 'new'), 0)).toBeUndefined();
+  });
+
+  it('does not ask for floors while there is room', () => {
+    const table = emptySessions();
+    note(table, 's', 1, 1);
+    expect(floorMakesRoom(table, asked(2, 1, 2))).toBe(false);
+    expect(floorMakesRoom(table, asked(2, 1, 2, 'new'))).toBe(false);
+  });
+
+  it('is not to be reached by one session alone', () => {
+    const table = emptySessions();
+    let first = 1;
+    while (refusal(table, asked(first), 0) === undefined) {
+      note(table, 's', first, 1, { results: large });
+      first += 1;
+    }
+    expect(first).toBe(1 + Math.ceil(limits.sessionAnswersSizeBytes / 200_296));
+    expect(refusal(table, asked(first), 0)?.detail).toMatch(/Send again with a higher floor/);
+    expect(refusal(table, asked(first), limits.sessionEvictMs)?.code).toBe('overloaded');
+    expect(refusal(table, asked(first, 1, 2), 0)).toBeUndefined();
+    expect(refusal(table, asked(1, 1, 1, 'other'), 0)).toBeUndefined();
+  });
+
+  it('of its keys forgets the oldest of them, and refuses nothing', () => {
+    const table = emptySessions();
+    for (let i = 0; i < 500; i++) note(table, null, 1, 1, { keys: [`${i}`], results: large });
+    expect(table.keysSizeBytes).toBeLessThanOrEqual(limits.keysSizeBytes);
+    const kept = Math.floor(limits.keysSizeBytes / 200_226);
+    expect(table.byKey.size).toBe(kept);
+    expect(findKeyed(table, `${500 - kept}`, 1)).toBeDefined();
+    expect(findKeyed(table, `${499 - kept}`, 1)).toBeUndefined();
+  });
+});
+
+describe('the size of the table', () => {
+  const answers: [string, Partial<RecordedRun>][] = [
+    ['nothing', {}],
+    ['numbers', { results: [1, -1, 2 ** 40, 0.5, null] }],
+    ['texts', { results: ['text', '語'.repeat(20), true, undefined, 2n ** 60n] }],
+    ['objects', { results: [{ a: { c: [1, [2], []] } }, [], {}, new Uint8Array(40), [null]] }],
+    ['rare ones', { results: [new Date(5), new Map([['a', 1]]), new Set([1]), [undefined], 1] }],
+    ['rejections', { eventCounts: [1, 0, 3, 0, 1], rejections: [[3, 'no', 'because']] }],
+    ['a key twice', { keys: ['a', 'b', 'c', 'a', null] }],
+  ];
+
+  /** As every other member gets them. */
+  function recorded(fields: Partial<RecordedRun>): Partial<RecordedRun> {
+    return decodeValue(encodeValue(fields)) as Partial<RecordedRun>;
+  }
+
+  it.each(answers)('is the same on all members and after a snapshot, with %s', (_, fields) => {
+    const keys = fields.keys ?? ['k', 'l', 'm', 'n', 'o'];
+    // An active has what `decide` returned as it will be read from the record.
+    const first = recorded(fields);
+    const tables = [first, recorded(first)].map((each) => {
+      const table = emptySessions();
+      note(table, 's', 1, 5, { ...each, keys });
+      note(table, 't', 1, 5, { ...each, keys: null });
+      return table;
+    });
+    const replica = { ...sampleReplica(), sessions: tables[0] as Sessions };
+    const cut = cutSnapshot(replica, 2, null);
+    if ('problem' in cut) throw new Error(cut.problem);
+    const restored = restoreSnapshot(replica.kind, replica.hash, cut.body, cut.chunks);
+    if ('problem' in restored) throw new Error(restored.problem);
+    const sizes = [...tables, restored.sessions].map((table) => [
+      table.answersSizeBytes,
+      table.keysSizeBytes,
+      ...[...table.bySession.values()].map(({ sizeBytes }) => sizeBytes),
+    ]);
+    expect(sizes[1]).toEqual(sizes[0]);
+    expect(sizes[2]).toEqual(sizes[0]);
+    expect(sizes[0]?.[0]).toBe((sizes[0]?.[2] ?? 0) + (sizes[0]?.[3] ?? 0));
+  });
+
+  it('does not drift, whatever is added, dropped and forgotten', () => {
+    const random = seededRandom('sizes');
+    const table = emptySessions();
+    let atMs = 0;
+    for (let i = 0; i < 20_000; i++) {
+      atMs += random.below(100_000);
+      const count = 1 + random.below(3);
+      const keys = Array.from({ length: count }, () => `k${random.below(5000)}`);
+      const results = Array.from({ length: count }, () => 'r'.repeat(random.below(20_000)));
+      const floor = 1 + random.below(i + 1);
+      note(table, `s${random.below(300)}`, i + 1, count, { floor, keys, results, atMs });
+    }
+    const again = unpackSessions(packSessions(table));
+    expect(again.answersSizeBytes).toBe(table.answersSizeBytes);
+    expect(again.keysSizeBytes).toBe(table.keysSizeBytes);
+    for (const id of [...table.bySession.keys()]) {
+      note(table, id, 1e9, 0, { floor: 1e9, atMs });
+    }
+    expect(table.answersSizeBytes).toBe(
+      [...table.bySession.keys()].reduce((sum, id) => sum + sizeOfSession(id), 0),
+    );
+  });
+
+  it('counts what is nested deeper than the stack', () => {
+    let result: unknown = 1;
+    for (let i = 0; i < 100_000; i++) result = [result];
+    const table = emptySessions();
+    note(table, 's', 1, 1, { results: [result] });
+    expect(table.answersSizeBytes).toBeGreaterThan(100_000 * 64);
   });
 });
 
 describe('an idempotency key', () => {
+  it('recorded again has the later answer and its place among the latest, and counts once', () => {
+    const table = emptySessions();
+    note(table, null, 1, 2, { keys: ['a', 'b'], results: ['long enough', 'x'] });
+    note(table, null, 1, 1, { keys: ['a'], results: ['y'], baseSeq: 200 });
+    expect([...table.byKey.keys()]).toEqual(['b', 'a']);
+    expect(findKeyed(table, 'a', 1)).toMatchObject({ baseSeq: 201, results: ['y'] });
+    expect(table.keysSizeBytes).toBe(2 * sizeOfKey('a', 'x', null));
+  });
+
   it('keeps seq, result and rejection of its own command', () => {
     const table = emptySessions();
     note(table, 's', 1, 4, {
