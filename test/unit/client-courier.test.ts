@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { UnderstudyError } from '../../replication/errors.js';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { UnderstudyError } from '../../replication/errors.js';
 import { type Carrier, Courier, type Refusal } from '../../src/client/courier.js';
 import { Timeout } from '../../src/client/errors.js';
 import type { Correspondent, LinkProblem } from '../../src/client/link.js';
@@ -227,4 +227,57 @@ test('closing fails what is left', async () => {
   courier.close();
   expect(await failureOf(sent)).toMatchObject({ code: 'timeout', outcome: 'unknown' });
   expect(await failureOf(held)).toMatchObject({ code: 'timeout', outcome: 'not-taken' });
+});
+
+describe('reads', () => {
+  const behind = { code: 'not-ready', detail: 'at seq 1, asked for 2' } as const;
+
+  beforeEach(() => {
+    courier = new Courier(carrier, 'read.g', (data) => JSON.parse(Buffer.from(data).toString()), {
+      unordered: true,
+      late: ({ code, detail }) => (code === 'not-ready' ? new UnderstudyError(code, detail) : null),
+    });
+  });
+
+  test('one that asks for what is not there yet waits alone', async () => {
+    const early = carry('early');
+    carrier.reply('early', 1, behind);
+    const other = carry('other');
+    expect(carrier.news()).toEqual(['early#1', 'other#1']);
+    carrier.reply('other', 1, fine);
+    expect(await other).toEqual(fine);
+    vi.advanceTimersByTime(10);
+    expect(carrier.news()).toEqual(['early#2']);
+    carrier.reply('early', 2, fine);
+    expect(await early).toEqual(fine);
+  });
+
+  test('it asks less and less often, in the end every 125 to 250 ms', () => {
+    void carry('early', { timeoutMs: 60_000 });
+    let asked = 0;
+    for (let ms = 0; ms < 10_000; ms++) {
+      for (const _ of carrier.news()) carrier.reply('early', ++asked, behind);
+      vi.advanceTimersByTime(1);
+    }
+    expect(asked).toBeGreaterThanOrEqual(10_000 / 250);
+    expect(asked).toBeLessThanOrEqual(10_000 / 125 + 7);
+  });
+
+  test('where nobody is there, all wait together', () => {
+    void carry('a');
+    carrier.reply('a', 1, null);
+    void carry('b');
+    expect(carrier.news()).toEqual(['a#1']);
+    vi.advanceTimersByTime(5);
+    expect(carrier.news()).toEqual(['a#2', 'b#1']);
+  });
+
+  test('a known reason goes before a timeout', async () => {
+    const early = carry('early', { timeoutMs: 100 });
+    carrier.reply('early', 1, behind);
+    const silent = carry('silent', { timeoutMs: 100 });
+    vi.advanceTimersByTime(100);
+    expect(await failureOf(early)).toMatchObject({ code: 'not-ready', message: behind.detail });
+    expect(await failureOf(silent)).toMatchObject({ code: 'timeout' });
+  });
 });
