@@ -4,7 +4,7 @@ import { closingLine } from './test/support/closing-line.js';
 const quick = {
   unit: ['unit'],
   contract: ['contract'],
-  simulation: ['simulation', 'scenario'],
+  simulation: ['simulation', 'scenario', 'history'],
 };
 
 export default defineConfig({
