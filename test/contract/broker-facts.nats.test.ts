@@ -52,13 +52,13 @@ it('publishes what is stored for hot groups again, and not for warm ones', async
 
 it('hands over nothing that was not published by the broker', async () => {
   const followed: number[] = [];
-  const log = harness.log('b', '00000000cafe');
+  const log = harness.log('a', '00000000cafe');
   const stop = log.tail((record) => void followed.push(record.position));
   await harness.connection.flush();
   harness.connection.publish(names.tail(0, '00000000cafe'), 'forged');
   harness.connection.publish(names.tail(0, '00000000cafe'), '');
   const outcome = await new Promise<{ kind: string; position?: number }>((done) =>
-    harness.log('b', '00000000cafe').append(new Uint8Array(1), position(0), done),
+    harness.log('a', '00000000cafe').append(new Uint8Array(1), position(0), done),
   );
   while (followed.length === 0) await harness.connection.flush();
   expect(followed).toEqual([outcome.position]);
