@@ -1,5 +1,6 @@
 /** The public door: what programs import from `understudy`. */
 
+export type { Consistency } from '../replication/effects.js';
 export { type ErrorCode, UnderstudyError } from '../replication/errors.js';
 export type { Kind } from '../replication/kind.js';
 export { AdminClient, type AdminClientOptions, createAdminClient } from './client/admin.js';
