@@ -201,6 +201,8 @@ export class Rig {
   /** Effects on the ports that nobody has carried out yet. */
   pending: Port[] = [];
   readonly running: Running = new Map();
+  /** What was carried out, in order. */
+  readonly carried: Port['kind'][] = [];
   #requests = 1;
 
   constructor(
@@ -230,6 +232,7 @@ export class Rig {
       const effects = this.pending;
       this.pending = [];
       for (const effect of effects) {
+        this.carried.push(effect.kind);
         execute(effect, this.store.ports, this.running, (input) => this.feed(input));
       }
     } while (this.store.drain() || this.pending.length > 0);
