@@ -260,6 +260,19 @@ export class Stage {
     this.world.injector.crash(this.host(name), forEverMs);
   }
 
+  /** The process dies right after so many more effects of its members. Tells whether it has. */
+  killAfter(name: string, effects: number): () => boolean {
+    let left = effects;
+    this.world.injector.crashBetweenEffects = (host) => {
+      if (host.name !== name || left === 0) return false;
+      left -= 1;
+      if (left === 0) this.kill(name);
+      return left === 0;
+    };
+    if (left === 0) this.kill(name);
+    return () => left === 0;
+  }
+
   start(name: string): void {
     this.host(name).start();
   }
