@@ -53,6 +53,15 @@ describe('a token', () => {
     expect(tokenIn(rejected)).toBe('1.1.7');
   });
 
+  test('of a delivery covers what the caller had seen before', async () => {
+    const { call, ndjson } = await serve();
+    const before = { 'understudy-token': '1.1.7' };
+    expect((await ndjson(events, '{"by":1}\n', before)).body.token).toBe('1.1.7');
+    expect(tokenIn(await call('POST', events, { by: 1 }, withToken('1.1.7')))).toBe('1.1.7');
+    const several = await call('POST', events, { events: [{ by: 1 }] }, withToken('1.1.2'));
+    expect(tokenIn(several)).toBe('1.1.3');
+  });
+
   test('is missing where nothing reached the group', async () => {
     const { ndjson } = await serve();
     const nothing = await ndjson(events, '{"by":\n');
