@@ -13,6 +13,7 @@ import {
   isRecord,
   type LogRecord,
 } from '../../replication/record.js';
+import { GroupHistory } from '../history/group-history.js';
 import { simulationHash } from './hash.js';
 import {
   poisonPart,
@@ -87,6 +88,9 @@ export class GroupChecker {
   #lastHash = '';
   /** Hashes of what is on the subject and not in the log: records of strangers, claims after those. */
   readonly #strange = new Set<string>();
+
+  /** For I3 over the whole run, when it is over. */
+  readonly history = new GroupHistory();
 
   constructor(readonly group: string) {}
 
@@ -191,6 +195,14 @@ export class GroupChecker {
         const place = expected.count > 0 ? 2 * this.seq : 2 * this.seq + 1;
         const decided = { seq: this.seq, result: expected.result, rejection, place };
         sent.decided.push(decided);
+        if (expected.count > 0) {
+          const { command } = sent;
+          this.history.stored(session, number, {
+            position: this.seq,
+            size: expected.count,
+            command,
+          });
+        }
         if (sent.key !== null) this.#decidedKeys.set(sent.key, decided);
       }
     }

@@ -108,7 +108,10 @@ export class SimulationClient implements Peer {
     const commands = this.#commands(-first);
     const pending = this.#pending(group, { session: null, floor: 1, first }, commands);
     this.world.deliver(this, group, pending.batch, (answer) => {
-      if (answer.ok) this.world.checker(group).onAnswer(pending.batch, answer, pending.floor);
+      if (!answer.ok) return;
+      const checker = this.world.checker(group);
+      checker.onAnswer(pending.batch, answer, pending.floor);
+      checker.history.answered(pending.batch, answer.runs, this.world.scheduler.now());
     });
   }
 
@@ -146,9 +149,11 @@ export class SimulationClient implements Peer {
     const { session, floor, first } = at;
     const count = commands.length;
     const batch = { session, floor, first, count, keys: isKeyed ? keys : null, blob };
+    const sent = commands.map(({ command }) => command);
+    checker.history.called(batch, sent, this.world.scheduler.now());
     return {
       batch,
-      commands: commands.map(({ command }) => command),
+      commands: sent,
       keys,
       floor: checker.floor(),
       attempt: 0,
@@ -189,6 +194,8 @@ export class SimulationClient implements Peer {
       return;
     }
     pending.done = true;
+    const { history } = this.world.checker(group);
+    history.answered(pending.batch, answer.runs, this.world.scheduler.now());
     const last = answer.runs.findLast((run) => run.rejections?.length !== run.count);
     if (last) session.seen = seq(Math.max(session.seen, last.baseSeq));
     this.answered += pending.batch.count;
@@ -209,6 +216,8 @@ export class SimulationClient implements Peer {
     const consistency = this.#consistency();
     const checker = this.world.checker(group);
     const floor = checker.floor();
+    const { scheduler } = this.world;
+    const calledAt = scheduler.now();
     // What a session has seen it sees from then on, whoever answers.
     const minSeq = consistency === 'linearizable' ? seq(0) : session.seen;
     let answered = false;
@@ -218,6 +227,7 @@ export class SimulationClient implements Peer {
       session.reading = false;
       if (!result.ok) return;
       checker.onRead(result, floor, { consistency, minSeq });
+      if (consistency === 'linearizable') checker.history.saw(result, calledAt, scheduler.now());
       session.seen = seq(Math.max(session.seen, result.seq));
     };
     const read = { consistency, minSeq, query: 'whole', args: null };

@@ -298,6 +298,8 @@ export class World {
         throw new Violation('I9', `${open.length} members of ${group} take deliveries`);
       }
       if (this.checker(group).seq === 0) throw new Violation('I9', `${group} never took an event`);
+      const verdict = this.checker(group).history.check();
+      if (!verdict.ok) throw new Violation('I3', `${group}: ${verdict.id} ${verdict.reason}`);
     }
   }
 
