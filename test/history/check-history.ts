@@ -110,17 +110,23 @@ function placeWritten<Command, Answer>(
   operation: Operation<Command, Answer> | undefined,
   { id, position, command }: Logged<Command>,
 ): Placed<Command, Answer> | Verdict {
-  const at = { id, command, place: writePlace(position), isWrite: true };
-  if (operation === undefined) {
-    return { ...at, calledAt: -Infinity, returnedAt: Infinity, answer: null };
+  const place = writePlace(position);
+  let calledAt = Number.NEGATIVE_INFINITY;
+  let returnedAt = Number.POSITIVE_INFINITY;
+  let answer: Placed<Command, Answer>['answer'] = null;
+  if (operation !== undefined) {
+    const { outcome } = operation;
+    calledAt = operation.calledAt;
+    if (outcome.kind === 'looked') return wrong(id, 'changed nothing, and is in the log');
+    if (outcome.kind === 'written') {
+      if (outcome.position !== position) {
+        return wrong(id, `was answered with ${outcome.position}, and is in the log at ${position}`);
+      }
+      returnedAt = operation.returnedAt;
+      answer = { value: outcome.answer };
+    }
   }
-  const { calledAt, returnedAt, outcome } = operation;
-  if (outcome.kind === 'unknown') return { ...at, calledAt, returnedAt: Infinity, answer: null };
-  if (outcome.kind === 'looked') return wrong(id, `changed nothing, and is in the log`);
-  if (outcome.position !== position) {
-    return wrong(id, `was answered with ${outcome.position}, and is in the log at ${position}`);
-  }
-  return { ...at, calledAt, returnedAt, answer: { value: outcome.answer } };
+  return { id, command, calledAt, returnedAt, place, isWrite: true, answer };
 }
 
 function placeLook<Command, Answer>(
