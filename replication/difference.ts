@@ -14,25 +14,26 @@ function compare(mine: unknown, theirs: unknown, path: string, depth: number): s
   const [a, b] = [entriesOf(mine), entriesOf(theirs)];
   if (a === null || b === null) return isSame(mine, theirs) ? null : shown(mine, theirs, path);
   for (const [key, value] of a) {
-    const at = `${path}.${key}`;
+    const at = `${path}.${cut(key)}`;
     if (!b.has(key)) return `${at}: ${brief(value)} here, nothing in the group's`;
     const difference = compare(value, b.get(key), at, depth + 1);
     if (difference !== null) return difference;
   }
   for (const [key, value] of b) {
-    if (!a.has(key)) return `${path}.${key}: nothing here, ${brief(value)} in the group's`;
+    if (!a.has(key)) return `${path}.${cut(key)}: nothing here, ${brief(value)} in the group's`;
   }
   const order = [...a.keys()];
   const at = [...b.keys()].findIndex((key, i) => order[i] !== key);
-  return at < 0 ? null : `${path}: the same entries in another order, from ${order[at]} on`;
+  if (at < 0) return null;
+  return `${path}: the same entries in another order, from ${cut(order[at] ?? '')} on`;
 }
 
 /** The parts of a value that has parts. A Set's members are told apart by what they look like. */
 function entriesOf(value: unknown): ReadonlyMap<string, unknown> | null {
   if (value instanceof Map) {
-    return new Map([...value].map(([key, each]) => [brief(key), each]));
+    return new Map([...value].map(([key, each]) => [textOf(key), each]));
   }
-  if (value instanceof Set) return new Map([...value].map((each) => [brief(each), each]));
+  if (value instanceof Set) return new Map([...value].map((each) => [textOf(each), each]));
   if (Array.isArray(value)) return new Map(value.map((each, i) => [String(i), each as unknown]));
   const isPlain = typeof value === 'object' && value !== null && !isLeaf(value);
   return isPlain ? new Map(Object.entries(value)) : null;
@@ -41,16 +42,19 @@ function entriesOf(value: unknown): ReadonlyMap<string, unknown> | null {
 /** Bytes and times are shown as a whole. */
 const isLeaf = (value: object): boolean => ArrayBuffer.isView(value) || 'toISOString' in value;
 
+/** Bytes and times; anything else that has no parts was compared before. */
 function isSame(mine: unknown, theirs: unknown): boolean {
-  return typeof mine === typeof theirs && brief(mine) === brief(theirs);
+  const haveParts = typeof mine === 'object' && typeof theirs === 'object';
+  return haveParts && textOf(mine) === textOf(theirs);
 }
 
 function shown(mine: unknown, theirs: unknown, path: string): string {
   return `${path}: ${brief(mine)} here, ${brief(theirs)} in the group's`;
 }
 
-function brief(value: unknown): string {
-  const text = textOf(value);
+const brief = (value: unknown): string => cut(textOf(value));
+
+function cut(text: string): string {
   return text.length > shownChars ? `${text.slice(0, shownChars)}…` : text;
 }
 
