@@ -3,9 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { root } from './bundle.js';
 import { mutants } from './mutants.js';
-import { runMutant } from './mutate.js';
-
-const seedBudget = 2000;
+import { runMutant, seedBudget } from './mutate.js';
 
 describe('the simulation catches deliberate breaks of the protocol', () => {
   let dir: string;
