@@ -302,8 +302,7 @@ function diverge(
   const { state, tip } = follower.replica as Replica;
   const detail =
     `at seq ${at} the digest of the state here is ${hex(mine)}, member ${cutter} recorded ` +
-    `${hex(digest)} through member ${writer.index}. This member begins anew; if it happens again, ` +
-    'the kind is not deterministic';
+    `${hex(digest)} through member ${writer.index}`;
   follow.evidence = { state, position: tip.position, seq: tip.seq };
   follow.digests = [];
   follower.replica = null;

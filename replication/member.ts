@@ -279,7 +279,11 @@ function beginStandby(member: Member, out: Effect[]): void {
 function endStandby(member: Member, out: Effect[]): void {
   if (member.follow !== null) endFollow(member.follow, out);
   member.follow = null;
-  const detail = `member ${member.config.id.index} is no standby any more; ask again`;
+  turnReadsAway(member, out);
+}
+
+function turnReadsAway(member: Member, out: Effect[]): void {
+  const detail = `member ${member.config.id.index} answers no reads at the moment; ask again`;
   for (const { read } of member.reads) {
     const result = { ok: false, code: 'moved', detail } as const;
     out.push({ kind: 'answer-read', request: read.request, result });
@@ -341,9 +345,14 @@ function onDiverged(member: Member, detail: string, out: Effect[]): void {
   member.diverged += 1;
   member.lastSyncMs = null;
   member.error = detail;
-  out.push({ kind: 'alarm', code: 'conflict', detail });
-  if (member.diverged < limits.divergences) return;
-  const why = `this member's state has differed from the group's ${member.diverged} times: ${detail}`;
+  turnReadsAway(member, out);
+  if (member.diverged < limits.divergences) {
+    out.push({ kind: 'alarm', code: 'conflict', detail: `${detail}. This member begins anew.` });
+    return;
+  }
+  const why =
+    `this member's state has differed from the group's ${member.diverged} times, at last ${detail}: ` +
+    'the kind is not deterministic, or this machine is broken';
   quarantine(member, new UnderstudyError('quarantined', why), out);
 }
 

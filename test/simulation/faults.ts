@@ -185,7 +185,17 @@ export class Injector {
       if (members[target]?.node === active.name) return;
       const request = active.expect(group);
       active.input(group, { kind: 'hand-off', request, target, budgetMs: 800 });
+      this.#crashMeanwhile(fault, active, members[target]?.node);
     });
+  }
+
+  /** Now and then one of the two dies before the role has changed hands. */
+  #crashMeanwhile(fault: Fault, active: Host, targetNode: string | undefined): void {
+    const { faults, scheduler, hosts } = this.#world;
+    if (!faults.chance(0.3)) return;
+    const target = hosts.find((host) => host.name === targetNode) ?? active;
+    const victim = faults.chance(0.5) ? active : target;
+    scheduler.after(faults.next() * 30, () => this.crash(victim, fault.durationMs));
   }
 
   #reinit(fault: Fault, host: Host): void {
@@ -208,25 +218,31 @@ export class Injector {
     this.#world.replaceMember(group, entry.revision, index, free.name);
   }
 
-  /** An operator promotes a standby although nothing is wrong. */
+  /** An operator promotes a standby although nothing is wrong; two operators, two standbys. */
   #failover(fault: Fault): void {
-    const group = this.#world.groupNames[fault.target % this.#world.groupNames.length] as string;
-    const members = this.#world.registry.get(group)?.config.members ?? [];
-    const node = members[fault.target % members.length]?.node;
-    const host = this.#world.hosts.find((each) => each.name === node);
-    host?.run(() => {
-      const member = host.member(group);
-      if (member === undefined) return;
-      host.input(group, {
-        kind: 'promote',
-        cause: 'failover',
-        endsEpoch: member.tip.epoch,
-        startedAtMs: 0,
-        detectMs: 0,
-        decideMs: 0,
-        operation: null,
-        observeMs: 0,
-      });
+    const { groupNames, registry, hosts } = this.#world;
+    const group = groupNames[fault.target % groupNames.length] as string;
+    const members = registry.get(group)?.config.members ?? [];
+    const operators = fault.target % 3 === 0 ? 2 : 1;
+    for (let i = 0; i < operators; i++) {
+      const node = members[(fault.target + i) % members.length]?.node;
+      const host = hosts.find((each) => each.name === node);
+      host?.run(() => this.#promote(host, group));
+    }
+  }
+
+  #promote(host: Host, group: string): void {
+    const member = host.member(group);
+    if (member === undefined) return;
+    host.input(group, {
+      kind: 'promote',
+      cause: 'failover',
+      endsEpoch: member.tip.epoch,
+      startedAtMs: 0,
+      detectMs: 0,
+      decideMs: 0,
+      operation: null,
+      observeMs: 0,
     });
   }
 
@@ -300,8 +316,8 @@ export class Injector {
     this.#world.trace(() => 'HEAL');
     this.#crashSoon = 0;
     this.#messageTwice = 0;
-    this.#world.model.electLeader();
     Object.assign(this.#world.model.faults, noFaults, { isFull: false, staleLeaderMs: 0 });
+    this.#world.model.electLeader();
     this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };
     for (const host of this.#world.hosts) {
       this.rejoin(host);

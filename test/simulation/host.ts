@@ -10,35 +10,18 @@ import { tickEveryMs } from '../../cluster/membership.js';
 import type { Beat, ClusterTimings, GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { Input, ReadRequest, ReadResult } from '../../replication/effects.js';
-import { execute, type OutwardEffect, type Running, stopAll } from '../../replication/execute.js';
-import type { Epoch, Position, Seq } from '../../replication/ids.js';
+import { execute, type OutwardEffect, stopAll } from '../../replication/execute.js';
 import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
-import type { Log, SnapshotStore } from '../../replication/ports.js';
 import type { Peer } from './bus.js';
 import { Violation } from './checker.js';
 import { Clock } from './clock.js';
 import { simulationHash } from './hash.js';
+import type { Hosted, Notice } from './hosted.js';
 import { simulatedIdentity } from './identity.js';
-import type { TraceState } from './kind.js';
+import { checkMember, heldBy } from './inspect.js';
 import { traceKind } from './kind.js';
 import { boast, misattest } from './liar.js';
 import type { World } from './world.js';
-
-export type Notice =
-  | { kind: 'opened'; group: string; epoch: Epoch }
-  | { kind: 'snapshot'; group: string; position: Position; seq: Seq }
-  | { kind: 'handoff'; group: string; epoch: Epoch; target: number };
-
-interface Hosted {
-  readonly member: Member;
-  readonly config: GroupConfig;
-  readonly replies: Map<number, (answer: never) => void>;
-  readonly ports: { readonly log: Log; readonly snapshots: SnapshotStore };
-  readonly running: Running;
-  cancelWake: () => void;
-  /** Wakes in a row after which it wanted the next at once. */
-  idleWakes: number;
-}
 
 export class Host implements Peer {
   life = 0;
@@ -266,7 +249,7 @@ export class Host implements Peer {
       if (outward !== null) this.#outward(hosted, outward);
       if (this.world.injector.crashBetweenEffects(this)) return;
     }
-    this.#checkAtRest(hosted);
+    checkMember(this.world.checker(hosted.config.name), this.name, hosted.member);
     this.#tellCoordinator(hosted);
     this.#scheduleWake(hosted);
   }
@@ -309,24 +292,6 @@ export class Host implements Peer {
       known.hot === now.hot &&
       known.lastSyncMs === now.lastSyncMs;
     if (!same) this.#feed({ kind: 'own-report', report: now });
-  }
-
-  /** I5, checked wherever a member claims to hold committed state. */
-  #checkAtRest({ member, config }: Hosted): void {
-    const { role } = member;
-    const replica = role.state === 'active' ? role.active.replica : member.replica;
-    if (role.state === 'active') {
-      const { active } = role;
-      if (active.writer.inFlight !== null || active.draft !== null || active.spoilt) return;
-    }
-    if (member.diverged > 0) {
-      throw new Violation('I5', `${this.name} takes its own state for another: ${member.error}`);
-    }
-    if (replica === null) return;
-    const state = replica.state as TraceState;
-    this.world
-      .checker(config.name)
-      .onMemberState(`${this.name}/${role.state}`, replica.tip.seq, state.hash);
   }
 
   #outward(hosted: Hosted, effect: OutwardEffect): void {
@@ -420,8 +385,7 @@ export class Host implements Peer {
   unsettled(group: string): string | null {
     const hosted = this.#members.get(group);
     if (hosted === undefined) return null;
-    const { role } = hosted.member;
-    const held = role.state === 'active' ? role.active.intakeEvents + role.active.reads.length : 0;
+    const held = heldBy(hosted.member);
     if (hosted.replies.size === 0 && held === 0) return null;
     const owed = [...hosted.replies.keys()].join(', ');
     return `${this.name} owes ${group} answers to ${owed || 'nobody'} and holds ${held}`;

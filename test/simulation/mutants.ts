@@ -20,7 +20,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the number of a refusal is adopted: append again behind the successor',
     file: 'replication/writer.ts',
-    find: 'if (isRecord(decoded) && misfit(writer.tip, decoded) === undefined) {',
+    find: 'if (isRecord(decoded) && misfit(writer.tip, decoded, writer.judge) === undefined) {',
     replace: 'if (isRecord(decoded) && decoded.epoch < 0) {',
   },
   {
@@ -38,8 +38,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'promote before replay',
     file: 'replication/promotion.ts',
-    find: 'return startRecovery(promotion, tip, tip.position, now, out);',
-    replace: `const { snapshotPosition, snapshotSeq } = tip;
+    find: 'return startRecovery(promotion, writer.tip, writer.tip.position, now, out);',
+    replace: `const { tip } = writer;
+      const { snapshotPosition, snapshotSeq } = tip;
       const goal = { snapshotPosition, snapshotSeq, through: tip.position };
       promotion.recovery = newRecovery(promotion.config, promotion.calls, promotion.replica, goal);
       promotion.recovery.replica.tip = tip;
@@ -48,8 +49,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'skip contiguity: a replayed record need not continue the log',
     file: 'replication/recovery.ts',
-    find: 'const problem = misfit(replica.tip, record);',
-    replace: 'const problem = undefined;',
+    find: 'const problem = misfit(replica.tip, record, judge);',
+    replace: 'const problem = isRecord(record) ? undefined : misfit(replica.tip, record, judge);',
   },
   {
     name: 'a gap in the delivery is taken for a foreign record',
@@ -93,7 +94,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a linearizable read without a record after it',
     file: 'replication/active.ts',
-    find: "if (read.consistency === 'local' || covered) {",
+    find: "if (read.consistency !== 'linearizable' || covered) {",
     replace: 'if (covered || !covered) {',
   },
   {
@@ -132,14 +133,18 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'snapshots leave the session table out',
     file: 'replication/snapshot/snapshot.ts',
-    find: 'packSessions(sessions),\n',
-    replace: '[[], []],\n',
+    find: 'return { kind, hash, state, sessions: unpackSessions(sessions), history, tip };',
+    replace: `const none = unpackSessions([[], []]);
+  unpackSessions(sessions);
+  return { kind, hash, state, sessions: none, history, tip };`,
   },
   {
     name: 'a snapshot is cut while something is decided ahead',
     file: 'replication/active.ts',
     find: '  if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);',
-    replace: `  if (writer.inFlight !== null && snapshotDue(active, now)) startSnapshot(active, now, out);
+    replace: `  if (writer.inFlight !== null && isDue(active.cutting, writer.tip, now)) {
+    beginCut(active.cutting, active.replica, now, out);
+  }
   if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);`,
   },
   {
@@ -205,8 +210,12 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'sessions are forgotten by the clock alone',
     file: 'replication/sessions.ts',
-    find: 'while (bySession.size > limits.sessionsKept) {',
-    replace: 'while (bySession.size > 0) {',
+    find: `while (bySession.size > limits.sessionsKept || isOverSize(table)) {
+    const [id, session] = oldestOf(bySession, oldestSession) as readonly [string, Session];
+    if (!mayForget(table, atMs - session.lastAtMs)) return;`,
+    replace: `while (bySession.size > 0) {
+    const [id, session] = oldestOf(bySession, oldestSession) as readonly [string, Session];
+    if (atMs - session.lastAtMs < limits.sessionIdleMs) return;`,
   },
   {
     name: 'a hand-off that the fence ends is never answered',
@@ -218,7 +227,61 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a due snapshot wakes the member until there is a rest',
     file: 'replication/active.ts',
-    find: 'if (writer.inFlight !== null || active.spoilt) return Number.POSITIVE_INFINITY;',
+    find: 'if (writer.inFlight !== null || spoilt) return Number.POSITIVE_INFINITY;',
     replace: '',
+  },
+  {
+    name: 'signatures are not checked',
+    file: 'replication/signature.ts',
+    find: 'if (signature === null) return false;',
+    replace: 'if (signature !== undefined) return true;',
+  },
+  {
+    name: 'a follower believes silence',
+    file: 'replication/follow.ts',
+    find: 'const isDeaf = follow.lacked !== null && at < follow.lacked;',
+    replace: 'const isDeaf = false;',
+  },
+  {
+    name: "a follower's snapshot needs no witness",
+    file: 'replication/snapshot/cutting.ts',
+    find: 'if (!offer?.body || !hasWitness(mark, offer)) return;',
+    replace: 'if (!offer?.body || hasWitness === null) return;',
+  },
+  {
+    name: 'commands are decided between a mark and the look at its state',
+    file: 'replication/active.ts',
+    find: 'waits || vouches(cutting) || isDue',
+    replace: 'waits || isDue',
+  },
+  {
+    name: 'whoever claims is taken to stand right before its claim',
+    file: 'replication/promotion.ts',
+    find: 'if (replica !== null && equalBytes(replica.tip.hash, claimed.previous)) {',
+    replace: 'if (replica !== null) {',
+  },
+  {
+    name: 'reads of a session go back in time',
+    file: 'replication/active.ts',
+    find: 'if (at < read.minSeq) {',
+    replace: 'if (at < 0) {',
+  },
+  {
+    name: 'reads that wait at a standby are forgotten when its role changes',
+    file: 'replication/member.ts',
+    find: 'for (const { read } of member.reads) {',
+    replace: 'for (const { read } of member.reads.slice(0, 0)) {',
+  },
+  {
+    name: 'a linearizable read is answered by whoever stands by',
+    file: 'replication/member.ts',
+    find: "read.consistency === 'standby' && member.replica !== null",
+    replace: 'member.replica !== null',
+  },
+  {
+    name: 'an active begins anew when asked to',
+    file: 'replication/member.ts',
+    find: "const leads = state === 'active' ||",
+    replace: 'const leads =',
   },
 ];

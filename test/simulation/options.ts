@@ -115,7 +115,7 @@ export function drawOptions(random: Random): SimulationOptions {
       liar: random.chance(0.3) ? 1 + random.below(2) : 0,
       reinit: random.below(2),
       'disk-full': random.chance(0.2) ? 1 : 0,
-      move: random.chance(0.2) ? 1 : 0,
+      move: random.chance(0.4) ? 1 : 0,
     },
     faultEveryMs: 300 + random.below(1500),
     driftPercent: chosen(random, 2),

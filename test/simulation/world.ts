@@ -13,7 +13,8 @@ import { Bus, type Peer } from './bus.js';
 import { GroupChecker, Violation } from './checker.js';
 import { SimulationClient } from './client.js';
 import { Injector } from './faults.js';
-import { Host, type Notice } from './host.js';
+import { Host } from './host.js';
+import type { Notice } from './hosted.js';
 import type { TraceCommand } from './kind.js';
 import type { Fault, SimulationOptions } from './options.js';
 
@@ -282,7 +283,18 @@ export class World {
   }
 
   #isSettled(): boolean {
-    return this.clients.every((c) => c.outstanding === 0) && this.#unsettled().length === 0;
+    const isAnswered = this.clients.every((c) => c.outstanding === 0);
+    return isAnswered && this.#unsettled().length === 0 && this.#isLevel();
+  }
+
+  /** Whoever follows the log lacks nothing of it. */
+  #isLevel(): boolean {
+    if (this.options.standby === 'warm') return true;
+    return this.groupNames.every((group) => {
+      const members = this.hosts.map((host) => host.member(group));
+      const { seq } = this.checker(group);
+      return members.every((member) => (member?.replica?.tip.seq ?? seq) === seq);
+    });
   }
 
   #unsettled(): string[] {

@@ -1,0 +1,26 @@
+/** What must be true of a member after every step. */
+import type { Member } from '../../replication/member.js';
+import { type GroupChecker, Violation } from './checker.js';
+import type { TraceState } from './kind.js';
+
+/** I5, wherever a member claims to hold committed state; and none takes its own for another. */
+export function checkMember(checker: GroupChecker, node: string, member: Member): void {
+  const { role } = member;
+  if (member.diverged > 0) {
+    throw new Violation('I5', `${node} takes its own state for another: ${member.error}`);
+  }
+  if (role.state === 'active') {
+    const { active } = role;
+    if (active.writer.inFlight !== null || active.draft !== null || active.spoilt) return;
+  }
+  const replica = role.state === 'active' ? role.active.replica : member.replica;
+  if (replica === null) return;
+  const { hash } = replica.state as TraceState;
+  checker.onMemberState(`${node}/${role.state}`, replica.tip.seq, hash);
+}
+
+/** Commands and reads without an answer. */
+export function heldBy({ role, reads }: Member): number {
+  if (role.state !== 'active') return reads.length;
+  return role.active.intakeEvents + role.active.reads.length;
+}
