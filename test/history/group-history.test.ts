@@ -1,31 +1,41 @@
 import { describe, expect, it } from 'vitest';
 import type { AnswerRun, Batch } from '../../replication/batch.js';
 import { epoch, seq } from '../../replication/ids.js';
+import { Rejection } from '../../replication/kind.js';
 import { type TraceCommand, type TraceState, traceKind } from '../simulation/kind.js';
 import { GroupHistory } from './group-history.js';
 
-/** Neither rejected nor poison, and one event each, on any state: found by trying. */
-function commandFor(state: TraceState): TraceCommand {
+const decide = (state: TraceState, command: TraceCommand) =>
+  traceKind.decide?.(state, command, { seq: 0, recordedAtMs: 0 });
+
+function stateAfter(state: TraceState, { n }: TraceCommand): TraceState {
+  const next = structuredClone(state);
+  traceKind.apply(next, { n, part: 0 }, { seq: 0, recordedAtMs: 0 });
+  return next;
+}
+
+/** A command that yields one event in this state; found by trying. */
+function commandFor(state: TraceState, isFit = (_: TraceCommand) => true): TraceCommand {
   for (let n = 1; ; n++) {
-    const decision = traceKind.decide?.(state, { n, op: `c:${n}` }, { seq: 0, recordedAtMs: 0 });
-    const { events } = decision as { events?: unknown[] };
-    if (events?.length === 1) return { n, op: `c:${n}` };
+    const command = { n, op: `c:${n}` };
+    const { events } = decide(state, command) as { events?: unknown[] };
+    if (events?.length === 1 && isFit(command)) return command;
   }
 }
 
 /** A session of one writer: three commands, one after the other, in the log and answered. */
 function written() {
   const history = new GroupHistory();
-  const state = traceKind.init();
-  const states: TraceState[] = [structuredClone(state)];
+  let state = traceKind.init();
+  const states: TraceState[] = [state];
   for (let number = 1; number <= 3; number++) {
     const command = commandFor(state);
     const batch = batchOf(number);
     history.called(batch, [command], number * 100);
     history.stored('c', number, { position: number, size: 1, command });
-    history.answered(batch, [runOf(number, structuredClone(state.last))], number * 100 + 50);
-    traceKind.apply(state, { n: command.n, part: 0 }, { seq: number, recordedAtMs: 0 });
-    states.push(structuredClone(state));
+    history.answered(batch, [runOf(number, state.last)], number * 100 + 50);
+    state = stateAfter(state, command);
+    states.push(state);
   }
   return { history, states };
 }
@@ -80,15 +90,29 @@ describe('the history of a simulated group', () => {
     expect(history.check()).toMatchObject({ ok: false, id: 'c/4' });
   });
 
+  it('takes a copy of a command without a session for another command', () => {
+    const { history, states } = written();
+    const state = states[3] as TraceState;
+    const isRefusedNext = (each: TraceCommand) =>
+      decide(stateAfter(state, each), each) instanceof Rejection;
+    const command = commandFor(state, isRefusedNext);
+    const batch = { ...batchOf(9), session: null };
+    history.called(batch, [command], 400);
+    history.stored(null, 9, { position: 4, size: 1, command });
+    const rejections = [[0, 'unlucky', '']] as const;
+    history.answered(batch, [{ ...runOf(5, null), first: 9, rejections }], 460);
+    history.answered(batch, [{ ...runOf(4, state.last), first: 9 }], 470);
+    expect(history.check()).toEqual({ ok: true });
+  });
+
   it('takes no command for done before it was called, though nobody was told', () => {
     const { history, states } = written();
     const command = commandFor(states[3] as TraceState);
     history.called(batchOf(4), [command], 1000);
     history.stored('c', 4, { position: 4, size: 1, command });
     expect(history.check()).toEqual({ ok: true });
-    const after = structuredClone(states[3] as TraceState);
-    traceKind.apply(after, { n: command.n, part: 0 }, { seq: 4, recordedAtMs: 0 });
-    history.saw(readAt([...states, after], 4), 500, 600);
+    const state = stateAfter(states[3] as TraceState, command);
+    history.saw(readAt([...states, state], 4), 500, 600);
     expect(history.check()).toMatchObject({ ok: false, id: 'c/4' });
   });
 });

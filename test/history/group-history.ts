@@ -104,7 +104,8 @@ export class GroupHistory {
           rejection === undefined ? told(events, run.results?.[i]) : refusal(rejection);
         const kind = events > 0 ? 'written' : 'looked';
         const outcome: Outcome<Told> = { kind, position, answer };
-        this.#keep({ id: idOf(session, call, position), command, calledAt, returnedAt, outcome });
+        const id = idOf(session, call, kind === 'written' ? position : `${position}+`);
+        this.#keep({ id, command, calledAt, returnedAt, outcome });
       }
     }
   }
@@ -135,9 +136,9 @@ export class GroupHistory {
 
 const nameOf = (session: string | null, number: number) => `${session}/${number}`;
 
-/** A copy of a command without a session is a command of its own. */
-function idOf(session: string | null, call: string, position: number): string {
-  return session === null ? `${call}@${position}` : call;
+/** A copy of a command without a session is a command of its own, elsewhere than the first. */
+function idOf(session: string | null, call: string, place: number | string): string {
+  return session === null ? `${call}@${place}` : call;
 }
 
 function told(events: number, result: unknown): Told {
