@@ -58,7 +58,8 @@ function quiet({
 
 export class Stage {
   readonly world: World;
-  readonly group: string;
+  /** The one that is spoken to and asked about. */
+  group: string;
   readonly #client: Peer = {
     name: 'client',
     life: 1,

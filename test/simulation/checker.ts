@@ -92,6 +92,9 @@ export class GroupChecker {
   /** For I3 over the whole run, when it is over. */
   readonly history = new GroupHistory();
 
+  /** A scenario spoils the memory of members on purpose. */
+  expectsDivergence = false;
+
   constructor(readonly group: string) {}
 
   get seq(): number {
