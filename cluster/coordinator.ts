@@ -237,8 +237,10 @@ function onOwnReport(
   const before = group.reports.get(report.index);
   group.reports.set(report.index, report);
   const isNews = before?.state !== report.state || before.epoch !== report.epoch;
-  // What follows the log is level all the time.
-  const synced = before?.lastSyncMs !== report.lastSyncMs && !(before?.hot && report.hot);
+  // What follows the log is level all the time, until it holds nothing any more.
+  const wasLevel = before?.hot && before.lastSyncMs !== null;
+  const isLevel = report.hot && report.lastSyncMs !== null;
+  const synced = before?.lastSyncMs !== report.lastSyncMs && !(wasLevel && isLevel);
   if (isNews) consider(node, group, now, out);
   // Others choose successors by these: they should not wait for the next beat.
   if (isNews || synced) node.nextBeatAtMs = Math.min(node.nextBeatAtMs, now.monoMs);

@@ -115,6 +115,14 @@ describe('the beat of a node with a standby', () => {
     ]);
   });
 
+  it('comes at once when a hot one holds nothing any more, and when it is level again', () => {
+    const judge = settledJudge(true);
+    judge.report(reportOf(1, 'standby', { hot: true, synced: null }));
+    expect(beats(judge.feed({ kind: 'tick' }))).toHaveLength(1);
+    judge.report(reportOf(1, 'standby', { hot: true, synced: 5, syncedAtMs: 3 }));
+    expect(beats(judge.feed({ kind: 'tick' }))).toHaveLength(1);
+  });
+
   it('comes at once when a hot one begins or ends to follow, and when its state is another', () => {
     for (const report of [
       reportOf(1, 'standby', { hot: false, synced: null }),
