@@ -7,6 +7,8 @@
  * F2 Silence proves nothing: who lacks the log's end at two looks in a row listens anew and replays.
  * F3 After a mark has been applied the state is exactly the mark's. Its digest is kept until the
  *    snapshot record comes that tells what the group's is (P13).
+ * F4 What was heard live counts until the log goes on without it: so many records in a row that do not
+ *    fit are not strangers', it is the member that left the log, and begins anew.
  */
 import { encodeAttestation } from './attestation.js';
 import { equalBytes } from './bytes.js';
@@ -33,6 +35,8 @@ import { blankReplica, type Replica, type Tip } from './replica.js';
 import { cutSnapshot, digestOf } from './snapshot/snapshot.js';
 import type { Calls } from './writer.js';
 
+const strangersBeforeDoubt = 3;
+
 /** The member that follows. */
 export interface Follower {
   readonly config: MemberConfig;
@@ -55,6 +59,8 @@ export interface Follow {
   backlog: StoredRecord[];
   backlogSizeBytes: number;
   fill: Recovery | null;
+  /** The replica holds nothing that was not read from the log. */
+  isFromLog: boolean;
   /** The log's end at the last look, if it was lacking then (F2). */
   lacked: Position | null;
   digests: MarkDigest[];
@@ -82,6 +88,7 @@ export function newFollow(calls: Calls, out: Effect[]): Follow {
     backlog: [],
     backlogSizeBytes: 0,
     fill: null,
+    isFromLog: false,
     lacked: null,
     digests: [],
     evidence: null,
@@ -138,7 +145,10 @@ function take(
   if (stored.position <= replica.tip.position) return [];
   try {
     const applied = applyBytes(follower.config, replica, stored.bytes, stored.position);
-    if (isRecord(applied)) return onApplied(follower, follow, applied, out);
+    if (isRecord(applied)) {
+      follow.isFromLog = false;
+      return onApplied(follower, follow, applied, out);
+    }
   } catch (error) {
     return [{ kind: 'poisoned', error: asQuarantine(error) }];
   }
@@ -234,6 +244,7 @@ export function onEndSeen(
 
 function fill(follower: Follower, follow: Follow, goal: Goal, out: Effect[]): FollowEvent[] {
   follow.holds = true;
+  follow.isFromLog ||= follower.replica === null;
   follow.fill = newRecovery(follower.config, follower.calls, follower.replica, goal);
   return onFilled(follower, follow, beginRecovery(follow.fill, out), out);
 }
@@ -262,11 +273,24 @@ function onFilled(
 ): FollowEvent[] {
   if (result.kind === 'poisoned') return [result];
   if (result.kind !== 'done') return [];
-  const { replica } = follow.fill as Recovery;
+  const { replica, strangers, goal } = follow.fill as Recovery;
+  if (strangers >= strangersBeforeDoubt && !follow.isFromLog) {
+    return doubt(follower, follow, goal, out);
+  }
   follower.replica = replica;
   follow.fill = null;
   tellDifference(follow, replica, out);
   return release(follower, follow, follow.backlog, out);
+}
+
+/** F4 */
+function doubt(follower: Follower, follow: Follow, goal: Goal, out: Effect[]): FollowEvent[] {
+  const detail =
+    'the log does not continue what this member has heard live: somebody else than the broker ' +
+    'published it, or the log has lost it. This member begins anew';
+  out.push({ kind: 'alarm', code: 'conflict', detail });
+  follower.replica = null;
+  return fill(follower, follow, { ...goal, distrust: true }, out);
 }
 
 /** The member stands where the log ended when it looked: on with what came since. */

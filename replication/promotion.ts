@@ -51,6 +51,8 @@ export interface Promotion {
   resumeAtMs: number;
   attempts: number;
   replica: Replica | null;
+  /** The replica holds nothing that was not read from the log. */
+  isFromLog: boolean;
   writer: Writer | null;
   recovery: Recovery | null;
   /** Hash of the record a survey goes through: is it ours after all? */
@@ -94,6 +96,7 @@ export function beginPromotion(
     resumeAtMs: Number.POSITIVE_INFINITY,
     attempts: 0,
     replica,
+    isFromLog: config.standby === 'warm' || replica === null,
     writer: null,
     recovery: null,
     surveyed: null,
@@ -358,16 +361,28 @@ function onRecovery(
   if (promotion.phase === 'surveying') return onSurveyed(promotion, replica.tip, now, out);
   const writer = promotion.writer as Writer;
   if (!equalBytes(replica.tip.hash, writer.tip.hash)) {
-    // M3: the claim was built on a stranger's record, so every reader passes it over.
+    // M3: the claim was built on a stranger's record, so every reader passes it over. Or it is what
+    // was followed live that is not in the log.
+    if (!promotion.isFromLog) return readAnew(promotion, writer.tip, now, out);
     return claimOverStranger(promotion, replica.tip, now, out);
   }
   writer.tip = replica.tip;
   return { kind: 'won', writer, replica, opened: stopwatch(promotion, now) };
 }
 
+function readAnew(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): PromotionResult {
+  promotion.isFromLog = true;
+  promotion.replica = null;
+  return startRecovery(promotion, tip, tip.position, now, out);
+}
+
 function onSurveyed(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): PromotionResult {
-  const { cause, surveyed } = promotion;
+  const { cause, surveyed, recovery, isFromLog } = promotion;
   if (!equalBytes(tip.hash, surveyed ?? undefined)) {
+    if (!isFromLog) {
+      const through = recovery?.goal.through as Position;
+      return readAnew(promotion, { ...emptyTip, position: through }, now, out);
+    }
     return claimOverStranger(promotion, tip, now, out);
   }
   if (tip.epoch < cause.endsEpoch) {

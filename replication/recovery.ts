@@ -42,6 +42,8 @@ export interface Recovery {
   resumeAtMs: number;
   replayed: number;
   restored: boolean;
+  /** Records of strangers passed over since the last that fitted. */
+  strangers: number;
   /** A replayed record that did not fit, while it is found out why. */
   misfit: { readonly at: Position; readonly problem: string } | null;
 }
@@ -78,6 +80,7 @@ export function newRecovery(
     resumeAtMs: 0,
     replayed: 0,
     restored: false,
+    strangers: 0,
     misfit: null,
   };
 }
@@ -224,6 +227,7 @@ function onReplayed(
     }
     recovery.replayed += replica.tip.seq - before;
     recovery.attempts = 0;
+    recovery.strangers = 0;
   }
   return busy;
 }
@@ -282,6 +286,7 @@ function onVerified(
   if (found === null || outcome.kind !== 'record') return pause(recovery, now);
   if (outcome.record.position === found.at) {
     replica.tip = { ...replica.tip, position: found.at };
+    recovery.strangers += 1;
     out.push(foreignAlarm(found.problem));
   }
   return replay(recovery, out);
