@@ -61,6 +61,8 @@ export interface Follow {
   fill: Recovery | null;
   /** The replica holds nothing that was not read from the log. */
   isFromLog: boolean;
+  /** Records that did not fit since the last that did (F4). */
+  strangers: number;
   /** The log's end at the last look, if it was lacking then (F2). */
   lacked: Position | null;
   digests: MarkDigest[];
@@ -89,6 +91,7 @@ export function newFollow(calls: Calls, out: Effect[]): Follow {
     backlogSizeBytes: 0,
     fill: null,
     isFromLog: false,
+    strangers: 0,
     lacked: null,
     digests: [],
     evidence: null,
@@ -147,6 +150,7 @@ function take(
     const applied = applyBytes(follower.config, replica, stored.bytes, stored.position);
     if (isRecord(applied)) {
       follow.isFromLog = false;
+      follow.strangers = 0;
       return onApplied(follower, follow, applied, out);
     }
   } catch (error) {
@@ -246,6 +250,7 @@ function fill(follower: Follower, follow: Follow, goal: Goal, out: Effect[]): Fo
   follow.holds = true;
   follow.isFromLog ||= follower.replica === null;
   follow.fill = newRecovery(follower.config, follower.calls, follower.replica, goal);
+  follow.fill.strangers = follow.strangers;
   return onFilled(follower, follow, beginRecovery(follow.fill, out), out);
 }
 
@@ -274,6 +279,7 @@ function onFilled(
   if (result.kind === 'poisoned') return [result];
   if (result.kind !== 'done') return [];
   const { replica, strangers, goal } = follow.fill as Recovery;
+  follow.strangers = strangers;
   if (strangers >= strangersBeforeDoubt && !follow.isFromLog) {
     return doubt(follower, follow, goal, out);
   }
@@ -290,6 +296,7 @@ function doubt(follower: Follower, follow: Follow, goal: Goal, out: Effect[]): F
     'published it, or the log has lost it. This member begins anew';
   out.push({ kind: 'alarm', code: 'conflict', detail });
   follower.replica = null;
+  follow.strangers = 0;
   return fill(follower, follow, { ...goal, distrust: true }, out);
 }
 

@@ -42,7 +42,7 @@ export interface Recovery {
   resumeAtMs: number;
   replayed: number;
   restored: boolean;
-  /** Records of strangers passed over since the last that fitted. */
+  /** Records of strangers passed over since the last that fitted, begun from what the caller knows. */
   strangers: number;
   /** A replayed record that did not fit, while it is found out why. */
   misfit: { readonly at: Position; readonly problem: string } | null;
