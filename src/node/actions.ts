@@ -82,7 +82,7 @@ export async function switchover(
   const preconditions = preflight(group, request, candidate);
   if (request.dryRun) return { kind: 'dry-run', preconditions };
   if (preconditions.some(({ ok }) => !ok)) return { kind: 'refused', preconditions };
-  const id = `switchover.${name}.${group.epoch}`;
+  const id = `switchover.${lifeOf(group)}.${group.epoch}`;
   const operation = await context.operations.start(
     { id, kind: 'switchover', target: name, by: actor.by },
     (step) => runSwitchover(context, group, candidate as MemberDocument, request, step),
@@ -173,7 +173,7 @@ export async function failover(
 ): Promise<OperationDocument> {
   const group = await context.group(name);
   const candidate = chooseForFailover(group, request.candidate);
-  const id = `failover.${name}.${group.epoch}`;
+  const id = `failover.${lifeOf(group)}.${group.epoch}`;
   return context.operations.start({ id, kind: 'failover', target: name, by: actor.by }, (step) =>
     runFailover(context, group, candidate, id, step),
   );
@@ -260,12 +260,18 @@ export async function reinit(
   index: number,
   actor: Actor,
 ): Promise<OperationDocument> {
-  const member = pickForReinit(await context.group(name), index);
-  const id = `reinit.${name}.${index}`;
+  const group = await context.group(name);
+  const member = pickForReinit(group, index);
+  const id = `reinit.${lifeOf(group)}.${index}`;
   return context.operations.start(
     { id, kind: 'reinit', target: `${name}/${index}`, by: actor.by, repeatable: true },
     (step) => runReinit(context, name, member, step),
   );
+}
+
+/** A group that was deleted and made anew under its old name has operations of its own. */
+function lifeOf({ name, createdAt }: GroupDocument): string {
+  return `${name}.${Date.parse(createdAt).toString(36)}`;
 }
 
 function pickForReinit(group: GroupDocument, index: number): MemberDocument {
