@@ -195,6 +195,18 @@ describe('silence', () => {
     expect(wakeAtMs(rig.member)).toBe(rig.nowMs + 500);
   });
 
+  it('is none either if something else is on its way by then', () => {
+    const { group, rig, store } = pair();
+    unheard(store, () => group.append('b'));
+    rig.tick(500).settle();
+    const record = store.records.at(-1) as StoredRecord;
+    rig.feed({ kind: 'tailed', call: followOf(rig).call, record });
+    unheard(store, () => group.append('c'));
+    rig.tick(100).settle();
+    expect(itemsOf(rig)).toEqual(['a', 'b']);
+    expect(count(rig, 'tail')).toBe(1);
+  });
+
   it('of a log in which nothing happens is not deafness', () => {
     const { rig } = pair();
     for (let i = 0; i < 5; i++) rig.tick(500).settle();
@@ -278,7 +290,10 @@ describe('poison', () => {
       const outcome = { kind: 'record', record } as const;
       rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome });
       group.append('d');
+      group.append('e');
+      const looks = count(rig, 'read-last');
       rig.settle();
+      expect(count(rig, 'read-last')).toBe(looks);
       expect(rig.state).toBe('quarantined');
       expect(rig.member.error).toContain(`${item} again`);
       expect(group.store.followers).toBe(0);

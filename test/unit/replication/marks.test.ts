@@ -144,8 +144,11 @@ describe('the witness', () => {
     expect(newestOf(group)).toMatchObject({ at: 1, cutter: 0 });
   });
 
-  it('may have spoken before the active knows that its mark is stored', () => {
-    const group = new HotGroup(2).add('a');
+  it.each([
+    ['cheap', 2, {}],
+    ['large', 3, large],
+  ] as const)('of a %s state may speak before the mark is known to be stored', (_, size, rest) => {
+    const group = new HotGroup(size, rest).add('a');
     const request = group.active.sync();
     const { call, bytes } = group.active.take('append');
     const at = group.store.append(bytes);
@@ -156,6 +159,7 @@ describe('the witness', () => {
     group.settle();
     expect(group.active.synced(request)).toEqual({ through: 1 });
     expect(newestOf(group).cutter).toBe(1);
+    expect(group.active.alarms()).toEqual([]);
   });
 });
 

@@ -97,6 +97,21 @@ describe('a million sessions', () => {
   });
 });
 
+describe('ids and keys', () => {
+  it('keep nothing in memory of the records that they came in', () => {
+    const before = heapSizeBytes();
+    const table = emptySessions();
+    for (let i = 0; i < 4096; i++) {
+      const others = Array.from({ length: 1024 }, (_, k) => `the ${i}th answer to ${k}`);
+      const texts = [idOf(i), keyOf(i), 'a result of some length', ...others];
+      const [session, key, result] = decodeValue(encodeValue(texts)) as [string, string, string];
+      record(table, { session });
+      record(table, { keys: [key], results: [result] });
+    }
+    expectHonest(table, heapSizeBytes() - before);
+  });
+});
+
 describe('sessions with large answers', () => {
   const encoded = encodeValue(
     Array.from({ length: 1024 }, (_, i) => `the answer to ${i}`.padEnd(100, '-')),
