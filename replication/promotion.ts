@@ -59,6 +59,8 @@ export interface Promotion {
   surveyed: Uint8Array | null;
   readonly beganAtMs: number;
   claimedAtMs: number;
+  /** Position of the record that the claim was to follow. */
+  claimedBehind: Position;
 }
 
 export type PromotionResult =
@@ -102,6 +104,7 @@ export function beginPromotion(
     surveyed: null,
     beganAtMs: now.monoMs,
     claimedAtMs: 0,
+    claimedBehind: emptyTip.position,
   };
   readLast(promotion, out);
   return promotion;
@@ -275,6 +278,7 @@ function claim(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): Pro
   };
   const own = signed(record, config);
   promotion.phase = 'claiming';
+  promotion.claimedBehind = tip.position;
   promotion.writer = writer;
   out.push(...send(writer, own, encodeRecord(own)).effects);
   return busy;
@@ -330,7 +334,11 @@ function onClaimEvent(
   }
 }
 
-/** Whoever stands right before the claim (M3) has nothing to replay, as a hot standby mostly does. */
+/**
+ * Whoever stands right before the claim (M3) has nothing to replay, as a hot standby mostly does. The
+ * hash alone does not tell: what looked like the log's last record may be a stranger's copy of an
+ * older one, with records behind that which this member lacks.
+ */
 function onClaimed(
   promotion: Promotion,
   claimed: LogRecord,
@@ -339,7 +347,8 @@ function onClaimed(
 ): PromotionResult {
   const { replica } = promotion;
   const writer = promotion.writer as Writer;
-  if (replica !== null && equalBytes(replica.tip.hash, claimed.previous)) {
+  const standsThere = replica !== null && replica.tip.position === promotion.claimedBehind;
+  if (standsThere && equalBytes(replica.tip.hash, claimed.previous)) {
     noteEpoch(replica, claimed);
     replica.tip = writer.tip;
     return { kind: 'won', writer, replica, opened: stopwatch(promotion, now) };
