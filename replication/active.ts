@@ -419,7 +419,7 @@ export function snapshotPut(
 }
 
 export function attested(active: Active, bytes: Uint8Array, now: Instant, out: Effect[]): void {
-  onAttested(active.cutting, active.writer.tip.epoch, bytes, out);
+  onAttested(active.cutting, bytes, out);
   pump(active, now, out);
 }
 

@@ -4,6 +4,7 @@
  */
 import { Packr, Unpackr } from 'msgpackr';
 import { plainBytes } from './bytes.js';
+import type { Epoch } from './ids.js';
 import { packSnapshot, type SnapshotBody, unpackSnapshot } from './record.js';
 import type { Identity, Judge } from './signature.js';
 
@@ -11,7 +12,7 @@ export interface Attestation {
   /** Who says it. */
   readonly index: number;
   /** The mark. */
-  readonly epoch: number;
+  readonly epoch: Epoch;
   readonly number: number;
   readonly digest: Uint8Array;
   /** Stored, verified by nobody yet. */
@@ -53,7 +54,7 @@ export function decodeAttestation(
     if (!identity.verify(index as number, statement, signature as Uint8Array)) return null;
     return {
       index: index as number,
-      epoch: epoch as number,
+      epoch: epoch as Epoch,
       number: number as number,
       digest: digest as Uint8Array,
       body: body === null ? null : unpackSnapshot(body as unknown[]),

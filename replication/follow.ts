@@ -15,7 +15,7 @@ import { equalBytes } from './bytes.js';
 import { firstDifference } from './difference.js';
 import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import type { UnderstudyError } from './errors.js';
-import type { Position, Seq } from './ids.js';
+import type { Epoch, Position, Seq } from './ids.js';
 import { limits } from './limits.js';
 import type { StoredRecord } from './ports.js';
 import { isRecord, type LogRecord, type SnapshotBody } from './record.js';
@@ -45,7 +45,7 @@ export interface Follower {
 }
 
 interface MarkDigest {
-  readonly epoch: number;
+  readonly epoch: Epoch;
   readonly number: number;
   readonly digest: Uint8Array;
 }

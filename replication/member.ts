@@ -250,6 +250,7 @@ function turnAway(member: Member, input: Input, out: Effect[]): void {
 
 function stepStandby(member: Member, input: Input, now: Instant, out: Effect[]): void {
   if (member.follow !== null) stepFollower(member, member.follow, input, now, out);
+  if (member.role.state === 'quarantined') return;
   switch (input.kind) {
     case 'start':
       beginStandby(member, out);
@@ -309,7 +310,8 @@ function stepFollower(
 function onFollowed(member: Member, event: FollowEvent, now: Instant, out: Effect[]): void {
   switch (event.kind) {
     case 'gap':
-      if (member.lookCall === 0) look(member, out);
+      // One that is under way may tell of the time before.
+      look(member, out);
       break;
     case 'level':
       member.lastSyncMs = now.wallMs;
@@ -368,8 +370,12 @@ function readHere(member: Member, read: ReadRequest, now: Instant, out: Effect[]
   member.reads.push({ read, untilMs: now.monoMs + standbyReadMs });
 }
 
-function answerRead(member: Member, read: ReadRequest, out: Effect[]): void {
-  const result = readReplica(member.replica as Replica, read);
+function answerRead({ replica }: Member, read: ReadRequest, out: Effect[]): void {
+  const detail = 'this member begins anew and holds nothing yet. Ask again.';
+  const result =
+    replica === null
+      ? ({ ok: false, code: 'not-ready', detail } as const)
+      : readReplica(replica, read);
   out.push({ kind: 'answer-read', request: read.request, result });
 }
 
@@ -391,12 +397,18 @@ function onLook(member: Member, outcome: ReadOutcome, now: Instant, out: Effect[
   member.lookCall = 0;
   member.lookAtMs = now.monoMs + member.config.pollMs;
   if (outcome.kind === 'failed') return;
-  const tip = outcome.kind === 'record' ? seenTip(member, outcome.record) : emptyTip;
-  if (tip !== null) noteTip(member, tip);
+  const seen = outcome.kind === 'record' ? seenTip(member, outcome.record) : emptyTip;
+  if (seen !== null) noteTip(member, seen);
   member.role = { state: 'standby' };
   if (member.follow === null) return restoreNewest(member, now, out);
-  if (tip === null) return;
-  for (const event of onEndSeen(member, member.follow, tip, out)) {
+  // A replay up to a stranger's record passes it over.
+  const end = outcome.kind === 'record' ? outcome.record.position : emptyTip.position;
+  for (const event of onEndSeen(
+    member,
+    member.follow,
+    seen ?? { ...member.tip, position: end },
+    out,
+  )) {
     onFollowed(member, event, now, out);
   }
   // Is it still missing in a moment, it is not only on its way.

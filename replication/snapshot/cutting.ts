@@ -9,12 +9,12 @@
 import { type Attestation, decodeAttestation } from '../attestation.js';
 import { equalBytes } from '../bytes.js';
 import type { Effect, Input, Instant, MemberConfig } from '../effects.js';
-import type { Position, Seq } from '../ids.js';
+import type { Epoch, Position, Seq } from '../ids.js';
 import { limits } from '../limits.js';
 import type { Mark, SnapshotBody } from '../record.js';
 import type { Replica, Tip } from '../replica.js';
 import type { Calls } from '../writer.js';
-import { type Cut, cutSnapshot, digestOf } from './snapshot.js';
+import { type Cut, cutSnapshot, digestOf, snapshotId } from './snapshot.js';
 
 export interface Cutting {
   readonly config: MemberConfig;
@@ -44,9 +44,10 @@ export interface Cutting {
 }
 
 interface OpenMark {
-  /** The mark's record number in this epoch, its seq, and its position once it is committed. */
+  /** The mark's epoch, its record number in there, its seq, and its position once it is committed. */
+  readonly epoch: Epoch;
   readonly number: number;
-  readonly at: Seq;
+  readonly seq: Seq;
   position: Position | null;
   readonly cutter: number;
   /** Needs the replica at rest right after the mark. */
@@ -177,8 +178,9 @@ function openMark(cutting: Cutting, tip: Tip, now: Instant): Mark {
   const isAlone = cutting.isAlone || followers.length < (isCheapHere ? 1 : 2);
   const cutter = isAlone ? config.id.index : (followers[0] as number);
   cutting.mark = {
+    epoch: tip.epoch,
     number: tip.number + 1,
-    at: tip.seq,
+    seq: tip.seq,
     position: null,
     cutter,
     vouches: isAlone || isCheapHere,
@@ -210,19 +212,14 @@ function isOwn({ config }: Cutting, { cutter }: OpenMark): boolean {
 }
 
 /** A follower has taken its digest, and perhaps cut the snapshot. */
-export function onAttested(
-  { mark, config }: Cutting,
-  inEpoch: number,
-  bytes: Uint8Array,
-  out: Effect[],
-): void {
+export function onAttested({ mark, config }: Cutting, bytes: Uint8Array, out: Effect[]): void {
   const attestation = decodeAttestation(bytes, config);
   if (attestation === null) {
     out.push({ kind: 'alarm', code: 'forbidden', detail: 'a forged attestation was refused' });
     return;
   }
   const { index, epoch, number } = attestation;
-  if (mark?.number === number && inEpoch === epoch) mark.votes.set(index, attestation);
+  if (mark?.number === number && mark.epoch === epoch) mark.votes.set(index, attestation);
 }
 
 /** U2 */
@@ -248,9 +245,10 @@ function hasWitness({ own, votes, cutter }: OpenMark, offer: Attestation): boole
 
 /** What a cutter says of itself is not believed. */
 function fits(mark: OpenMark, body: SnapshotBody, digest: Uint8Array): boolean {
-  const isThere = body.at === mark.at && body.position === mark.position;
+  const isThere = body.at === mark.seq && body.position === mark.position;
   const isForIt = body.mark === mark.number && body.cutter === mark.cutter;
-  return isThere && isForIt && equalBytes(body.digest, digest);
+  const isCalledSo = body.id === snapshotId(mark);
+  return isThere && isForIt && isCalledSo && equalBytes(body.digest, digest);
 }
 
 function cutAlone(cutting: Cutting, mark: OpenMark, isContested: boolean, out: Effect[]): void {

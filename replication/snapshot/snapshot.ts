@@ -4,7 +4,7 @@
  * every chunk against that record before it looks inside (I7).
  */
 import { Packr, Unpackr } from 'msgpackr';
-import { equalBytes } from '../bytes.js';
+import { equalBytes, plainBytes } from '../bytes.js';
 import type { Kind } from '../kind.js';
 import { limits } from '../limits.js';
 import type { Hash } from '../ports.js';
@@ -27,13 +27,14 @@ type Problem = { readonly problem: string };
 
 /**
  * Cuts a snapshot of a replica whose state is committed; the caller makes sure that it is. The first
- * chunk says what it is, the rest is the state: equal on all members that stand at the same record.
+ * chunk says whose it is, the rest is all that a member knows: equal on all that stand at the same
+ * record.
  */
 export function cutSnapshot(replica: Replica, cutter: number, mark: number | null): Cut | Problem {
-  const { tip, kind, history } = replica;
+  const { tip, kind } = replica;
   const state = packState(replica);
   if ('problem' in state) return state;
-  const header = new Packr(options).pack([snapshotVersion, kind.name, kind.version, tip, history]);
+  const header = new Packr(options).pack([snapshotVersion, kind.name, kind.version]);
   const chunks = [header, ...split(state.bytes)];
   if (chunks.length > limits.snapshotChunks) {
     return {
@@ -42,7 +43,7 @@ export function cutSnapshot(replica: Replica, cutter: number, mark: number | nul
   }
   const body: SnapshotBody = {
     type: 'snapshot',
-    id: `${tip.epoch}-${tip.number}-${tip.seq}`,
+    id: snapshotId(tip),
     at: tip.seq,
     position: tip.position,
     chunks: chunks.map((chunk) => replica.hash(chunk)),
@@ -52,6 +53,11 @@ export function cutSnapshot(replica: Replica, cutter: number, mark: number | nul
     cutter,
   };
   return { body, chunks };
+}
+
+/** In the order of the log; whoever is asked to record one can tell what it must be called. */
+export function snapshotId({ epoch, number, seq }: Pick<Tip, 'epoch' | 'number' | 'seq'>): string {
+  return `${epoch}-${number}-${seq}`;
 }
 
 /** What two members that stand at the same record must agree on (I5). */
@@ -64,9 +70,11 @@ export function digestOf(replica: Replica): { readonly digest: Uint8Array } | Pr
  * Equal states give equal bytes: a packer that has packed before would number the shapes of objects
  * differently. A kind may put into its state what cannot be packed: that must not stop the group.
  */
-function packState({ kind, sessions, state }: Replica): { readonly bytes: Uint8Array } | Problem {
+function packState(replica: Replica): { readonly bytes: Uint8Array } | Problem {
+  const { kind, tip, history, sessions, state } = replica;
+  const plainTip = { ...tip, hash: plainBytes(tip.hash) };
   try {
-    return { bytes: new Packr(options).pack([packSessions(sessions), state]) };
+    return { bytes: new Packr(options).pack([plainTip, history, packSessions(sessions), state]) };
   } catch (error) {
     return { problem: `the state of ${kind.name} cannot be packed: ${(error as Error).message}` };
   }
@@ -115,12 +123,10 @@ function unpack(
   body: SnapshotBody,
   [header, ...rest]: readonly Uint8Array[],
 ): Replica | Problem {
-  const [version, name, kindVersion, tip, history] = unpackr.unpack(header as Uint8Array) as [
+  const [version, name, kindVersion] = unpackr.unpack(header as Uint8Array) as [
     number,
     string,
     number,
-    Tip,
-    EpochNote[],
   ];
   if (version !== snapshotVersion) {
     return { problem: `snapshot version ${version}, this program reads ${snapshotVersion}` };
@@ -132,6 +138,16 @@ function unpack(
         `this node runs ${kind.name} version ${kind.version}`,
     };
   }
+  const bytes = join(rest, body.sizeBytes);
+  if (!equalBytes(hash(bytes), body.digest)) {
+    return { problem: `snapshot ${body.id} holds another state than its record's digest says` };
+  }
+  const [tip, history, sessions, state] = unpackr.unpack(bytes) as [
+    Tip,
+    EpochNote[],
+    unknown,
+    unknown,
+  ];
   if (tip.seq !== body.at || tip.position !== body.position) {
     return {
       problem:
@@ -139,11 +155,6 @@ function unpack(
         `its record says seq ${body.at}, position ${body.position}`,
     };
   }
-  const bytes = join(rest, body.sizeBytes);
-  if (!equalBytes(hash(bytes), body.digest)) {
-    return { problem: `snapshot ${body.id} holds another state than its record's digest says` };
-  }
-  const [sessions, state] = unpackr.unpack(bytes) as [unknown, unknown];
   return { kind, hash, state, sessions: unpackSessions(sessions), history, tip };
 }
 
