@@ -63,17 +63,40 @@ export class Intake {
       message.respond(encodeAnswer({ ok: false, code: 'bad-request', detail }));
       return;
     }
-    this.driver.deliver(batch, (answer) => message.respond(encodeAnswer(answer)));
+    this.driver.deliver(batch, (answer) => {
+      respondOr(message, encodeAnswer(answer), (detail) =>
+        encodeAnswer({ ok: false, code: 'too-large', detail }),
+      );
+    });
   }
 
   #onJson(message: Msg): void {
-    const respond = (value: unknown) => message.respond(toJson(value));
+    const respond = (value: unknown) => {
+      respondOr(message, toJson(value), (detail) => toJson({ code: 'too-large', detail }));
+    };
     const request = jsonBatch(message);
     if ('problem' in request) {
       respond({ code: 'bad-request', detail: request.problem });
       return;
     }
     this.driver.deliver(request.batch, (answer) => respond(jsonAnswer(answer, request.single)));
+  }
+}
+
+/** What throws here would count as a crash of the member, which has done nothing wrong. */
+function respondOr(
+  message: Msg,
+  answer: Uint8Array | string,
+  refuse: (detail: string) => Uint8Array | string,
+): void {
+  try {
+    message.respond(answer);
+  } catch (error) {
+    const reason = (error as Error).message;
+    const detail =
+      `the commands are done, but their results do not fit into one message (${reason}); ` +
+      'deliver fewer at a time, or let the kind return less';
+    message.respond(refuse(detail));
   }
 }
 

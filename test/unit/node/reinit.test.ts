@@ -5,6 +5,7 @@ import { UnderstudyError } from '../../../replication/errors.js';
 import { type ActionContext, reinit } from '../../../src/node/actions.js';
 import type { OperationRequest, Step } from '../../../src/node/operations.js';
 
+const createdAt = '2026-01-02T03:04:05.678Z';
 const members = [
   { index: 0, nodeId: 'a', state: 'active', error: null },
   { index: 1, nodeId: 'b', state: 'standby', error: null },
@@ -50,7 +51,8 @@ const operations = {
 const context = {
   runtime: { rpc },
   operations,
-  group: () => Promise.resolve({ name: 'g', activeIndex: 0, members } as unknown as GroupDetail),
+  group: () =>
+    Promise.resolve({ name: 'g', createdAt, activeIndex: 0, members } as unknown as GroupDetail),
 } as unknown as ActionContext;
 
 const begin = (index: number) => reinit(context, 'g', index, { by: 'ops' });
@@ -73,7 +75,7 @@ describe('what is refused changes nothing', () => {
 
 test.each([1, 4])('member %i forgets, syncs, and is done', async (index) => {
   const operation = await begin(index);
-  expect(operation.id).toBe(`reinit.g.${index}`);
+  expect(operation.id).toBe(`reinit.g.${Date.parse(createdAt).toString(36)}.${index}`);
   const request = { kind: 'reinit', target: `g/${index}`, by: 'ops', repeatable: true };
   expect(requests).toMatchObject([request]);
   expect(await outcome).toBe('synced through 7');
