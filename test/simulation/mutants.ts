@@ -257,7 +257,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'whoever claims is taken to stand right before its claim',
     file: 'replication/promotion.ts',
-    find: 'if (replica !== null && equalBytes(replica.tip.hash, claimed.previous)) {',
+    find: 'if (standsThere && equalBytes(replica.tip.hash, claimed.previous)) {',
     replace: 'if (replica !== null) {',
   },
   {
