@@ -1,0 +1,90 @@
+/** A member whose code keeps failing must not take its node's time for ever. */
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Ports } from '../../../replication/execute.js';
+import type { Kind } from '../../../replication/kind.js';
+import { limits } from '../../../replication/limits.js';
+import { MemberDriver, type MemberEvents } from '../../../src/node/member-driver.js';
+import { configOf, lister, Store } from '../replication/support.js';
+
+let isBroken: boolean;
+let looks: number;
+let crashes: number;
+let driver: MemberDriver;
+let store: Store;
+
+function brokenPorts(): Ports {
+  const { log, snapshots } = store.ports;
+  const last: typeof log.last = (done) => {
+    looks += 1;
+    if (isBroken) {
+      crashes += 1;
+      throw new Error('an assertion failed');
+    }
+    log.last(done);
+  };
+  return { log: { ...log, last }, snapshots };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  isBroken = true;
+  looks = 0;
+  crashes = 0;
+  store = new Store();
+  const events = new Proxy({} as MemberEvents, { get: () => () => undefined });
+  const logger = pino({ level: 'silent' });
+  driver = new MemberDriver(configOf(1, { kind: lister as Kind }), brokenPorts(), events, logger);
+});
+
+afterEach(() => {
+  driver.stop();
+  vi.useRealTimers();
+});
+
+describe('a member that crashes', () => {
+  test('is started again after growing pauses', () => {
+    driver.start();
+    expect(looks).toBe(1);
+    vi.advanceTimersByTime(499);
+    expect(looks).toBe(1);
+    vi.advanceTimersByTime(1);
+    expect(looks).toBe(2);
+    vi.advanceTimersByTime(999);
+    expect(looks).toBe(2);
+    vi.advanceTimersByTime(1);
+    expect(looks).toBe(3);
+  });
+
+  test('so often in a row is quarantined with its last error, and left alone', () => {
+    driver.start();
+    vi.advanceTimersByTime(600_000);
+    expect(looks).toBe(limits.memberCrashes);
+    expect(driver.report().state).toBe('quarantined');
+    expect(driver.report().error).toMatch(/crashed 8 times in a row.*an assertion failed/);
+  });
+
+  test('is a member again once the cause is gone and it is reinitialised', async () => {
+    driver.start();
+    vi.advanceTimersByTime(600_000);
+    isBroken = false;
+    expect(await driver.reinit()).toBeNull();
+    store.drain();
+    expect(driver.report()).toMatchObject({ state: 'standby', error: null });
+  });
+
+  test('and then runs for a while has its crashes forgiven', () => {
+    driver.start();
+    for (let i = 1; i <= limits.memberCrashes + 2; i++) {
+      isBroken = false;
+      for (let second = 0; second < 61; second++) {
+        vi.advanceTimersByTime(1000);
+        store.drain();
+      }
+      expect(driver.report().state).toBe('standby');
+      isBroken = true;
+      vi.advanceTimersByTime(500);
+      expect(crashes).toBe(i + 1);
+    }
+  });
+});
