@@ -7,6 +7,7 @@ import type { NatsConnection } from 'nats';
 import type { OperationDocument } from '../../cluster/documents.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import { isWrongLast } from '../nats/kv-errors.js';
+import { patiently } from '../nats/patience.js';
 import type { Names } from '../nats/subjects.js';
 
 export interface OperationRequest {
@@ -29,8 +30,10 @@ const abandonedAfterMs = 60_000;
 export class Operations {
   private constructor(private readonly kv: KV) {}
 
+  /** Throws `broker-unavailable`. */
   static async open(connection: NatsConnection, names: Names): Promise<Operations> {
-    return new Operations(await new Kvm(connection).open(names.operationsBucket));
+    const open = () => new Kvm(connection).open(names.operationsBucket);
+    return new Operations(await patiently('open the operations', open));
   }
 
   /**

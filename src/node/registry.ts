@@ -10,6 +10,7 @@ import type { Logger } from 'pino';
 import type { GroupConfig } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import { isWrongLast } from '../nats/kv-errors.js';
+import { patiently } from '../nats/patience.js';
 import type { Names } from '../nats/subjects.js';
 
 export interface RegistryEvents {
@@ -35,17 +36,21 @@ export class Registry {
     this.#kv = kv;
   }
 
-  /** Resolves once everything there is has been reported. */
+  /** Resolves once everything there is has been reported. Throws `broker-unavailable`. */
   static async open(
     connection: NatsConnection,
     names: Names,
     events: RegistryEvents,
     logger: Logger,
   ): Promise<Registry> {
-    const kv = await new Kvm(connection).open(names.groupsBucket);
+    const kv = await patiently('open the registry', () =>
+      new Kvm(connection).open(names.groupsBucket),
+    );
     const registry = new Registry(kv, events, logger);
-    await registry.#reread();
-    await registry.#watch();
+    await patiently('read the registry', async () => {
+      await registry.#reread();
+      await registry.#watch();
+    });
     registry.#timer = setInterval(() => void registry.#rereadSafely(), rereadMs);
     return registry;
   }
