@@ -17,6 +17,13 @@ export interface Outcome {
   readonly command: object;
   /** Why the kind refused it; null: it was accepted. */
   readonly code: string | null;
+  /** What it says about the refusal. */
+  readonly detail: string | null;
+  /** Null: it was refused. */
+  readonly accepted: Accepted | null;
+  /** On one clock for all callers of this process. */
+  readonly calledAt: number;
+  readonly returnedAt: number;
 }
 
 export interface LoadOptions {
@@ -34,6 +41,9 @@ export class Load {
   /** Deliveries that ended in anything but an answer of the kind. */
   readonly failures: string[] = [];
   readonly #callers: readonly Promise<void>[];
+  /** By caller. */
+  readonly #begun: number[];
+  readonly #answered: number[];
   #stopping = false;
 
   constructor(
@@ -41,6 +51,8 @@ export class Load {
     private readonly options: LoadOptions,
   ) {
     const { callers = 8 } = options;
+    this.#begun = new Array<number>(callers).fill(0);
+    this.#answered = new Array<number>(callers).fill(0);
     this.#callers = Array.from({ length: callers }, (_, caller) => this.#run(caller));
   }
 
@@ -54,6 +66,19 @@ export class Load {
     expect(this.failures).toEqual([]);
   }
 
+  /** Resolves when every caller has got an answer to a command that it began after this call. */
+  async round(timeoutMs?: number): Promise<void> {
+    const goals = this.#begun.map((begun) => begun + 1);
+    await until(
+      'every caller is answered again',
+      () =>
+        this.failures.length > 0 ||
+        goals.every((goal, caller) => (this.#answered[caller] ?? 0) >= goal),
+      timeoutMs,
+    );
+    expect(this.failures).toEqual([]);
+  }
+
   /** No new commands; resolves when each that was begun has ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
@@ -63,19 +88,26 @@ export class Load {
   async #run(caller: number): Promise<void> {
     // A failure ends the load, or callers would spin on a client that a failed test has closed.
     for (let n = 0; !this.#stopping && this.failures.length === 0; n++) {
+      this.#begun[caller] = n + 1;
       await this.#deliver(this.options.command(caller, n));
+      this.#answered[caller] = n + 1;
     }
   }
 
   async #deliver(command: object): Promise<void> {
     const { timeoutMs = 30_000 } = this.options;
+    const calledAt = performance.now();
+    const told = (answer: Pick<Outcome, 'code' | 'detail' | 'accepted'>) =>
+      this.outcomes.push({ command, ...answer, calledAt, returnedAt: performance.now() });
     try {
       const { seq, epoch, result } = await this.group.deliver(command as never, { timeoutMs });
-      this.accepted.push({ command, seq, epoch, result });
-      this.outcomes.push({ command, code: null });
+      const accepted = { command, seq, epoch, result };
+      this.accepted.push(accepted);
+      told({ code: null, detail: null, accepted });
     } catch (error) {
-      if (error instanceof Rejected) this.outcomes.push({ command, code: error.rejectionCode });
-      else this.failures.push(String(error));
+      if (error instanceof Rejected) {
+        told({ code: error.rejectionCode, detail: error.detail, accepted: null });
+      } else this.failures.push(String(error));
     }
   }
 }
