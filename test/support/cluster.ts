@@ -15,6 +15,8 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** `UNDERSTUDY_*` variables of all nodes. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Files in the directory that the nodes run in, there before they start. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 export class Cluster {
@@ -23,9 +25,10 @@ export class Cluster {
   readonly #dir: string;
   readonly #clients: Client[] = [];
 
-  constructor(broker: TestBroker, { nodes = 3, env = {} }: ClusterOptions) {
+  constructor(broker: TestBroker, { nodes = 3, env = {}, files = {} }: ClusterOptions) {
     this.broker = broker;
     this.#dir = mkdtempSync(join(tmpdir(), 'understudy-nodes-'));
+    for (const [file, text] of Object.entries(files)) this.put(file, text);
     const settings = {
       UNDERSTUDY_NATS_URL: broker.url,
       UNDERSTUDY_ADMIN_PORT: '0',
