@@ -4,6 +4,7 @@ import type { Kind } from '../../replication/kind.js';
 import type { Member } from '../../replication/member.js';
 import type { Opened, SnapshotBody } from '../../replication/record.js';
 import { traceKind } from '../simulation/kind.js';
+import { Liar } from '../simulation/liar.js';
 import { Stage, type StageOptions } from './stage.js';
 
 /** A group whose active has been told who follows. */
@@ -213,7 +214,7 @@ describe('a standby that lies', () => {
     stage.events(4);
     stage.run(1000);
     stage.reconnect('n2');
-    stage.host('n2').lies = true;
+    stage.host('n2').lies = new Liar();
     stage.world.model.deafen('n2');
     stage.run(1500);
     stage.events(2);
@@ -225,10 +226,10 @@ describe('a standby that lies', () => {
   it('about the digest costs a snapshot of its own, and none is wrong', () => {
     const stage = hotStage();
     stage.events(4);
-    stage.host('n1').lies = true;
+    stage.host('n1').lies = new Liar();
     expect(stage.sync()).toEqual({ through: 4 });
     expect(newestSnapshot(stage)).toMatchObject({ at: 4, cutter: 0 });
-    stage.host('n1').lies = false;
+    stage.host('n1').lies = null;
     stage.events(1);
     expect(stage.sync()).toEqual({ through: 5 });
     expect(newestSnapshot(stage)).toMatchObject({ at: 5, cutter: 1 });

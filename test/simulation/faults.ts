@@ -3,6 +3,7 @@ import { epoch } from '../../replication/ids.js';
 import { decodeRecord, encodeRecord, isRecord, type LogRecord } from '../../replication/record.js';
 import { noFaults } from '../support/model-wire.js';
 import type { Host } from './host.js';
+import { Liar } from './liar.js';
 import type { Fault } from './options.js';
 import type { World } from './world.js';
 
@@ -85,10 +86,7 @@ export class Injector {
         });
         break;
       case 'clock-jump':
-        if (this.#world.options.clockJumps) {
-          const scale = fault.target % 2 === 0 ? 60_000 : 20;
-          host.clock.wallOffsetMs += (fault.durationMs - 3000) * scale;
-        }
+        if (this.#world.options.clockJumps) this.#jump(fault, this.#preferActive(fault, host));
         break;
       case 'restart-all':
         for (const each of this.#world.hosts)
@@ -104,9 +102,9 @@ export class Injector {
         this.#world.model.deafen(host.name);
         break;
       case 'liar':
-        host.lies = true;
+        host.lies = new Liar();
         this.#world.scheduler.after(fault.durationMs, () => {
-          host.lies = false;
+          host.lies = null;
         });
         break;
       case 'reinit':
@@ -196,6 +194,12 @@ export class Injector {
     const target = hosts.find((host) => host.name === targetNode) ?? active;
     const victim = faults.chance(0.5) ? active : target;
     scheduler.after(faults.next() * 30, () => this.crash(victim, fault.durationMs));
+  }
+
+  /** By seconds, or by days: forwards or back. */
+  #jump({ target, durationMs }: Fault, host: Host): void {
+    const scale = target % 3 === 0 ? 20 : 60_000;
+    host.clock.wallOffsetMs += (target % 2 === 0 ? 1 : -1) * durationMs * scale;
   }
 
   #reinit(fault: Fault, host: Host): void {
@@ -321,7 +325,7 @@ export class Injector {
     this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };
     for (const host of this.#world.hosts) {
       this.rejoin(host);
-      host.lies = false;
+      host.lies = null;
       if (host.paused) host.resume();
       if (!host.alive) host.start();
     }

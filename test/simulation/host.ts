@@ -20,7 +20,7 @@ import type { Hosted, Notice } from './hosted.js';
 import { simulatedIdentity } from './identity.js';
 import { checkMember, heldBy } from './inspect.js';
 import { traceKind } from './kind.js';
-import { boast, misattest } from './liar.js';
+import type { Liar } from './liar.js';
 import type { World } from './world.js';
 
 export class Host implements Peer {
@@ -29,7 +29,7 @@ export class Host implements Peer {
   partitioned = false;
   paused = false;
   /** It tells the others more than it has, and attests what is not so. */
-  lies = false;
+  lies: Liar | null = null;
   /** What arrived while the process stood still. */
   #inbox: (() => void)[] = [];
   #members = new Map<string, Hosted>();
@@ -138,7 +138,7 @@ export class Host implements Peer {
     const { world } = this;
     switch (effect.kind) {
       case 'beat':
-        world.broadcastBeat(this, this.lies ? boast(effect.beat) : effect.beat);
+        world.broadcastBeat(this, this.lies?.boast(effect.beat) ?? effect.beat);
         break;
       case 'superseded':
         throw new Error(`two hosts are called ${this.name}`);
@@ -245,7 +245,8 @@ export class Host implements Peer {
       });
     };
     for (const effect of step(hosted.member, input, this.clock.now())) {
-      const outward = execute(effect, hosted.ports, hosted.running, feed);
+      const carried = this.lies?.alter(effect) ?? effect;
+      const outward = execute(carried, hosted.ports, hosted.running, feed);
       if (outward !== null) this.#outward(hosted, outward);
       if (this.world.injector.crashBetweenEffects(this)) return;
     }
@@ -323,7 +324,7 @@ export class Host implements Peer {
       case 'attest': {
         const { bytes } = effect;
         const { config } = hosted.member;
-        world.attest(this, effect.node, group, this.lies ? misattest(bytes, config) : bytes);
+        world.attest(this, effect.node, group, this.lies?.misattest(bytes, config) ?? bytes);
         break;
       }
       case 'announce-snapshot':

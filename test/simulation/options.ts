@@ -71,7 +71,7 @@ const chosen = (random: Random, most: number): number =>
   random.chance(0.5) ? 0 : random.next() * most;
 
 export function drawOptions(random: Random): SimulationOptions {
-  const members = 2 + random.below(2);
+  const members = random.chance(0.3) ? 2 : 3;
   return {
     nodes: members + random.below(2),
     members,
@@ -80,8 +80,8 @@ export function drawOptions(random: Random): SimulationOptions {
     replicas: random.chance(0.5) ? 1 : 3,
     standby: random.chance(0.5) ? 'warm' : 'hot',
     cheapSizeBytes: random.chance(0.5) ? 0 : 1024 * 1024,
-    chaosMs: 6000,
-    pauseBetweenOpsMs: 20 + random.below(60),
+    chaosMs: 1500 + random.below(10) * 500,
+    pauseBetweenOpsMs: 20 + random.below(180),
     everyEvents: 10 + random.below(60),
     everyMs: 1500,
     rates: {
@@ -112,7 +112,7 @@ export function drawOptions(random: Random): SimulationOptions {
       stranger: random.chance(0.4) ? 1 + random.below(3) : 0,
       forger: random.chance(0.3) ? 1 + random.below(2) : 0,
       deaf: random.below(3),
-      liar: random.chance(0.3) ? 1 + random.below(2) : 0,
+      liar: random.chance(0.5) ? 1 + random.below(3) : 0,
       reinit: random.below(2),
       'disk-full': random.chance(0.2) ? 1 : 0,
       move: random.chance(0.4) ? 1 : 0,

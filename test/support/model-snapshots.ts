@@ -106,9 +106,10 @@ export class ModelSnapshots {
 
   #corruptOne(chunks: Uint8Array[]): void {
     const { details } = this.#wire;
-    const which = details.below(chunks.length);
+    // The state comes last, and its numbers at the end.
+    const which = details.chance(0.7) ? chunks.length - 1 : details.below(chunks.length);
     const copy = Uint8Array.from(chunks[which] ?? []);
-    const at = details.below(copy.length);
+    const at = Math.floor(copy.length * (1 - details.next() ** 3));
     const before = copy[at];
     if (before === undefined) return;
     copy[at] = before ^ (1 << details.below(8));
