@@ -1,5 +1,6 @@
 /**
  * npm run sim -- --seeds 2000 --from 1 --workers 2
+ * npm run sim -- --minutes 60 --from 100000
  * npm run sim -- --seed 103 --trace
  * npm run sim -- --seed 103 --shrink --keep name --because "what was wrong"
  */
@@ -17,7 +18,8 @@ const { values } = parseArgs({
     shrink: { type: 'boolean', default: false },
     keep: { type: 'string' },
     because: { type: 'string', default: '' },
-    seeds: { type: 'string', default: '2000' },
+    seeds: { type: 'string' },
+    minutes: { type: 'string' },
     from: { type: 'string', default: '1' },
     workers: { type: 'string', default: '2' },
   },
@@ -57,7 +59,10 @@ async function one(seed: number): Promise<void> {
 }
 
 async function many(): Promise<void> {
-  const seeds = Number(values.seeds);
+  const minutes = Number(values.minutes ?? Number.POSITIVE_INFINITY);
+  const isEndless = values.minutes !== undefined && values.seeds === undefined;
+  const seeds = isEndless ? Number.MAX_SAFE_INTEGER / 2 : Number(values.seeds ?? 2000);
+  let run = 0;
   const failing: SeedResult[] = [];
   let answered = 0;
   const begun = performance.now();
@@ -65,7 +70,9 @@ async function many(): Promise<void> {
     from: Number(values.from),
     seeds,
     workers: Number(values.workers),
+    minutes,
     onResult(result) {
+      run += 1;
       answered += result.answered;
       if (result.violation === null) return;
       failing.push(result);
@@ -74,8 +81,8 @@ async function many(): Promise<void> {
   });
   const seconds = (performance.now() - begun) / 1000;
   print(
-    `${seeds} seeds, ${failing.length} with a violation, ${answered} commands answered, ` +
-      `${seconds.toFixed(1)} s, ${Math.round((seeds / seconds) * 60)} seeds a minute`,
+    `${run} seeds, ${failing.length} with a violation, ${answered} commands answered, ` +
+      `${seconds.toFixed(1)} s, ${Math.round((run / seconds) * 60)} seeds a minute`,
   );
   const first = failing.filter(isShrinkable).sort((a, b) => a.seed - b.seed)[0];
   if (first !== undefined) shrinkAgain(first.seed);

@@ -11,18 +11,21 @@ export interface PoolOptions {
   readonly from: number;
   readonly seeds: number;
   readonly workers: number;
+  /** No seed is begun after this long. Default: all are run. */
+  readonly minutes?: number;
   onResult(result: SeedResult): void;
 }
 
-/** Resolves when every seed has been run; rejects if a thread dies. */
-export async function runPool({ from, seeds, workers, onResult }: PoolOptions): Promise<void> {
+/** Resolves when every seed has been run or time is up; rejects if a thread dies. */
+export async function runPool(options: PoolOptions): Promise<void> {
+  const { from, seeds, workers, minutes = Number.POSITIVE_INFINITY, onResult } = options;
   // Inside node_modules, so that the bundle finds what it imports.
   const dir = await mkdtemp(join(root, 'node_modules/.simulation-'));
   try {
     const file = join(dir, 'worker.mjs');
     await bundle('test/simulation/worker.ts', file);
     const threads = Array.from({ length: workers }, (_, i) => {
-      const workerData = { from: from + i, seeds: seeds - i, step: workers };
+      const workerData = { from: from + i, seeds: seeds - i, step: workers, minutes };
       return runThread(new Worker(file, { workerData }), onResult);
     });
     await Promise.all(threads);

@@ -3,8 +3,16 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { runTwiceNowAndThen } from './determinism.js';
 import { runSeed } from './run.js';
 
-const { from, seeds, step } = workerData as { from: number; seeds: number; step: number };
-for (let seed = from; seed < from + seeds; seed += step) {
+interface Work {
+  readonly from: number;
+  readonly seeds: number;
+  readonly step: number;
+  readonly minutes: number;
+}
+
+const { from, seeds, step, minutes } = workerData as Work;
+const endsAtMs = performance.now() + minutes * 60_000;
+for (let seed = from; seed < from + seeds && performance.now() < endsAtMs; seed += step) {
   const { violation, digest, answered, epochs } = runTwiceNowAndThen(seed, runSeed);
   parentPort?.postMessage({ seed, violation, digest, answered, epochs });
 }
