@@ -15,7 +15,7 @@ import { equalBytes } from './bytes.js';
 import { firstDifference } from './difference.js';
 import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import type { UnderstudyError } from './errors.js';
-import type { Epoch, Position, Seq } from './ids.js';
+import type { Epoch, Position } from './ids.js';
 import { limits } from './limits.js';
 import type { StoredRecord } from './ports.js';
 import { isRecord, type LogRecord, type SnapshotBody } from './record.js';
@@ -67,7 +67,7 @@ export interface Follow {
   lacked: Position | null;
   digests: MarkDigest[];
   /** The state that was found to differ, until it can be compared. */
-  evidence: { readonly state: unknown; readonly position: Position; readonly seq: Seq } | null;
+  evidence: { readonly state: unknown; readonly position: Position } | null;
   /** The snapshot that is being stored for a mark. */
   offer: { readonly call: number; readonly mark: MarkDigest; readonly body: SnapshotBody } | null;
 }
@@ -334,7 +334,7 @@ function diverge(
   const detail =
     `at seq ${at} the digest of the state here is ${hex(mine)}, member ${cutter} recorded ` +
     `${hex(digest)} through member ${writer.index}`;
-  follow.evidence = { state, position: tip.position, seq: tip.seq };
+  follow.evidence = { state, position: tip.position };
   follow.digests = [];
   follower.replica = null;
   const { position, snapshotPosition, snapshotSeq } = tip;
