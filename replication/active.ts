@@ -93,7 +93,7 @@ export function newActive(
     reads: [],
     opened,
     spoilt: false,
-    cutting: newCutting(config, writer.calls, now),
+    cutting: newCutting(config, writer.calls, replica, now),
     handOff: null,
     doubted: false,
   };

@@ -63,6 +63,8 @@ export interface Replica {
   sessions: Sessions;
   history: EpochNote[];
   tip: Tip;
+  /** Of the newest snapshot it knows of; 0: none. What packing the state will cost, about. */
+  snapshotSizeBytes: number;
 }
 
 const noHash = new Uint8Array(0);
@@ -88,6 +90,7 @@ export function blankReplica(kind: Kind, hash: Hash): Replica {
     sessions: emptySessions(),
     history: [],
     tip: emptyTip,
+    snapshotSizeBytes: 0,
   };
 }
 
@@ -149,6 +152,7 @@ export function applyRecord(
 ): void {
   const { body } = record;
   if (body.type === 'events') replayEvents(replica, record, body);
+  if (body.type === 'snapshot') replica.snapshotSizeBytes = body.sizeBytes;
   noteEpoch(replica, record);
   replica.tip = tipOf(record, bytes, at, replica.hash);
 }

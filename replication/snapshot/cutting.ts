@@ -68,7 +68,12 @@ const firstMs = 100;
 const retryMs = 1000;
 const longestRetryMs = 30_000;
 
-export function newCutting(config: MemberConfig, calls: Calls, now: Instant): Cutting {
+export function newCutting(
+  config: MemberConfig,
+  calls: Calls,
+  { snapshotSizeBytes }: Replica,
+  now: Instant,
+): Cutting {
   return {
     config,
     calls,
@@ -81,7 +86,7 @@ export function newCutting(config: MemberConfig, calls: Calls, now: Instant): Cu
     requests: [],
     // A fresh active soon syncs the standbys (P8): they must not depend on the old epoch's snapshot.
     lastAtMs: Number.NEGATIVE_INFINITY,
-    sizeBytes: 0,
+    sizeBytes: snapshotSizeBytes,
     loggedSizeBytes: 0,
     newestId: null,
     failures: 0,

@@ -155,7 +155,8 @@ function unpack(
         `its record says seq ${body.at}, position ${body.position}`,
     };
   }
-  return { kind, hash, state, sessions: unpackSessions(sessions), history, tip };
+  const { sizeBytes: snapshotSizeBytes } = body;
+  return { kind, hash, state, sessions: unpackSessions(sessions), history, tip, snapshotSizeBytes };
 }
 
 function join(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array {

@@ -134,10 +134,9 @@ const equalBytes = (a: Uint8Array, b: Uint8Array | undefined) => a !== b;`,
   {
     name: 'snapshots leave the session table out',
     file: 'replication/snapshot/snapshot.ts',
-    find: 'return { kind, hash, state, sessions: unpackSessions(sessions), history, tip };',
-    replace: `const none = unpackSessions([[], []]);
-  unpackSessions(sessions);
-  return { kind, hash, state, sessions: none, history, tip };`,
+    find: 'sessions: unpackSessions(sessions), history, tip, snapshotSizeBytes };',
+    replace:
+      'sessions: unpackSessions(sessions ? [[], []] : null), history, tip, snapshotSizeBytes };',
   },
   {
     name: 'a snapshot is cut while something is decided ahead',

@@ -8,7 +8,16 @@ import { epoch, position, seq } from '../../../replication/ids.js';
 import { wakeAtMs } from '../../../replication/member.js';
 import type { SnapshotBody } from '../../../replication/record.js';
 import { HotGroup, replicaOf, tamper } from './hot-group.js';
-import { add, batchOf, configOf, itemsOf, judge, type Rig, standbyRig } from './support.js';
+import {
+  add,
+  batchOf,
+  causeOf,
+  configOf,
+  itemsOf,
+  judge,
+  type Rig,
+  standbyRig,
+} from './support.js';
 
 const large = { cheapSizeBytes: 0 };
 const late = () => batchOf([add('late')], { first: 900, floor: 1 });
@@ -129,6 +138,20 @@ describe('the witness', () => {
     group.post = (bytes, index) => (index === 1 ? [bytes, bytes] : []);
     expect(group.sync()).toBeUndefined();
     expect(newestOf(group).at).toBe(0);
+  });
+
+  it('is needed at once after a promotion, if the state was large before', () => {
+    const group = new HotGroup(3, { cheapSizeBytes: 10 }).add('a'.repeat(100));
+    group.sync();
+    const rig = group.follower(1);
+    rig.feed({ kind: 'promote', ...causeOf(1) }).settle();
+    expect(replicaOf(rig).snapshotSizeBytes).toBeGreaterThan(10);
+    rig.feed({ kind: 'followers', indexes: [2] });
+    rig.deliver(late());
+    rig.settle();
+    rig.tick(100).settle();
+    const mark = group.store.decoded().findLast(({ body }) => body.type === 'barrier' && body.mark);
+    expect(mark).toMatchObject({ epoch: 2, body: { mark: { cutter: 1 } } });
   });
 
   it('of a large state cannot be had from one follower: the active cuts', () => {

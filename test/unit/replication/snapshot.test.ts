@@ -21,8 +21,11 @@ function cut(replica: Replica): Cut {
   return result;
 }
 
-const restore = ({ body, chunks }: Cut, kind: Kind = lister as Kind) =>
-  restoreSnapshot(kind, hash, body, chunks);
+/** The sample has seen no snapshot yet. */
+function restore({ body, chunks }: Cut, kind: Kind = lister as Kind) {
+  const restored = restoreSnapshot(kind, hash, body, chunks);
+  return 'problem' in restored ? restored : { ...restored, snapshotSizeBytes: 0 };
+}
 
 /** With a state of several chunks. */
 function large(): Replica {
@@ -35,6 +38,12 @@ describe('a snapshot', () => {
   it('restores everything a member knew', () => {
     const replica = sampleReplica();
     expect(restore(cut(replica))).toEqual(replica);
+  });
+
+  it('tells whoever restores it what the state takes', () => {
+    const { body, chunks } = cut(sampleReplica());
+    const restored = restoreSnapshot(lister as Kind, hash, body, chunks);
+    expect(restored).toMatchObject({ snapshotSizeBytes: body.sizeBytes });
   });
 
   it('names the record it was cut at', () => {
