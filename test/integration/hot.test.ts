@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, onTestFailed, onTestFinished, test } from 'vitest';
 import type { GroupDocument, GroupSpec, HistoryEntry } from '../../cluster/documents.js';
 import type { SnapshotBody } from '../../replication/record.js';
-import { type Cluster, startSharedCluster } from '../support/cluster.js';
+import { type Cluster, startCluster, startSharedCluster } from '../support/cluster.js';
 import { countingCommand, Load, settle } from '../support/load.js';
 import { newestSnapshot } from '../support/log-watch.js';
 
@@ -24,12 +24,12 @@ beforeAll(async () => {
 afterAll(() => cluster.remove());
 
 /** A group of its own for each test, under load until the test ends. */
-async function busyGroup(standby: NonNullable<GroupSpec['standby']>) {
-  onTestFailed(() => cluster.printLogs());
-  await cluster.start();
+async function busyGroup(standby: NonNullable<GroupSpec['standby']>, host = cluster) {
+  onTestFailed(() => host.printLogs());
+  await host.start();
   const name = `${standby}-${++count}`;
-  const group = await cluster.createGroup({ name, kind: 'counter', standby, sync });
-  const counter = (await cluster.client()).group(name);
+  const group = await host.createGroup({ name, kind: 'counter', standby, sync });
+  const counter = (await host.client()).group(name);
   const load = new Load(counter, { command: countingCommand, callers });
   onTestFinished(() => load.stop());
   await load.more(much);
@@ -37,9 +37,9 @@ async function busyGroup(standby: NonNullable<GroupSpec['standby']>) {
 }
 
 /** The group once all its members hold what it held just now, however it goes on. */
-async function level(name: string): Promise<GroupDocument> {
-  const { seq } = await cluster.admin.group(name);
-  return await cluster.group(name, `level with seq ${seq}`, ({ members, health }) => {
+async function level(name: string, host = cluster): Promise<GroupDocument> {
+  const { seq } = await host.admin.group(name);
+  return await host.group(name, `level with seq ${seq}`, ({ members, health }) => {
     const isThere = members.every(({ syncedThrough }) => syncedThrough >= seq);
     return isThere && health.healthy === health.total;
   });
@@ -80,21 +80,22 @@ test('a failover of a warm group replays what is past its snapshot', async () =>
 });
 
 test('hot standbys are level with a busy group, and again after their node was killed', async () => {
-  const { name, group, load } = await busyGroup('hot');
-  const first = await level(name);
+  // Nobody looks at the log's end on its own: following is all there is.
+  const own = await startCluster({ env: { UNDERSTUDY_POLL_MS: '600000' } });
+  const { name, group, load } = await busyGroup('hot', own);
+  const first = await level(name, own);
   await load.more(much);
-  const second = await level(name);
-  expect(second.bufferedEventCount).toBeLessThan(little);
+  const second = await level(name, own);
   expect(second.seq).toBeGreaterThan(first.seq);
-  const [standby] = cluster.standbysOf(group);
+  const [standby] = own.standbysOf(group);
   await standby?.kill();
   await load.more(much);
   await standby?.start();
-  await level(name);
+  await level(name, own);
   await load.more(much);
-  await level(name);
-  const events = await settle(load, cluster.admin, name);
-  const after = await level(name);
+  await level(name, own);
+  const events = await settle(load, own.admin, name);
+  const after = await level(name, own);
   expect(after).toMatchObject({ epoch: 1, activeNode: group.activeNode, seq: events.length });
   expect(after.members.map(({ diverged }) => diverged)).toEqual([0, 0, 0]);
 });

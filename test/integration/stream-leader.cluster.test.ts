@@ -4,6 +4,7 @@ import type { GroupDocument } from '../../cluster/documents.js';
 import { startTestCluster, type TestBroker, type TestCluster } from '../support/broker.js';
 import { BrokerWatch } from '../support/broker-cluster.js';
 import { Cluster } from '../support/cluster.js';
+import type { NodeProcess } from '../support/node-process.js';
 import { Traffic } from '../support/traffic.js';
 
 /** Of both groups. */
@@ -42,21 +43,22 @@ afterAll(async () => {
   await cluster?.remove();
 });
 
-/** Kills the server; when everybody is answered again, and hot standbys follow, it comes back. */
-async function kill(server: string): Promise<readonly GroupDocument[]> {
+/** Kills the server, and nodes with it; they come back when everybody has been answered. */
+async function kill(
+  server: string,
+  nodes: readonly NodeProcess[] = [],
+): Promise<readonly GroupDocument[]> {
   onTestFailed(() => cluster.printLogs());
   await Promise.all(traffics.map((traffic) => traffic.more(answersBetween)));
   const broker = watch.broker(server);
-  broker.kill('SIGKILL');
-  await broker.exited;
+  for (const victim of [broker, ...nodes]) process.kill(victim.pid, 'SIGKILL');
+  await Promise.all([broker, ...nodes].map(({ exited }) => exited));
   await Promise.all(traffics.map((traffic) => traffic.round()));
-  const after = await Promise.all(groups.map((name) => cluster.whole(name)));
   expect(await watch.leaderOf(stream)).not.toBe(server);
-  await level();
-  await brokers.restart(broker);
-  await watch.whole();
-  await Promise.all(traffics.map((traffic) => traffic.round()));
-  return after;
+  if (nodes.length === 0) await level();
+  await Promise.all([brokers.restart(broker), cluster.start()]);
+  await Promise.all([watch.whole(), level(), ...traffics.map((traffic) => traffic.round())]);
+  return await now();
 }
 
 /** The standbys of the hot group hold what the group holds just now, from the tail alone. */
@@ -101,6 +103,20 @@ test(
 );
 
 test(
+  'the leader of the log killed, and an active with it that is connected elsewhere',
+  async () => {
+    const [, before] = await now();
+    const active = cluster.node(before?.activeNode as string);
+    const leader = watch.names.find((name) => name !== watch.serverOf(active.id, 'control'));
+    await watch.makeLeader(stream, leader as string);
+    const [, after] = await kill(leader as string, [active]);
+    expect(after?.activeNode).not.toBe(active.id);
+    expect(after?.epoch).toBeGreaterThan(before?.epoch as number);
+  },
+  timeoutMs,
+);
+
+test(
   'the server killed that a hot standby hears the log from: it follows over another',
   async () => {
     const [, hot] = await now();
@@ -119,7 +135,7 @@ test.each(groups)(
   async (name) => {
     const traffic = traffics.find((one) => one.group === name) as Traffic;
     const events = await traffic.settle(cluster.admin);
-    expect(events.length).toBeGreaterThan(3 * answersBetween);
+    expect(events.length).toBeGreaterThan(4 * answersBetween);
     expect(traffic.outcomes.length).toBeGreaterThan(events.length);
   },
   timeoutMs,
