@@ -3,7 +3,7 @@ import type { Batch, BatchAnswer } from './batch.js';
 import type { ErrorCode } from './errors.js';
 import type { Epoch, Position, Seq, WriterId } from './ids.js';
 import type { Kind } from './kind.js';
-import type { AppendOutcome, Hash, ReadOutcome, StoredRecord } from './ports.js';
+import type { AppendOutcome, Hash, ReadOutcome, StoredRecord, TailedRecord } from './ports.js';
 import type { EpochNote } from './replica.js';
 import type { Identity } from './signature.js';
 
@@ -88,7 +88,7 @@ export type Input =
   | { readonly kind: 'attested'; readonly bytes: Uint8Array }
   /** The program that runs this member gives up on it. */
   | { readonly kind: 'quarantine'; readonly detail: string }
-  | { readonly kind: 'tailed'; readonly call: number; readonly record: StoredRecord }
+  | { readonly kind: 'tailed'; readonly call: number; readonly record: TailedRecord }
   | { readonly kind: 'appended'; readonly call: number; readonly outcome: AppendOutcome }
   | { readonly kind: 'read-done'; readonly call: number; readonly outcome: ReadOutcome }
   | { readonly kind: 'replayed'; readonly call: number; readonly records: readonly StoredRecord[] }

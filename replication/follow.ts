@@ -2,8 +2,9 @@
  * A hot standby follows the log: what is stored it applies within milliseconds, so that little or
  * nothing is left to replay when it is promoted.
  *
- * F1 Only the record that continues the log is applied. Whatever else arrives is settled by a look at
- *    the log's end and a replay up to there; what arrives meanwhile is held back, up to a limit.
+ * F1 Only the record that is stored next and continues the log is applied: one that continues it from
+ *    further on may be a stranger's copy. Whatever else arrives is settled by a look at the log's end
+ *    and a replay up to there; what arrives meanwhile is held back, up to a limit.
  * F2 Silence proves nothing: who lacks the log's end at two looks in a row listens anew and replays.
  * F3 After a mark has been applied the state is exactly the mark's. Its digest is kept until the
  *    snapshot record comes that tells what the group's is (P13).
@@ -17,7 +18,7 @@ import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import type { UnderstudyError } from './errors.js';
 import type { Epoch, Position } from './ids.js';
 import { limits } from './limits.js';
-import type { StoredRecord } from './ports.js';
+import type { TailedRecord } from './ports.js';
 import { isRecord, type LogRecord, type SnapshotBody } from './record.js';
 import {
   abandon,
@@ -56,7 +57,7 @@ export interface Follow {
   call: number;
   /** Records are held back: something is missing before them. */
   holds: boolean;
-  backlog: StoredRecord[];
+  backlog: TailedRecord[];
   backlogSizeBytes: number;
   fill: Recovery | null;
   /** The replica holds nothing that was not read from the log. */
@@ -128,7 +129,7 @@ export function onTailed(
 }
 
 /** What does not fit any more is read again. */
-function holdBack(follow: Follow, record: StoredRecord): void {
+function holdBack(follow: Follow, record: TailedRecord): void {
   if (follow.backlogSizeBytes + record.bytes.length > limits.tailBacklogSizeBytes) {
     follow.backlog = [];
     follow.backlogSizeBytes = 0;
@@ -141,14 +142,16 @@ function holdBack(follow: Follow, record: StoredRecord): void {
 function take(
   follower: Follower,
   follow: Follow,
-  stored: StoredRecord,
+  stored: TailedRecord,
   out: Effect[],
 ): FollowEvent[] {
   const replica = follower.replica as Replica;
-  if (stored.position <= replica.tip.position) return [];
+  const { position, previous, bytes } = stored;
+  if (position <= replica.tip.position) return [];
   try {
-    const applied = applyBytes(follower.config, replica, stored.bytes, stored.position);
-    if (isRecord(applied)) {
+    const isNext = previous === replica.tip.position;
+    const applied = isNext ? applyBytes(follower.config, replica, bytes, position) : null;
+    if (applied !== null && isRecord(applied)) {
       follow.isFromLog = false;
       follow.strangers = 0;
       return onApplied(follower, follow, applied, out);
@@ -304,7 +307,7 @@ function doubt(follower: Follower, follow: Follow, goal: Goal, out: Effect[]): F
 function release(
   follower: Follower,
   follow: Follow,
-  held: readonly StoredRecord[],
+  held: readonly TailedRecord[],
   out: Effect[],
 ): FollowEvent[] {
   follower.replica ??= blankReplica(follower.config.kind, follower.config.hash);

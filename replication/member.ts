@@ -395,7 +395,7 @@ function look(member: Member, out: Effect[]): void {
 
 function onLook(member: Member, outcome: ReadOutcome, now: Instant, out: Effect[]): void {
   member.lookCall = 0;
-  member.lookAtMs = now.monoMs + member.config.pollMs;
+  member.lookAtMs = now.monoMs + (member.follow?.holds ? lackedMs : member.config.pollMs);
   if (outcome.kind === 'failed') return;
   const seen = outcome.kind === 'record' ? seenTip(member, outcome.record) : emptyTip;
   if (seen !== null) noteTip(member, seen);

@@ -10,6 +10,12 @@ export interface StoredRecord {
   readonly bytes: Uint8Array;
 }
 
+/** A record that was heard of live. */
+export interface TailedRecord extends StoredRecord {
+  /** Where the group's record before it is stored; 0: it is the first. Shows what was missed. */
+  readonly previous: Position;
+}
+
 /**
  * What became of an append (P3). `unknown` covers every case in which the record may be stored now
  * or later: timeout, disconnect, an error that was never classified.
@@ -62,7 +68,7 @@ export interface Log {
    * and silence proves nothing. `sink` never runs before the call has returned, nor after the
    * returned way to stop was taken. The bytes are the sink's to keep.
    */
-  tail(sink: (record: StoredRecord) => void): () => void;
+  tail(sink: (record: TailedRecord) => void): () => void;
 }
 
 /** Where the pieces of snapshots are kept. Immutable: a (snapshot, index) is written once. */

@@ -5,7 +5,7 @@
  */
 import type { Msg, NatsConnection } from 'nats';
 import { position } from '../../replication/ids.js';
-import type { StoredRecord } from '../../replication/ports.js';
+import type { TailedRecord } from '../../replication/ports.js';
 import { plain } from './replies.js';
 import { throwOutside } from './requests.js';
 
@@ -16,7 +16,7 @@ export interface TailOptions {
   readonly subject: string;
   /** Where the broker publishes it again. */
   readonly tailSubject: string;
-  readonly sink: (record: StoredRecord) => void;
+  readonly sink: (record: TailedRecord) => void;
 }
 
 export function tail({ connection, subject, tailSubject, sink }: TailOptions): () => void {
@@ -43,9 +43,16 @@ export function tail({ connection, subject, tailSubject, sink }: TailOptions): (
 }
 
 /** What the broker says about the record comes last: behind headers that its writer may have sent. */
-export function republished({ headers, data }: Msg, subject: string): StoredRecord | null {
+export function republished({ headers, data }: Msg, subject: string): TailedRecord | null {
   if (headers?.last('Nats-Subject') !== subject) return null;
-  const at = headers.last('Nats-Sequence');
-  if (!/^[1-9]\d{0,15}$/.test(at) || !Number.isSafeInteger(Number(at))) return null;
-  return { position: position(Number(at)), bytes: plain(data) };
+  const [at, previous] = [headers.last('Nats-Sequence'), headers.last('Nats-Last-Sequence')];
+  if (at === '0' || !isPlace(at) || !isPlace(previous)) return null;
+  return {
+    position: position(Number(at)),
+    previous: position(Number(previous)),
+    bytes: plain(data),
+  };
 }
+
+const isPlace = (text: string): boolean =>
+  /^(0|[1-9]\d{0,15})$/.test(text) && Number.isSafeInteger(Number(text));

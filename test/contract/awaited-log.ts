@@ -1,7 +1,13 @@
 /** A log whose calls can be awaited, and what becomes visible of it in a test. */
 import { expect } from 'vitest';
 import { type Position, position } from '../../replication/ids.js';
-import type { AppendOutcome, Log, ReadOutcome, StoredRecord } from '../../replication/ports.js';
+import type {
+  AppendOutcome,
+  Log,
+  ReadOutcome,
+  StoredRecord,
+  TailedRecord,
+} from '../../replication/ports.js';
 import type { ClientName, Harness } from './harness.js';
 
 export const none = position(0);
@@ -29,7 +35,7 @@ export interface Replayed {
 
 /** What has arrived live so far. */
 export interface Followed {
-  readonly records: readonly StoredRecord[];
+  readonly records: readonly TailedRecord[];
   /** Returns when this holds, of which only arrivals can be the cause. */
   until(holds: () => boolean): Promise<void>;
   stop(): void;
@@ -84,7 +90,7 @@ export function replayed(port: Log, after: Position, through: Position): Promise
 }
 
 function followed(harness: Harness, port: Log): Followed {
-  const records: StoredRecord[] = [];
+  const records: TailedRecord[] = [];
   let onRecord = () => {};
   const stop = port.tail((record) => {
     records.push(record);

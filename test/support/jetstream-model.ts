@@ -254,11 +254,12 @@ export class JetStreamModel {
   }
 
   #store(groupId: string, bytes: Uint8Array, client: string): StoredRecord {
+    const previous = this.#records(groupId).at(-1)?.position ?? position(0);
     const record = { position: position(++this.#lastPosition), bytes };
     this.#records(groupId).push(record);
     for (const listener of this.#listeners) listener(groupId, record, client);
     // The leader tells those who follow; without one nobody does.
-    if (this.#leaderless === null) this.#tails.tell(groupId, record);
+    if (this.#leaderless === null) this.#tails.tell(groupId, { ...record, previous });
     return record;
   }
 

@@ -1,10 +1,10 @@
 /** Who follows which log live: every stored record is sent to them, once and unasked. */
-import type { StoredRecord } from '../../replication/ports.js';
+import type { TailedRecord } from '../../replication/ports.js';
 import type { Channel, Client, Wire } from './model-wire.js';
 
 interface Tail extends Channel {
   readonly groupId: string;
-  readonly sink: (record: StoredRecord) => void;
+  readonly sink: (record: TailedRecord) => void;
 }
 
 export class ModelTails {
@@ -31,7 +31,7 @@ export class ModelTails {
     };
   }
 
-  tell(groupId: string, record: StoredRecord): void {
+  tell(groupId: string, record: TailedRecord): void {
     for (const tail of this.#open) {
       if (!tail.client.isAlive) this.#open.delete(tail);
       else if (tail.groupId === groupId && this.#isReached(tail.client)) this.#send(tail, record);
@@ -43,7 +43,7 @@ export class ModelTails {
     for (const tail of this.#open) if (tail.client.name === clientName) this.#open.delete(tail);
   }
 
-  #send(tail: Tail, record: StoredRecord): void {
+  #send(tail: Tail, record: TailedRecord): void {
     if (this.#wire.strikes('tailLost')) return;
     this.#wire.push(tail, () => {
       if (this.#open.has(tail)) tail.sink(record);

@@ -1,6 +1,6 @@
 import { headers, type Msg, type NatsConnection, type SubscriptionOptions } from 'nats';
 import { expect, it } from 'vitest';
-import type { StoredRecord } from '../../../replication/ports.js';
+import type { TailedRecord } from '../../../replication/ports.js';
 import { republished, tail } from '../../../src/nats/tail.js';
 
 const subject = 'u.log.0.hot.g';
@@ -12,10 +12,13 @@ function message(fields: Readonly<Record<string, string>>, text = 'x'): Msg {
 }
 
 const stored = (at: number | string, of = subject) =>
-  message({ 'Nats-Subject': of, 'Nats-Sequence': String(at) }, `record ${at}`);
+  message(
+    { 'Nats-Subject': of, 'Nats-Sequence': String(at), 'Nats-Last-Sequence': '3' },
+    `record ${at}`,
+  );
 
 /** What arrives on a subscription of `tail`, and what reaches its sink. */
-function set(sink?: (record: StoredRecord) => void) {
+function set(sink?: (record: TailedRecord) => void) {
   const seen: number[] = [];
   const subscribed: string[] = [];
   let receive: NonNullable<SubscriptionOptions['callback']> = () => undefined;
@@ -27,14 +30,14 @@ function set(sink?: (record: StoredRecord) => void) {
       return { unsubscribe: () => void subscribed.pop() };
     },
   } as unknown as NatsConnection;
-  const note = (record: StoredRecord) => void seen.push(record.position);
+  const note = (record: TailedRecord) => void seen.push(record.position);
   const stop = tail({ connection, subject, tailSubject: 'u.tail.0.g', sink: sink ?? note });
   return { seen, subscribed, stop, send: (each: Msg) => void receive(null, each), receive };
 }
 
 it('takes position and bytes from what the broker published again', () => {
   const record = republished(stored(7), subject);
-  expect(record?.position).toBe(7);
+  expect(record).toMatchObject({ position: 7, previous: 3 });
   expect(new TextDecoder().decode(record?.bytes)).toBe('record 7');
 });
 
@@ -42,7 +45,8 @@ it.each<[string, Msg]>([
   ['of another group', stored(7, 'u.log.0.hot.other')],
   ['of a group of the same id that is warm', stored(7, 'u.log.0.g')],
   ['without headers', { data: new Uint8Array(0) } as Msg],
-  ['without a position', message({ 'Nats-Subject': subject })],
+  ['without a position', message({ 'Nats-Subject': subject, 'Nats-Last-Sequence': '3' })],
+  ['without the one before', message({ 'Nats-Subject': subject, 'Nats-Sequence': '7' })],
   ['without a subject', message({ 'Nats-Sequence': '7' })],
   ...['', '0', '-1', '1.5', '7x', '1e3', '9007199254740993'].map((at): [string, Msg] => [
     `at position "${at}"`,
@@ -56,6 +60,7 @@ it('believes the broker, whose headers follow those of the writer', () => {
   const forged = message({ 'Nats-Sequence': '999', 'Nats-Subject': 'forged' });
   forged.headers?.append('Nats-Subject', subject);
   forged.headers?.append('Nats-Sequence', '7');
+  forged.headers?.append('Nats-Last-Sequence', '3');
   expect(republished(forged, subject)?.position).toBe(7);
 });
 

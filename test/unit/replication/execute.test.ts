@@ -2,18 +2,18 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Input } from '../../../replication/effects.js';
 import { execute, type Ports, type Running, stopAll } from '../../../replication/execute.js';
 import { position } from '../../../replication/ids.js';
-import type { ReplaySink, StoredRecord } from '../../../replication/ports.js';
+import type { ReplaySink, TailedRecord } from '../../../replication/ports.js';
 
 /** A log that only replays and is followed, and how often each of both was stopped. */
 function setUp() {
   const stops = { replay: vi.fn(), tail: vi.fn() };
-  const sinks: { replay?: ReplaySink; tail?: (record: StoredRecord) => void } = {};
+  const sinks: { replay?: ReplaySink; tail?: (record: TailedRecord) => void } = {};
   const log = {
     replay: (_after: unknown, _through: unknown, sink: ReplaySink) => {
       sinks.replay = sink;
       return stops.replay;
     },
-    tail: (sink: (record: StoredRecord) => void) => {
+    tail: (sink: (record: TailedRecord) => void) => {
       sinks.tail = sink;
       return stops.tail;
     },
@@ -32,7 +32,7 @@ function setUp() {
 describe('a replay and a tail', () => {
   it('hand over what comes, each with its call', () => {
     const { sinks, fed } = setUp();
-    const record = { position: position(2), bytes: Uint8Array.of(1) };
+    const record = { position: position(2), previous: position(1), bytes: Uint8Array.of(1) };
     sinks.replay?.records([record]);
     sinks.tail?.(record);
     expect(fed).toEqual([

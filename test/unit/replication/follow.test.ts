@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
 import { report, wakeAtMs } from '../../../replication/member.js';
-import type { StoredRecord } from '../../../replication/ports.js';
+import type { TailedRecord } from '../../../replication/ports.js';
 import { followerRig, HotGroup } from './hot-group.js';
 import { add, batchOf, itemsOf, lister, Rig, Store, settleAll } from './support.js';
 
@@ -51,7 +51,7 @@ describe('what is stored', () => {
 
   it('comes once more without being applied twice', () => {
     const { rig, store } = pair();
-    const record = store.records.at(-1) as StoredRecord;
+    const record = store.records.at(-1) as TailedRecord;
     rig.feed({ kind: 'tailed', call: followOf(rig).call, record });
     expect(itemsOf(rig)).toEqual(['a']);
     expect(rig.pending).toEqual([]);
@@ -60,7 +60,7 @@ describe('what is stored', () => {
   it('is nothing to a member that has left the tail on which it comes', () => {
     const { group, rig, store } = pair();
     unheard(store, () => group.append('b'));
-    const record = store.records.at(-1) as StoredRecord;
+    const record = store.records.at(-1) as TailedRecord;
     rig.feed({ kind: 'tailed', call: followOf(rig).call + 50, record });
     expect(itemsOf(rig)).toEqual(['a']);
   });
@@ -78,7 +78,7 @@ describe('a gap', () => {
 
   it('is looked up and filled, and what arrives meanwhile is held back', () => {
     const { group, rig, store } = lacking();
-    const record = store.records.at(-1) as StoredRecord;
+    const record = store.records.at(-1) as TailedRecord;
     const outcome = { kind: 'record', record } as const;
     rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome });
     expect(rig.pending).toMatchObject([{ kind: 'replay', through: record.position }]);
@@ -96,7 +96,7 @@ describe('a gap', () => {
 
   it('in what was held back is looked up as well', () => {
     const { group, rig, store } = lacking();
-    const record = store.records.at(-1) as StoredRecord;
+    const record = store.records.at(-1) as TailedRecord;
     const outcome = { kind: 'record', record } as const;
     rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome });
     unheard(store, () => group.append('d'));
@@ -115,14 +115,14 @@ describe('a gap', () => {
     const { rig } = lacking();
     const outcome = { kind: 'failed', reason: 'no leader' } as const;
     rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome });
-    expect(wakeAtMs(rig.member)).toBe(rig.nowMs + 500);
-    rig.tick(500).settle();
+    expect(wakeAtMs(rig.member)).toBe(rig.nowMs + 100);
+    rig.tick(100).settle();
     expect(itemsOf(rig)).toEqual(['a', 'b', 'c']);
   });
 
   it('that takes long costs a limited backlog: what does not fit is read again', () => {
     const { group, rig, store } = lacking();
-    const record = store.records.at(-1) as StoredRecord;
+    const record = store.records.at(-1) as TailedRecord;
     const outcome = { kind: 'record', record } as const;
     rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome });
     const size = 200_000;
@@ -140,7 +140,7 @@ describe('a gap', () => {
 
   it('that a look at a log that lags does not show is found by the looks to come', () => {
     const { group, rig, store } = lacking();
-    const record = store.records.at(-3) as StoredRecord;
+    const record = store.records.at(-3) as TailedRecord;
     const outcome = { kind: 'record', record } as const;
     rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome });
     expect(followOf(rig)).toMatchObject({ holds: false, backlog: [] });
@@ -154,9 +154,9 @@ describe('a gap', () => {
     const group = new HotGroup(1).add('a');
     const rig = new Rig(group.store, 1, { standby: 'hot' }).feed({ kind: 'start' });
     const { call } = rig.take('tail');
-    const [end] = group.store.records.slice(-1) as [StoredRecord];
+    const [end] = group.store.records.slice(-1) as [TailedRecord];
     group.append('b');
-    const record = group.store.records.at(-1) as StoredRecord;
+    const record = group.store.records.at(-1) as TailedRecord;
     rig.feed({ kind: 'tailed', call, record });
     const outcome = { kind: 'record', record: end } as const;
     rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome }).settle();
@@ -187,7 +187,7 @@ describe('silence', () => {
     const { group, rig, store } = pair();
     unheard(store, () => group.append('b'));
     rig.tick(500).settle();
-    const record = store.records.at(-1) as StoredRecord;
+    const record = store.records.at(-1) as TailedRecord;
     rig.feed({ kind: 'tailed', call: followOf(rig).call, record });
     rig.tick(100).settle();
     expect(itemsOf(rig)).toEqual(['a', 'b']);
@@ -199,7 +199,7 @@ describe('silence', () => {
     const { group, rig, store } = pair();
     unheard(store, () => group.append('b'));
     rig.tick(500).settle();
-    const record = store.records.at(-1) as StoredRecord;
+    const record = store.records.at(-1) as TailedRecord;
     rig.feed({ kind: 'tailed', call: followOf(rig).call, record });
     unheard(store, () => group.append('c'));
     rig.tick(100).settle();
@@ -219,7 +219,7 @@ describe('silence', () => {
     group.add('b');
     for (let i = 0; i < 3; i++) {
       rig.tick(500);
-      const record = store.records.at(-2) as StoredRecord;
+      const record = store.records.at(-2) as TailedRecord;
       const outcome = { kind: 'record', record } as const;
       rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome }).settle();
     }
@@ -286,7 +286,7 @@ describe('poison', () => {
       const rig = followerRig(group.store, 1, { kind: without(item) });
       unheard(group.store, () => group.append('b'));
       group.append('c');
-      const record = group.store.records.at(-1) as StoredRecord;
+      const record = group.store.records.at(-1) as TailedRecord;
       const outcome = { kind: 'record', record } as const;
       rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome });
       group.append('d');
@@ -330,7 +330,7 @@ describe('a promotion', () => {
     const { group, rig, store } = pair();
     unheard(store, () => group.append('b'));
     group.append('c');
-    const record = store.records.at(-1) as StoredRecord;
+    const record = store.records.at(-1) as TailedRecord;
     const outcome = { kind: 'record', record } as const;
     rig.feed({ kind: 'read-done', call: rig.take('read-last').call, outcome });
     const { call } = rig.take('replay');

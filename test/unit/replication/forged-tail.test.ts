@@ -27,7 +27,8 @@ function forge(rig: Rig, store: Store): void {
   const bytes = encodeRecord(record);
   expect(isRecord(decodeRecord(bytes))).toBe(true);
   const call = rig.member.follow?.call as number;
-  rig.feed({ kind: 'tailed', call, record: { position: position(store.end + 1), bytes } });
+  const place = { position: position(store.end + 1), previous: store.end };
+  rig.feed({ kind: 'tailed', call, record: { ...place, bytes } });
 }
 
 function deceived(): { group: HotGroup; rig: Rig; store: Store } {

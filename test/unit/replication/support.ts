@@ -21,7 +21,7 @@ import {
 import { epoch, type Position, position, seq } from '../../../replication/ids.js';
 import { type Kind, reject } from '../../../replication/kind.js';
 import { type Member, newMember, step } from '../../../replication/member.js';
-import type { StoredRecord } from '../../../replication/ports.js';
+import type { StoredRecord, TailedRecord } from '../../../replication/ports.js';
 import { decodeRecord, isRecord, type LogRecord } from '../../../replication/record.js';
 import type { Judge } from '../../../replication/signature.js';
 import { simulationHash } from '../../simulation/hash.js';
@@ -60,18 +60,18 @@ export function batchOf(commands: readonly unknown[], rest: Partial<Batch> = {})
 
 /** An ideal log and snapshot store for one group, shared by the members of a test. */
 export class Store {
-  readonly records: StoredRecord[] = [];
+  readonly records: TailedRecord[] = [];
   readonly snapshots = new Map<string, readonly Uint8Array[]>();
   readonly dropped: string[] = [];
   #queue: (() => void)[] = [];
-  #tails = new Set<(record: StoredRecord) => void>();
+  #tails = new Set<(record: TailedRecord) => void>();
   /** Set: no snapshot can be put or read. */
   failure: string | null = null;
   /** Set: who follows the log hears nothing of what is stored. */
   isMute = false;
 
   append(bytes: Uint8Array): Position {
-    const record = { position: position(this.end + 1), bytes };
+    const record = { position: position(this.end + 1), previous: this.end, bytes };
     this.records.push(record);
     for (const sink of this.isMute ? [] : this.#tails) {
       this.#queue.push(() => void (this.#tails.has(sink) && sink(record)));
