@@ -14,12 +14,14 @@ export class Injector {
   /** Effects to go until a process dies between two of them; 0: none will. */
   #crashSoon = 0;
   #messageTwice = 0;
+  #isOn = false;
 
   constructor(world: World) {
     this.#world = world;
   }
 
   turnOn(): void {
+    this.#isOn = true;
     const { bus, model, options } = this.#world;
     const { rates } = options;
     model.faults.requestLost = rates.requestLost;
@@ -250,18 +252,45 @@ export class Injector {
     });
   }
 
-  /** Somebody publishes on a log's subject what does not belong there. */
+  /**
+   * Somebody publishes on a log's subject what does not belong there: at best a copy of the very record
+   * that somebody who follows is still waiting for.
+   */
   #intrude(fault: Fault): void {
+    const { model, faults, options, scheduler } = this.#world;
+    if (options.standby === 'warm' || faults.chance(0.5)) return this.#publish(fault);
+    model.faults.tailLost = 0.8;
+    scheduler.after(50 + faults.next() * 200, () => {
+      if (!this.#isOn) return;
+      model.faults.tailLost = options.rates.tailLost;
+      this.#publish(fault);
+    });
+  }
+
+  #publish(fault: Fault): void {
     const { groupNames, model, faults } = this.#world;
     const group = groupNames[fault.target % groupNames.length] as string;
     const other = groupNames[(fault.target + 1) % groupNames.length] as string;
     const records = model.records(faults.chance(0.7) ? group : other);
-    const copy = records[faults.below(records.length)]?.bytes ?? new Uint8Array(0);
+    const any = records[faults.below(records.length)]?.bytes ?? new Uint8Array(0);
+    const copy = this.#lacking(group) ?? any;
     const how = faults.chance(0.4) ? 0 : faults.below(4);
     model.intrude(group, strange(copy, how, fault.durationMs));
     // Now and then it is the last thing in the log when the active dies.
     const active = this.#world.hosts.find((host) => host.alive && host.open.has(group));
     if (active !== undefined && faults.chance(0.4)) this.crash(active, fault.durationMs);
+  }
+
+  /** The first record that some follower has not heard of. */
+  #lacking(group: string): Uint8Array | undefined {
+    const records = this.#world.model.records(group);
+    for (const host of this.#world.hosts) {
+      const member = host.member(group);
+      const at = member?.follow ? member.replica?.tip.position : undefined;
+      const next = at === undefined ? undefined : records.find(({ position }) => position > at);
+      if (next !== undefined) return next.bytes;
+    }
+    return undefined;
   }
 
   /** A claim, or a snapshot, that continues the log in every way but for its signature. */
@@ -320,6 +349,7 @@ export class Injector {
     this.#world.trace(() => 'HEAL');
     this.#crashSoon = 0;
     this.#messageTwice = 0;
+    this.#isOn = false;
     Object.assign(this.#world.model.faults, noFaults, { isFull: false, staleLeaderMs: 0 });
     this.#world.model.electLeader();
     this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };

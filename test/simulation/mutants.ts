@@ -237,6 +237,18 @@ const equalBytes = (a: Uint8Array, b: Uint8Array | undefined) => a !== b;`,
     replace: 'if (signature !== undefined) return true;',
   },
   {
+    name: 'what is heard live need not be what is stored next',
+    file: 'replication/follow.ts',
+    find: 'const isNext = previous === replica.tip.position;',
+    replace: 'const isNext = previous >= 0;',
+  },
+  {
+    name: "a copy of the record one stands at is taken for the log's last",
+    file: 'replication/promotion.ts',
+    find: 'const standsThere = replica !== null && replica.tip.position === promotion.claimedBehind;',
+    replace: 'const standsThere = replica !== null;',
+  },
+  {
     name: 'a follower believes silence',
     file: 'replication/follow.ts',
     find: 'const isDeaf = follow.lacked !== null && at < follow.lacked;',
