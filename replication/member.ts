@@ -402,13 +402,9 @@ function onLook(member: Member, outcome: ReadOutcome, now: Instant, out: Effect[
   member.role = { state: 'standby' };
   if (member.follow === null) return restoreNewest(member, now, out);
   // A replay up to a stranger's record passes it over.
-  const end = outcome.kind === 'record' ? outcome.record.position : emptyTip.position;
-  for (const event of onEndSeen(
-    member,
-    member.follow,
-    seen ?? { ...member.tip, position: end },
-    out,
-  )) {
+  const position = outcome.kind === 'record' ? outcome.record.position : emptyTip.position;
+  const tip = seen ?? { ...member.tip, position };
+  for (const event of onEndSeen(member, member.follow, tip, out)) {
     onFollowed(member, event, now, out);
   }
   // Is it still missing in a moment, it is not only on its way.
