@@ -61,7 +61,11 @@ class Series {
     const kill = setTimeout(() => process.kill(node.pid, 'SIGKILL'), 200);
     this.outages.push(await this.#longestGap(1500));
     clearTimeout(kill);
-    this.promotions.push(await promotionOf(cluster, name));
+    const promotion = await promotionOf(cluster, name);
+    this.promotions.push(promotion);
+    if (process.env.BENCH_VERBOSE) {
+      print(`${name} ${this.outages.at(-1)?.toFixed(1)} ms: ${JSON.stringify(promotion)}`);
+    }
     await node.start();
   }
 

@@ -254,7 +254,7 @@ export class Injector {
 
   /**
    * Somebody publishes on a log's subject what does not belong there: at best a copy of the very record
-   * that somebody who follows is still waiting for.
+   * that somebody who follows stands at, or is still waiting for.
    */
   #intrude(fault: Fault): void {
     const { model, faults, options, scheduler } = this.#world;
@@ -281,14 +281,14 @@ export class Injector {
     if (active !== undefined && faults.chance(0.4)) this.crash(active, fault.durationMs);
   }
 
-  /** The first record that some follower has not heard of. */
+  /** The first record that some follower has not heard of, or the last one it has. */
   #lacking(group: string): Uint8Array | undefined {
     const records = this.#world.model.records(group);
     for (const host of this.#world.hosts) {
       const member = host.member(group);
       const at = member?.follow ? member.replica?.tip.position : undefined;
-      const next = at === undefined ? undefined : records.find(({ position }) => position > at);
-      if (next !== undefined) return next.bytes;
+      const next = at === undefined ? -1 : records.findIndex(({ position }) => position > at);
+      if (next > 0) return records[next - this.#world.faults.below(2)]?.bytes;
     }
     return undefined;
   }
