@@ -278,6 +278,8 @@ function beginStandby(member: Member, out: Effect[]): void {
 }
 
 function endStandby(member: Member, out: Effect[]): void {
+  const { role } = member;
+  if (role.state === 'restoring') abandon(role.recovery, out);
   if (member.follow !== null) endFollow(member.follow, out);
   member.follow = null;
   turnReadsAway(member, out);
@@ -461,9 +463,8 @@ function onPromote(member: Member, cause: PromotionCause, now: Instant, out: Eff
 }
 
 function startPromotion(member: Member, cause: PromotionCause, now: Instant, out: Effect[]): void {
-  const { config, calls, replica, role } = member;
+  const { config, calls, replica } = member;
   endStandby(member, out);
-  if (role.state === 'restoring') abandon(role.recovery, out);
   const promotion = beginPromotion(config, calls, cause, replica, now, out);
   member.lookCall = 0;
   member.role = { state: 'promoting', promotion };
@@ -654,7 +655,6 @@ function quarantine(member: Member, error: UnderstudyError, out: Effect[]): void
 function forget(member: Member, out: Effect[]): void {
   const { role } = member;
   endStandby(member, out);
-  if (role.state === 'restoring') abandon(role.recovery, out);
   if (role.state === 'promoting') abandonPromotion(role.promotion, out);
   member.replica = null;
   member.lastSyncMs = null;
