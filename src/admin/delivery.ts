@@ -13,6 +13,7 @@ import {
   type Seen,
   seenIn,
   tokenAfter,
+  tokenHeader,
   tokenOf,
 } from '../client/token.js';
 import type { Backend } from './backend.js';
@@ -21,7 +22,6 @@ import type { Command, Incoming, Refused } from './incoming.js';
 import type { Numbers, SessionPool } from './numbering.js';
 import { answersTo, batchOf, Packer, type Parcel } from './parcels.js';
 import { HttpError, problemOf, statusOf } from './problems.js';
-import { tokenHeader } from './schemas.js';
 import { toJson } from './values.js';
 
 export interface Delivery {

@@ -2,8 +2,9 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
+import { tokenHeader } from '../client/token.js';
 import { problemType } from './problems.js';
-import { problemSchema, tokenHeader } from './schemas.js';
+import { problemSchema } from './schemas.js';
 
 const eventsPath = '/v1/groups/{g}/events';
 

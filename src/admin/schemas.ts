@@ -14,7 +14,7 @@ import type {
 } from '../../cluster/documents.js';
 import { errorAdvice } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
-import { tokenPattern } from '../client/token.js';
+import { tokenHeader, tokenPattern } from '../client/token.js';
 import type { EventPage, Precondition, QueryRequest, TokenedRead } from './backend.js';
 
 /** Makes the schema a named component of the OpenAPI document. */
@@ -50,7 +50,6 @@ const readTimeoutMs = <Schema extends z.ZodType>(schema: Schema) =>
 
 /** Opaque to callers; parsed by those who use it. */
 const token = z.string().regex(tokenPattern, 'expected a token as an earlier answer gave it');
-export const tokenHeader = 'understudy-token';
 const tokenOfCaller = token
   .optional()
   .describe('Of an earlier answer: answer from no older state, see docs/admin-api.md');

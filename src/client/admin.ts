@@ -18,6 +18,7 @@ import type {
   TokenedRead,
 } from '../admin/backend.js';
 import { type Numbers, SessionPool } from '../admin/numbering.js';
+import { tokenHeader } from './token.js';
 
 /** No node answered. `outcome` `unknown`: one may have done what was asked all the same. */
 export class Unreachable extends Error {
@@ -70,7 +71,6 @@ const defaultTimeoutMs = 15_000;
 const defaultDeliverTimeoutMs = 10_000;
 /** A node that is alive says `timeout` this long after its time was up. */
 const answerMs = 2000;
-const tokenHeader = 'understudy-token';
 
 interface Call {
   readonly body?: string | Uint8Array | undefined;

@@ -13,6 +13,9 @@ export interface Seen {
   readonly seq: number;
 }
 
+/** Carries a token over HTTP, both ways. Lower case, as Node hands headers over. */
+export const tokenHeader = 'understudy-token';
+
 export const nothingSeen: Seen = { epoch: 0, seq: 0 };
 
 /** Neither number of a log ever decreases, so each may be taken from another answer. */

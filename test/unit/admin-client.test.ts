@@ -206,20 +206,6 @@ describe('other nodes', () => {
     expect((await client.reinit('c', 1)).kind).toBe('reinit');
   });
 
-  test('hand on the token of what was delivered to reads of all kinds', async () => {
-    const { backend, url } = await serve();
-    const client = createAdminClient({ url });
-    const { token } = await client.deliver('c', { by: 1 });
-    const read = { consistency: 'standby', timeoutMs: 500 } as const;
-    const after = token as string;
-    expect(await client.query('c', { name: 'get', ...read, after })).toMatchObject({ token });
-    expect(backend.lastRead).toMatchObject({ ...read, after });
-    expect(await client.state('c', { ...read, minSeq: 1, after })).toMatchObject({ token });
-    expect(backend.lastRead).toMatchObject({ ...read, minSeq: 1, after });
-    const beyond = client.state('c', { after: '1.1.2' });
-    await expect(beyond).rejects.toMatchObject({ code: 'not-ready', advice: 'retry' });
-  });
-
   test('that do not answer either make it unreachable', async () => {
     const urls = [await deadUrl(), await deadUrl()];
     const client = createAdminClient({ url: urls });

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { UnderstudyError } from '../../../replication/errors.js';
 import { limits } from '../../../replication/limits.js';
+import { tokenHeader } from '../../client/token.js';
 import type { Backend } from '../backend.js';
 import { acceptOnlyJson } from '../body.js';
 import { type Delivery, deliverMany, deliverOne, type Source } from '../delivery.js';
@@ -11,13 +12,7 @@ import { readLines } from '../ndjson.js';
 import { parseSession, SessionPool } from '../numbering.js';
 import { answers } from '../openapi.js';
 import { HttpError, toUnderstudyError } from '../problems.js';
-import {
-  deliveredSchema,
-  deliverHeaders,
-  deliverQuery,
-  groupParams,
-  tokenHeader,
-} from '../schemas.js';
+import { deliveredSchema, deliverHeaders, deliverQuery, groupParams } from '../schemas.js';
 import { parseJson } from '../values.js';
 
 /** A JSON body is held in memory whole; larger deliveries come as NDJSON. */

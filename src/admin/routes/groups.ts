@@ -3,7 +3,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { OperationDocument } from '../../../cluster/documents.js';
 import { UnderstudyError } from '../../../replication/errors.js';
-import { tokenAfter } from '../../client/token.js';
+import { tokenAfter, tokenHeader } from '../../client/token.js';
 import type { Actor, Backend, ReadAnswer, TokenedRead } from '../backend.js';
 import { answers } from '../openapi.js';
 import { HttpError } from '../problems.js';
@@ -26,7 +26,6 @@ import {
   stateQuery,
   switchoverBody,
   throughSchema,
-  tokenHeader,
 } from '../schemas.js';
 
 type App = ReturnType<typeof typed>;
