@@ -37,6 +37,8 @@ export interface GroupState {
   replaceAtMs: number;
   /** What our active was last told of its followers, as text. */
   followers: string;
+  /** Whom our member was last told it may ask for chunks, as text. */
+  peers: string;
 }
 
 export interface Coordinator {
@@ -82,6 +84,8 @@ export type NodeEffect =
   | { readonly kind: 'epoch-seen'; readonly group: string; readonly epoch: Epoch }
   /** Our active has these hot standbys, lowest index first. */
   | { readonly kind: 'followers'; readonly group: string; readonly indexes: readonly number[] }
+  /** Nodes of other members that hold a state, and so perhaps chunks of it. */
+  | { readonly kind: 'peers'; readonly group: string; readonly nodes: readonly string[] }
   /** Write the registry entry with this member on another node, if it is still at `revision`. */
   | {
       readonly kind: 'replace-member';
@@ -170,6 +174,7 @@ function onTick(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
   for (const group of node.groups.values()) {
     considerReplacement(node, group, now, out);
     tellFollowers(node, group, out);
+    tellPeers(node, group, out);
   }
   if (now.monoMs >= node.nextBeatAtMs) beat(node, now, out);
 }
@@ -270,6 +275,7 @@ function onGroup(
       actAtMs: 0,
       replaceAtMs: 0,
       followers: '',
+      peers: '',
     });
     if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
     return;
@@ -292,6 +298,7 @@ function moveMembers(
   if (ownIndex === group.ownIndex) return;
   if (group.ownIndex !== null) out.push({ kind: 'stop-member', group: config.name });
   if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
+  group.peers = '';
 }
 
 function onGroupGone(node: Coordinator, name: string, out: NodeEffect[]): void {
@@ -383,6 +390,21 @@ function tellFollowers({ membership }: Coordinator, group: GroupState, out: Node
   if (group.followers === told) return;
   group.followers = told;
   out.push({ kind: 'followers', group: config.name, indexes });
+}
+
+function tellPeers({ membership }: Coordinator, group: GroupState, out: NodeEffect[]): void {
+  const { config, ownIndex, reports } = group;
+  if (ownIndex === null) return;
+  const nodes = config.members.map(({ node }) => node);
+  const peers = nodes.filter((node, index) => {
+    const report = reports.get(index);
+    const holds = report?.state === 'active' || typeof report?.lastSyncMs === 'number';
+    return holds && index !== ownIndex && membership.nodes.get(node)?.state === 'up';
+  });
+  const told = peers.join(' ');
+  if (group.peers === told) return;
+  group.peers = told;
+  out.push({ kind: 'peers', group: config.name, nodes: peers });
 }
 
 /** P8: the active's node places a member anew whose node has been down for long. */

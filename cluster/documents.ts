@@ -14,6 +14,24 @@ export interface NodeDocument {
   readonly members: { readonly active: number; readonly standby: number };
 }
 
+/** A snapshot that a member is fetching. Sizes are bytes. */
+export interface MemberSync {
+  /** Verified. */
+  readonly doneSizeBytes: number;
+  /** All that is known to be wanted; grows at the beginning. */
+  readonly knownSizeBytes: number;
+  /** Over the last seconds. */
+  readonly bytesPerSecond: number;
+  /** At this rate, for what is known now; null: nothing has come for seconds. */
+  readonly secondsLeft: number | null;
+  /** Who gave what is done. */
+  readonly fromCache: number;
+  readonly fromStore: number;
+  readonly fromPeers: number;
+  /** Answers with other bytes than those asked for; they were asked for elsewhere. */
+  readonly corrupt: number;
+}
+
 export interface MemberDocument {
   readonly index: number;
   readonly nodeId: string;
@@ -31,6 +49,8 @@ export interface MemberDocument {
   readonly lag: number;
   /** How often its state was found to differ from the group's and was thrown away (P13). */
   readonly diverged: number;
+  /** Null: it fetches nothing. */
+  readonly sync: MemberSync | null;
   /** Why it is quarantined or cannot sync; null: nothing is wrong. */
   readonly error: string | null;
 }

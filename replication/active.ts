@@ -24,18 +24,19 @@ import { noteEpoch, type Replica } from './replica.js';
 import { refusal } from './sessions.js';
 import { signed } from './signature.js';
 import {
-  beginCut,
+  beginSnapshot,
   type Cutting,
   cuttingWakeAtMs,
+  doubt,
   failRequests,
   isDue,
   newCutting,
   onAttested,
   onMarked,
   onRecorded,
-  onSnapshotPut,
   requestSnapshot,
   settleMark,
+  stepCutting,
   vouches,
 } from './snapshot/cutting.js';
 import { send, type Writer, type WriterEvent } from './writer.js';
@@ -192,7 +193,7 @@ export function onCommitted(
   active.cutting.loggedSizeBytes += sizeBytes;
   answerInFlight(active, out);
   const { body } = record;
-  if (body.type === 'snapshot') onRecorded(active.cutting, body, active.writer.tip, now, out);
+  if (body.type === 'snapshot') onRecorded(active.cutting, body, active.replica, now, out);
   // If this member is to vouch, nothing has been decided since (A3): its state is the mark's.
   if (body.type === 'barrier' && body.mark !== null) {
     onMarked(active.cutting, active.replica, now, out);
@@ -254,7 +255,7 @@ function rest(active: Active, now: Instant, out: Effect[]): void {
   answerReads(active, out);
   const { cutting, replica, writer } = active;
   if (!isDue(cutting, writer.tip, now)) return;
-  const mark = beginCut(cutting, replica, now, out);
+  const mark = beginSnapshot(cutting, replica, now, out);
   if (mark !== null) sendMark(active, { type: 'barrier', opened: active.opened, mark }, now, out);
 }
 
@@ -408,13 +409,18 @@ export function activeWakeAtMs({ cutting, writer, spoilt }: Active): number {
   return cuttingWakeAtMs(cutting, writer.tip);
 }
 
-export function snapshotPut(
+export function cutOn(active: Active, input: Input, now: Instant, out: Effect[]): void {
+  stepCutting(active.cutting, input, now, out);
+  pump(active, now, out);
+}
+
+export function chunksLost(
   active: Active,
-  input: Extract<Input, { kind: 'snapshot-put' }>,
+  hashes: readonly Uint8Array[],
   now: Instant,
   out: Effect[],
 ): void {
-  onSnapshotPut(active.cutting, input, now, out);
+  doubt(active.cutting, active.replica, hashes);
   pump(active, now, out);
 }
 

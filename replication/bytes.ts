@@ -20,3 +20,8 @@ export function plainBytes(bytes: Uint8Array): Uint8Array {
   if (bytes.constructor === Uint8Array) return bytes;
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
+
+/** Something to look a hash up by. */
+export function keyOf(hash: Uint8Array): string {
+  return String.fromCharCode(...hash);
+}

@@ -3,9 +3,17 @@ import type { Batch, BatchAnswer } from './batch.js';
 import type { ErrorCode } from './errors.js';
 import type { Epoch, Position, Seq, WriterId } from './ids.js';
 import type { Kind } from './kind.js';
-import type { AppendOutcome, Hash, ReadOutcome, StoredRecord, TailedRecord } from './ports.js';
+import type {
+  AppendOutcome,
+  Fetched,
+  Hash,
+  ReadOutcome,
+  StoredRecord,
+  TailedRecord,
+} from './ports.js';
 import type { EpochNote } from './replica.js';
 import type { Identity } from './signature.js';
+import type { SyncProgress } from './sync/progress.js';
 
 /** The time a step happens at. Only `wallMs` may be off or jump; nothing safe depends on either. */
 export interface Instant {
@@ -93,12 +101,32 @@ export type Input =
   | { readonly kind: 'read-done'; readonly call: number; readonly outcome: ReadOutcome }
   | { readonly kind: 'replayed'; readonly call: number; readonly records: readonly StoredRecord[] }
   | { readonly kind: 'replay-ended'; readonly call: number; readonly failure: string | null }
-  | { readonly kind: 'snapshot-put'; readonly call: number; readonly failure: string | null }
+  /** Time for a slice of what is cut or compared beside everything else: about so many bytes of it. */
+  | { readonly kind: 'work'; readonly sizeBytes: number }
+  /** Nodes that may hold chunks of this group's snapshots, other than this one. A hint. */
+  | { readonly kind: 'peers'; readonly nodes: readonly string[] }
+  /** Somebody could not get these chunks of a recorded snapshot anywhere. A hint. */
+  | { readonly kind: 'chunks-lost'; readonly hashes: readonly Uint8Array[] }
   | {
-      readonly kind: 'snapshot-got';
+      readonly kind: 'announced';
       readonly call: number;
-      readonly result: readonly Uint8Array[] | { readonly failure: string };
+      readonly result: { readonly standing: readonly string[] } | { readonly failure: string };
+    }
+  | { readonly kind: 'chunk-put'; readonly call: number; readonly failure: string | null }
+  | { readonly kind: 'pinned'; readonly call: number; readonly failure: string | null }
+  | {
+      readonly kind: 'fetched';
+      readonly call: number;
+      /** As in the request: what a former generation asked for is nobody's any more. */
+      readonly generation: string;
+      readonly result: Fetched;
     };
+
+/** Whom a chunk is asked of. */
+export type Source =
+  | { readonly kind: 'cache' }
+  | { readonly kind: 'store' }
+  | { readonly kind: 'peer'; readonly node: string };
 
 export type ReadResult =
   | { readonly ok: true; readonly value: unknown; readonly seq: Seq; readonly epoch: Epoch }
@@ -125,16 +153,37 @@ export type Effect =
   /** Nobody listens to this replay or tail any more. */
   | { readonly kind: 'stop'; readonly call: number }
   | {
-      readonly kind: 'put-snapshot';
+      readonly kind: 'announce';
+      readonly call: number;
+      readonly id: string;
+      readonly reused: readonly Uint8Array[];
+    }
+  | {
+      readonly kind: 'put-chunk';
+      readonly call: number;
+      readonly hash: Uint8Array;
+      readonly bytes: Uint8Array;
+    }
+  | {
+      readonly kind: 'pin';
       readonly call: number;
       readonly id: string;
       readonly chunks: readonly Uint8Array[];
     }
   | {
-      readonly kind: 'get-snapshot';
+      readonly kind: 'fetch';
       readonly call: number;
-      readonly id: string;
-      readonly chunkCount: number;
+      readonly generation: string;
+      readonly source: Source;
+      readonly hash: Uint8Array;
+    }
+  /** A verified chunk that the next sync here, or a peer, may want. */
+  | { readonly kind: 'keep-chunk'; readonly hash: Uint8Array; readonly bytes: Uint8Array }
+  /** For the writer, which is on `node`: it should put these anew with its next snapshot. */
+  | {
+      readonly kind: 'report-lost';
+      readonly node: string;
+      readonly hashes: readonly Uint8Array[];
     }
   | { readonly kind: 'drop-snapshots'; readonly before: string }
   | { readonly kind: 'answer'; readonly request: number; readonly answer: BatchAnswer }
@@ -183,6 +232,8 @@ export interface MemberReport {
   readonly hot: boolean;
   /** How often its state was found to differ from the group's, and thrown away. */
   readonly diverged: number;
+  /** How far the snapshot is that is being fetched, in whatever state; null: none is. */
+  readonly sync: SyncProgress | null;
   readonly error: string | null;
 }
 

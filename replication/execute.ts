@@ -1,13 +1,15 @@
 /** Carries a member's effects on the ports out, and feeds their completions back as inputs. */
 import type { Effect, Input } from './effects.js';
-import type { Log, SnapshotStore } from './ports.js';
+import type { AskPeer, ChunkCache, ChunkStore, Fetched, Log } from './ports.js';
 
 /** How to stop the replays and tails that run, by call. */
 export type Running = Map<number, () => void>;
 
 export interface Ports {
   readonly log: Log;
-  readonly snapshots: SnapshotStore;
+  readonly chunks: ChunkStore;
+  readonly cache: ChunkCache;
+  readonly askPeer: AskPeer;
 }
 
 /** Effects that are not for the log or the snapshot store: the driver's own business. */
@@ -22,8 +24,11 @@ export type OutwardEffect = Exclude<
       | 'replay'
       | 'tail'
       | 'stop'
-      | 'put-snapshot'
-      | 'get-snapshot'
+      | 'announce'
+      | 'put-chunk'
+      | 'pin'
+      | 'fetch'
+      | 'keep-chunk'
       | 'drop-snapshots';
   }
 >;
@@ -31,10 +36,11 @@ export type OutwardEffect = Exclude<
 /** Starts the effect if it is for the ports; returns it if it is not. */
 export function execute(
   effect: Effect,
-  { log, snapshots }: Ports,
+  ports: Ports,
   running: Running,
   feed: (input: Input) => void,
 ): OutwardEffect | null {
+  const { log, chunks } = ports;
   switch (effect.kind) {
     case 'append': {
       const { call, bytes, expected } = effect;
@@ -74,21 +80,51 @@ export function execute(
       running.get(effect.call)?.();
       running.delete(effect.call);
       return null;
-    case 'put-snapshot': {
-      const { call, id, chunks } = effect;
-      snapshots.put(id, chunks, (failure) => feed({ kind: 'snapshot-put', call, failure }));
+    case 'announce': {
+      const { call, id, reused } = effect;
+      chunks.announce(id, reused, (result) => feed({ kind: 'announced', call, result }));
       return null;
     }
-    case 'get-snapshot': {
-      const { call, id, chunkCount } = effect;
-      snapshots.get(id, chunkCount, (result) => feed({ kind: 'snapshot-got', call, result }));
+    case 'put-chunk': {
+      const { call, hash, bytes } = effect;
+      chunks.put(hash, bytes, (failure) => feed({ kind: 'chunk-put', call, failure }));
       return null;
     }
+    case 'pin': {
+      const { call, id } = effect;
+      chunks.pin(id, effect.chunks, (failure) => feed({ kind: 'pinned', call, failure }));
+      return null;
+    }
+    case 'fetch': {
+      const { call, generation } = effect;
+      fetch(effect, ports, (result) => feed({ kind: 'fetched', call, generation, result }));
+      return null;
+    }
+    case 'keep-chunk':
+      ports.cache.keep(effect.hash, effect.bytes);
+      return null;
     case 'drop-snapshots':
-      snapshots.dropBefore(effect.before);
+      chunks.dropBefore(effect.before);
       return null;
     default:
       return effect;
+  }
+}
+
+function fetch(
+  { source, hash }: Extract<Effect, { kind: 'fetch' }>,
+  { chunks, cache, askPeer }: Ports,
+  done: (result: Fetched) => void,
+): void {
+  switch (source.kind) {
+    case 'cache':
+      return cache.get(hash, done);
+    case 'store':
+      return chunks.get(hash, done);
+    case 'peer':
+      return askPeer(source.node, hash, done);
+    default:
+      throw source satisfies never;
   }
 }
 

@@ -6,18 +6,26 @@
  *    further on may be a stranger's copy. Whatever else arrives is settled by a look at the log's end
  *    and a replay up to there; what arrives meanwhile is held back, up to a limit.
  * F2 Silence proves nothing: who lacks the log's end at two looks in a row listens anew and replays.
- * F3 After a mark has been applied the state is exactly the mark's. Its digest is kept until the
- *    snapshot record comes that tells what the group's is (P13).
+ * F3 After a mark has been applied an image of the state is taken, which is exactly the mark's. Its digest,
+ *    found in slices, is kept until the snapshot record comes that tells what the group's is (P13).
  * F4 What was heard live counts until the log goes on without it: so many records in a row that do not
  *    fit are not strangers', it is the member that left the log, and begins anew.
  */
-import { encodeAttestation } from './attestation.js';
-import { equalBytes } from './bytes.js';
 import { firstDifference } from './difference.js';
 import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import type { UnderstudyError } from './errors.js';
-import type { Epoch, Position } from './ids.js';
+import type { Position } from './ids.js';
 import { limits } from './limits.js';
+import {
+  beginMark,
+  type Difference,
+  forgetMarks,
+  type Marks,
+  marksHaveWork,
+  newMarks,
+  onSnapshotRecord,
+  stepMarks,
+} from './marks.js';
 import type { TailedRecord } from './ports.js';
 import { isRecord, type LogRecord, type SnapshotBody } from './record.js';
 import {
@@ -30,10 +38,10 @@ import {
   type Recovery,
   type RecoveryResult,
   recover,
+  recoveryHasWork,
   recoveryWakeAtMs,
 } from './recovery.js';
 import { blankReplica, type Replica, type Tip } from './replica.js';
-import { cutSnapshot, digestOf } from './snapshot/snapshot.js';
 import type { Calls } from './writer.js';
 
 const strangersBeforeDoubt = 3;
@@ -43,12 +51,8 @@ export interface Follower {
   readonly config: MemberConfig;
   readonly calls: Calls;
   replica: Replica | null;
-}
-
-interface MarkDigest {
-  readonly epoch: Epoch;
-  readonly number: number;
-  readonly digest: Uint8Array;
+  /** What of a state that was thrown away a snapshot need not bring again. */
+  remains: Replica | null;
 }
 
 /** What following has led to, while it lasts. */
@@ -66,11 +70,9 @@ export interface Follow {
   strangers: number;
   /** The log's end at the last look, if it was lacking then (F2). */
   lacked: Position | null;
-  digests: MarkDigest[];
+  readonly marks: Marks;
   /** The state that was found to differ, until it can be compared. */
   evidence: { readonly state: unknown; readonly position: Position } | null;
-  /** The snapshot that is being stored for a mark. */
-  offer: { readonly call: number; readonly mark: MarkDigest; readonly body: SnapshotBody } | null;
 }
 
 export type FollowEvent =
@@ -94,9 +96,8 @@ export function newFollow(calls: Calls, out: Effect[]): Follow {
     isFromLog: false,
     strangers: 0,
     lacked: null,
-    digests: [],
+    marks: newMarks(),
     evidence: null,
-    offer: null,
   };
   listen(follow, calls, out);
   return follow;
@@ -171,62 +172,25 @@ function onApplied(
   out: Effect[],
 ): FollowEvent[] {
   const { body } = record;
-  if (body.type === 'barrier' && body.mark !== null) atMark(follower, follow, record, out);
-  const mine = body.type === 'snapshot' ? digestFor(follow, record, body) : undefined;
-  const same = body.type === 'snapshot' && mine !== undefined && equalBytes(mine, body.digest);
-  if (mine !== undefined && !same) return diverge(follower, follow, record, mine, out);
-  return [{ kind: 'applied' }];
+  if (body.type === 'barrier' && body.mark !== null) beginMark(follower, follow.marks, record, out);
+  if (body.type !== 'snapshot') return [{ kind: 'applied' }];
+  const difference = onSnapshotRecord(follower, follow.marks, record);
+  return difference === null ? [{ kind: 'applied' }] : diverge(follower, follow, difference, out);
 }
 
-function digestFor(follow: Follow, { epoch }: LogRecord, { mark }: SnapshotBody) {
-  return follow.digests.find((own) => own.epoch === epoch && own.number === mark)?.digest;
+export function followHasWork({ marks, fill: recovery }: Follow): boolean {
+  return marksHaveWork(marks) || (recovery !== null && recoveryHasWork(recovery));
 }
 
-/** F3 */
-function atMark(follower: Follower, follow: Follow, record: LogRecord, out: Effect[]): void {
-  const { config } = follower;
-  const replica = follower.replica as Replica;
-  const { epoch, number, body } = record;
-  const isCutter = body.type === 'barrier' && body.mark?.cutter === config.id.index;
-  const cut = isCutter ? cutSnapshot(replica, config.id.index, number) : digestOf(replica);
-  if ('problem' in cut) {
-    out.push({ kind: 'alarm', code: 'internal', detail: `no digest: ${cut.problem}` });
-    return;
-  }
-  const mark = { epoch, number, digest: 'body' in cut ? cut.body.digest : cut.digest };
-  follow.digests.push(mark);
-  if (follow.digests.length > limits.marks) follow.digests.shift();
-  if (!('body' in cut)) return attest(follower, mark, null, out);
-  const call = follower.calls.next++;
-  follow.offer = { call, mark, body: cut.body };
-  out.push({ kind: 'put-snapshot', call, id: cut.body.id, chunks: cut.chunks });
-}
-
-/** The snapshot is stored: its writer may record it. */
-export function onOfferPut(
+/** Goes on with the image of the last mark. */
+export function stepMark(
   follower: Follower,
   follow: Follow,
-  input: Extract<Input, { kind: 'snapshot-put' }>,
+  input: Input,
   out: Effect[],
-): void {
-  const { offer } = follow;
-  if (offer === null || offer.call !== input.call) return;
-  follow.offer = null;
-  if (input.failure === null) return attest(follower, offer.mark, offer.body, out);
-  out.push({ kind: 'alarm', code: 'internal', detail: `no snapshot: ${input.failure}` });
-}
-
-function attest(
-  { config, replica }: Follower,
-  { epoch, number, digest }: MarkDigest,
-  body: SnapshotBody | null,
-  out: Effect[],
-): void {
-  const node = replica?.tip.writer?.node;
-  if (node === undefined) return;
-  const { index } = config.id;
-  const bytes = encodeAttestation({ index, epoch, number, digest, body }, config);
-  out.push({ kind: 'attest', node, bytes });
+): FollowEvent[] {
+  const difference = stepMarks(follower, follow.marks, input, out);
+  return difference === null ? [] : diverge(follower, follow, difference, out);
 }
 
 /** A look has told where the log ends. */
@@ -252,7 +216,8 @@ export function onEndSeen(
 function fill(follower: Follower, follow: Follow, goal: Goal, out: Effect[]): FollowEvent[] {
   follow.holds = true;
   follow.isFromLog ||= follower.replica === null;
-  follow.fill = newRecovery(follower.config, follower.calls, follower.replica, goal);
+  const { config, calls, replica, remains } = follower;
+  follow.fill = newRecovery(config, calls, replica, goal, replica ?? remains);
   follow.fill.strangers = follow.strangers;
   return onFilled(follower, follow, beginRecovery(follow.fill, out), out);
 }
@@ -287,6 +252,7 @@ function onFilled(
     return doubt(follower, follow, goal, out);
   }
   follower.replica = replica;
+  follower.remains = null;
   follow.fill = null;
   tellDifference(follow, replica, out);
   return release(follower, follow, follow.backlog, out);
@@ -298,6 +264,7 @@ function doubt(follower: Follower, follow: Follow, goal: Goal, out: Effect[]): F
     'the log does not continue what this member has heard live: somebody else than the broker ' +
     'published it, or the log has lost it. This member begins anew';
   out.push({ kind: 'alarm', code: 'conflict', detail });
+  forgetMarks(follow.marks);
   follower.replica = null;
   follow.strangers = 0;
   return fill(follower, follow, { ...goal, distrust: true }, out);
@@ -328,8 +295,7 @@ function release(
 function diverge(
   follower: Follower,
   follow: Follow,
-  { body, writer }: LogRecord,
-  mine: Uint8Array,
+  { record: { body, writer }, mine }: Difference,
   out: Effect[],
 ): FollowEvent[] {
   const { at, cutter, digest } = body as SnapshotBody;
@@ -338,7 +304,7 @@ function diverge(
     `at seq ${at} the digest of the state here is ${hex(mine)}, member ${cutter} recorded ` +
     `${hex(digest)} through member ${writer.index}`;
   follow.evidence = { state, position: tip.position };
-  follow.digests = [];
+  forgetMarks(follow.marks);
   follower.replica = null;
   const { position, snapshotPosition, snapshotSeq } = tip;
   const goal = { snapshotPosition, snapshotSeq, through: position, distrust: true };

@@ -3,6 +3,9 @@
  * same events in the same order give the same state on every member, today and in a year.
  */
 
+import type { Layout } from './state/nodes.js';
+import type { TableSpec } from './state/table.js';
+
 /** What `decide` returns to refuse a command. The state stays as it is; nothing enters the log (I4). */
 export class Rejection {
   constructor(
@@ -47,7 +50,10 @@ export interface Kind<State = unknown, Command = unknown, Event = unknown, Resul
   readonly name: string;
   /** Positive integer, raised whenever the meaning of events or state changes. */
   readonly version: number;
+  /** What of the state is in no table. With tables it is an object, which each becomes a property of. */
   init(): State;
+  /** Keyed parts of the state, of which a snapshot takes only what has changed. */
+  readonly tables?: Readonly<Record<string, TableSpec>>;
   // biome-ignore lint/suspicious/noConfusingVoidType: a user's `apply` that changes in place returns nothing
   apply(state: State, event: Event, context: EventContext): State | void;
   /** Without it a command is its own single event. */
@@ -57,4 +63,6 @@ export interface Kind<State = unknown, Command = unknown, Event = unknown, Resul
   readonly queries?: Readonly<Record<string, Query<State>>>;
   /** Brings an event recorded under an older version of the kind to the present shape. */
   upcast?(event: unknown, version: number): Event;
+  /** For tests, which have small trees. All members of a group need the same; no user sets it. */
+  readonly layout?: Layout;
 }

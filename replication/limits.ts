@@ -49,10 +49,36 @@ export const limits = {
   /** Nesting depth of an event or a query's arguments. */
   valueDepth: 64,
   members: { least: 2, most: 9 },
+  /** Tables of a kind. */
+  tables: 64,
+  /** A table's key, and one value of it as msgpack. */
+  tableKeyChars: 1024,
+  tableValueSizeBytes: 16 * 1024 * 1024,
+  /** A table's tree: a larger leaf is split, and so is a branch with more children. */
+  leafSizeBytes: 32 * 1024,
+  branchChildren: 64,
+  /** A larger value is stored apart from its leaf: whoever changes a neighbour does not pay for it. */
+  largeValueSizeBytes: 32 * 1024,
   /** One chunk of a snapshot. */
   chunkSizeBytes: 512 * 1024,
   /** Chunks of one snapshot: 4 GiB of encoded state. */
   snapshotChunks: 8192,
+  /** Requests of one sync on the network at once, on its own node's cache, and on one peer. */
+  syncRequests: 32,
+  syncCacheRequests: 8,
+  syncPeerRequests: 4,
+  /** Different nodes that one sync asks; a group has fewer members. */
+  syncPeers: 16,
+  /** Chunks under way or waiting to be worked on: beyond the high mark a sync asks for nothing … */
+  syncHighSizeBytes: 32 * 1024 * 1024,
+  syncHighChunks: 36,
+  /** … until it is below both low ones. */
+  syncLowSizeBytes: 16 * 1024 * 1024,
+  syncLowChunks: 24,
+  /** Alarms of one sync. */
+  syncAlarms: 8,
+  /** Chunks that one sync reports as lost. */
+  syncLost: 64,
   /** Live records a hot standby holds back while it fills a gap; more of them are read again. */
   tailBacklogSizeBytes: 8 * 1024 * 1024,
   /** Digests a hot standby remembers until the snapshot record they belong to. */

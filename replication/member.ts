@@ -15,16 +15,16 @@ import {
   activeWakeAtMs,
   answerInFlight,
   attested,
+  chunksLost,
+  cutOn,
   deliver,
   dismiss,
   newActive,
   onCommitted,
   pump,
   read,
-  readReplica,
   requestHandOff,
   requestSync,
-  snapshotPut,
 } from './active.js';
 import type {
   Effect,
@@ -41,12 +41,13 @@ import {
   endFollow,
   type Follow,
   type FollowEvent,
+  followHasWork,
   followWakeAtMs,
   newFollow,
   onEndSeen,
-  onOfferPut,
   onTailed,
   stepFill,
+  stepMark,
 } from './follow.js';
 import { seq } from './ids.js';
 import { limits } from './limits.js';
@@ -57,6 +58,7 @@ import {
   type Promotion,
   type PromotionResult,
   promote,
+  promotionHasWork,
   promotionWakeAtMs,
   stepWriter,
 } from './promotion.js';
@@ -70,10 +72,21 @@ import {
   type Recovery,
   type RecoveryResult,
   recover,
+  recoveryHasWork,
   recoveryWakeAtMs,
 } from './recovery.js';
 import { emptyTip, type Replica, type Tip, tipOf } from './replica.js';
 import { isAuthentic } from './signature.js';
+import { cuttingHasWork } from './snapshot/cutting.js';
+import {
+  answerReady,
+  expireReads,
+  readHere,
+  turnReadsAway,
+  type WaitingRead,
+} from './standby-reads.js';
+import { syncProgressOf } from './syncing.js';
+import { turnAway } from './turn-away.js';
 import { type Calls, type WriterEvent, writerWakeAtMs } from './writer.js';
 
 type Role =
@@ -85,8 +98,6 @@ type Role =
   | { readonly state: 'handing-off'; readonly untilMs: number }
   | { readonly state: 'quarantined' };
 
-/** How long a hot standby may take to come up to the seq that a read asks for. */
-const standbyReadMs = 1000;
 /** What a hot standby has not heard of after so long got lost on its way. */
 const lackedMs = 100;
 
@@ -97,10 +108,12 @@ export interface Member {
   /** What a standby holds; an active's replica is its own. */
   replica: Replica | null;
   lastSyncMs: number | null;
+  /** What it held when it was thrown away: pages of it that are in a snapshot need no fetching again. */
+  remains: Replica | null;
   /** A hot standby's; null in any other role. */
   follow: Follow | null;
   /** Reads of a standby that has to come up to their seq first, and until when they wait. */
-  reads: { readonly read: ReadRequest; readonly untilMs: number }[];
+  reads: WaitingRead[];
   diverged: number;
   /** The newest end of the log this member has heard of: a hint, except to the active. */
   tip: Tip;
@@ -115,9 +128,10 @@ export interface Member {
 export function newMember(config: MemberConfig): Member {
   return {
     config,
-    calls: { next: 1 },
+    calls: { next: 1, peers: [] },
     role: { state: 'starting' },
     replica: null,
+    remains: null,
     lastSyncMs: null,
     follow: null,
     reads: [],
@@ -141,6 +155,10 @@ export function step(member: Member, input: Input, now: Instant): Effect[] {
       break;
     case 'reinit':
       onReinit(member, input.request, out);
+      break;
+    case 'peers':
+      member.calls.peers = input.nodes;
+      stepRole(member, input, now, out);
       break;
     case 'quarantine':
       quarantine(member, new UnderstudyError('quarantined', input.detail), out);
@@ -181,6 +199,29 @@ export function wakeAtMs(member: Member): number {
   }
 }
 
+/** Whether `step` wants to be given `work` whenever there is time. */
+export function hasWork({ role, follow }: Member): boolean {
+  switch (role.state) {
+    case 'starting':
+    case 'standby':
+      return follow !== null && followHasWork(follow);
+    case 'restoring':
+      return recoveryHasWork(role.recovery);
+    case 'promoting':
+      return promotionHasWork(role.promotion);
+    case 'active':
+      return (
+        cuttingHasWork(role.active.cutting) ||
+        (role.rebuild !== null && recoveryHasWork(role.rebuild))
+      );
+    case 'handing-off':
+    case 'quarantined':
+      return false;
+    default:
+      throw role satisfies never;
+  }
+}
+
 export function report(member: Member): MemberReport {
   const { role, config, tip } = member;
   const leads = role.state === 'active' ? role.active.writer.tip : tip;
@@ -198,6 +239,7 @@ export function report(member: Member): MemberReport {
     fromSeq: seq(role.state === 'active' ? (role.active.replica.history.at(-1)?.fromSeq ?? 0) : 0),
     hot: member.follow !== null,
     diverged: member.diverged,
+    sync: syncProgressOf(member),
     error: role.state === 'active' ? role.active.writer.stalled : member.error,
   };
 }
@@ -227,22 +269,7 @@ function stepRole(member: Member, input: Input, now: Instant, out: Effect[]): vo
     default:
       throw role satisfies never;
   }
-  if (member.role.state !== 'active') turnAway(member, input, out);
-}
-
-/** Requests that reach a member which is not the active (any more). */
-function turnAway(member: Member, input: Input, out: Effect[]): void {
-  const detail = `member ${member.config.id.index} of ${member.config.group} is not the active`;
-  const moved = { ok: false, code: 'moved', detail } as const;
-  if (input.kind === 'deliver') out.push({ kind: 'answer', request: input.request, answer: moved });
-  if (input.kind === 'read')
-    out.push({ kind: 'answer-read', request: input.request, result: moved });
-  if (input.kind === 'sync') {
-    out.push({ kind: 'answer-sync', request: input.request, result: { failure: detail } });
-  }
-  if (input.kind === 'hand-off') {
-    out.push({ kind: 'answer-hand-off', request: input.request, failure: detail });
-  }
+  if (member.role.state !== 'active') turnAway(member.config, input, out);
 }
 
 // Standby: keeps a verified snapshot at hand, and looks at the log's end to learn of newer ones. A hot
@@ -285,15 +312,6 @@ function endStandby(member: Member, out: Effect[]): void {
   turnReadsAway(member, out);
 }
 
-function turnReadsAway(member: Member, out: Effect[]): void {
-  const detail = `member ${member.config.id.index} answers no reads at the moment; ask again`;
-  for (const { read } of member.reads) {
-    const result = { ok: false, code: 'moved', detail } as const;
-    out.push({ kind: 'answer-read', request: read.request, result });
-  }
-  member.reads = [];
-}
-
 function stepFollower(
   member: Member,
   follow: Follow,
@@ -301,11 +319,10 @@ function stepFollower(
   now: Instant,
   out: Effect[],
 ): void {
-  if (input.kind === 'snapshot-put') return onOfferPut(member, follow, input, out);
   const events =
     input.kind === 'tailed'
       ? onTailed(member, follow, input, out)
-      : stepFill(member, follow, input, now, out);
+      : [...stepMark(member, follow, input, out), ...stepFill(member, follow, input, now, out)];
   for (const event of events) onFollowed(member, event, now, out);
 }
 
@@ -337,11 +354,7 @@ function onFollowed(member: Member, event: FollowEvent, now: Instant, out: Effec
 function onMoved(member: Member, out: Effect[]): void {
   if (member.replica === null) return;
   noteTip(member, member.replica.tip);
-  const { seq: at } = member.replica.tip;
-  if (member.reads.length === 0) return;
-  const ready = member.reads.filter(({ read }) => read.minSeq <= at);
-  member.reads = member.reads.filter(({ read }) => read.minSeq > at);
-  for (const { read } of ready) answerRead(member, read, out);
+  answerReady(member, out);
 }
 
 /** P13 */
@@ -363,30 +376,6 @@ function onDiverged(member: Member, detail: string, out: Effect[]): void {
 function answersHere(member: Member, read: ReadRequest): boolean {
   const stands = member.role.state === 'standby' || member.role.state === 'restoring';
   return stands && read.consistency === 'standby' && member.replica !== null;
-}
-
-/** A standby's answer is an exact prefix of the log, however old (P11). */
-function readHere(member: Member, read: ReadRequest, now: Instant, out: Effect[]): void {
-  const waits = member.follow !== null && (member.replica?.tip.seq ?? 0) < read.minSeq;
-  if (!waits || member.reads.length >= limits.waitingReads) return answerRead(member, read, out);
-  member.reads.push({ read, untilMs: now.monoMs + standbyReadMs });
-}
-
-function answerRead({ replica }: Member, read: ReadRequest, out: Effect[]): void {
-  const detail = 'this member begins anew and holds nothing yet. Ask again.';
-  const result =
-    replica === null
-      ? ({ ok: false, code: 'not-ready', detail } as const)
-      : readReplica(replica, read);
-  out.push({ kind: 'answer-read', request: read.request, result });
-}
-
-/** They have waited in the order in which they came. */
-function expireReads(member: Member, now: Instant, out: Effect[]): void {
-  while ((member.reads[0]?.untilMs ?? Number.POSITIVE_INFINITY) <= now.monoMs) {
-    const { read } = member.reads.shift() as Member['reads'][number];
-    answerRead(member, read, out);
-  }
 }
 
 function look(member: Member, out: Effect[]): void {
@@ -430,7 +419,8 @@ function restoreNewest(member: Member, now: Instant, out: Effect[]): void {
   const holds = member.replica !== null && member.lastSyncMs !== null;
   if (snapshotPosition === 0 || (holds && (member.replica?.tip.seq ?? 0) >= snapshotSeq)) return;
   const goal = { snapshotPosition, snapshotSeq, through: null };
-  const recovery = newRecovery(member.config, member.calls, null, goal);
+  const held = member.replica ?? member.remains;
+  const recovery = newRecovery(member.config, member.calls, null, goal, held);
   member.role = { state: 'restoring', recovery };
   onRestore(member, beginRecovery(recovery, out), now, out);
 }
@@ -442,6 +432,7 @@ function onRestore(member: Member, result: RecoveryResult, now: Instant, out: Ef
   member.lookAtMs = now.monoMs + member.config.pollMs;
   if (result.kind === 'done' && role.recovery.restored) {
     member.replica = role.recovery.replica;
+    member.remains = null;
     member.lastSyncMs = now.wallMs;
     member.error = null;
   }
@@ -535,8 +526,14 @@ function stepActive(
     case 'hand-off':
       requestHandOff(active, input, now, out);
       break;
-    case 'snapshot-put':
-      snapshotPut(active, input, now, out);
+    case 'announced':
+    case 'chunk-put':
+    case 'pinned':
+    case 'work':
+      cutOn(active, input, now, out);
+      break;
+    case 'chunks-lost':
+      chunksLost(active, input.hashes, now, out);
       break;
     case 'attested':
       attested(active, input.bytes, now, out);
@@ -580,6 +577,7 @@ function onWriterEvent(
       out.push({ kind: 'close' });
       // P5: what was decided ahead is in this state and nowhere else.
       member.replica = null;
+      member.remains = active.replica;
       member.lastSyncMs = null;
       member.tip = tipOf(event.by, event.bytes, event.at, member.config.hash);
       member.role = { state: 'starting' };
@@ -625,7 +623,7 @@ function rebuildIfSpoilt(member: Member, active: Active, now: Instant, out: Effe
   if (!active.spoilt || active.writer.inFlight !== null || role.rebuild !== null) return;
   const { position: through, snapshotPosition, snapshotSeq } = active.writer.tip;
   const goal = { snapshotPosition, snapshotSeq, through };
-  role.rebuild = newRecovery(member.config, member.calls, null, goal);
+  role.rebuild = newRecovery(member.config, member.calls, null, goal, active.replica);
   onRebuild(member, beginRecovery(role.rebuild, out), now, out);
 }
 
@@ -657,6 +655,7 @@ function forget(member: Member, out: Effect[]): void {
   endStandby(member, out);
   if (role.state === 'promoting') abandonPromotion(role.promotion, out);
   member.replica = null;
+  member.remains = null;
   member.lastSyncMs = null;
   member.lookCall = 0;
 }

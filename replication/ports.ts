@@ -71,26 +71,87 @@ export interface Log {
   tail(sink: (record: TailedRecord) => void): () => void;
 }
 
-/** Where the pieces of snapshots are kept. Immutable: a (snapshot, index) is written once. */
-export interface SnapshotStore {
-  /** Durable when `done` reports no failure. */
-  put(
+/** What became of asking somebody for a chunk. */
+export type Fetched =
+  /** Not verified: whoever asked compares its hash (I7). */
+  | { readonly kind: 'chunk'; readonly bytes: Uint8Array }
+  /** It answered, and does not have it. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+/**
+ * Where the chunks of snapshots are kept: immutable bytes under their own hash, shared by all
+ * snapshots of all groups of the namespace. What is not named by a pin may be collected.
+ *
+ * A snapshot is stored in this order: `announce` it, `put` what is new, `pin` it whole. From the end
+ * of `announce` until `dropBefore` retires the snapshot, no collection takes what it names (I7).
+ */
+export interface ChunkStore {
+  /**
+   * Protects, from here on, the chunks in `reused` and all that is put from now on. `standing`: the ids
+   * of this group's snapshots that were pinned before and still are: only what one of those names may
+   * be relied on without putting it again.
+   */
+  announce(
+    snapshotId: string,
+    reused: readonly Uint8Array[],
+    done: (result: { readonly standing: readonly string[] } | { readonly failure: string }) => void,
+  ): void;
+  /** Durable when `done` reports no failure. What is there already under this hash is replaced. */
+  put(hash: Uint8Array, bytes: Uint8Array, done: (failure: string | null) => void): void;
+  /**
+   * Everything the snapshot consists of is stored: names all of it. Durable before `done`. Fails unless
+   * this store's own announcement of it still stands: then it has to be announced again.
+   */
+  pin(
     snapshotId: string,
     chunks: readonly Uint8Array[],
     done: (failure: string | null) => void,
   ): void;
-  /** All chunks in order. Contents are not trusted: the caller verifies them (I7). */
-  get(
-    snapshotId: string,
-    chunkCount: number,
-    done: (result: readonly Uint8Array[] | { readonly failure: string }) => void,
-  ): void;
+  get(hash: Uint8Array, done: (result: Fetched) => void): void;
   /**
-   * Forgets every snapshot of the group that is older than this one. Ids are
+   * Retires every snapshot of the group that is older than this one, pinned or only announced. Ids are
    * `<epoch>-<number>-<seq>` and ordered by epoch, then number: an active that was deposed can only
    * drop what its successor does not need either. Losing this call leaves garbage, nothing worse.
    */
   dropBefore(snapshotId: string): void;
+}
+
+/** Chunks that this node keeps for itself and for its peers. May forget any of them at any time. */
+export interface ChunkCache {
+  /** Not verified. */
+  get(hash: Uint8Array, done: (result: Fetched) => void): void;
+  keep(hash: Uint8Array, bytes: Uint8Array): void;
+}
+
+/** Asks another node for a chunk it keeps. */
+export type AskPeer = (node: string, hash: Uint8Array, done: (result: Fetched) => void) => void;
+
+/**
+ * What collecting garbage needs of the store: all of it in one order, that of the store's stream.
+ */
+export interface ChunkGarbage {
+  /** Stores a mark, and tells where. */
+  mark(done: (result: { readonly at: Position } | { readonly failure: string }) => void): void;
+  /**
+   * All pins and announcements, of all groups, that stand at one moment after the mark at `through` was
+   * stored; some may be stored after the mark.
+   */
+  pins(
+    through: Position,
+    done: (result: readonly Pin[] | { readonly failure: string }) => void,
+  ): void;
+  /** The hashes of all chunks there are. One that is missing here is only collected later. */
+  chunks(done: (result: readonly Uint8Array[] | { readonly failure: string }) => void): void;
+  /** Forgets the chunk if it was last put before this position. */
+  forget(hash: Uint8Array, before: Position, done: (failure: string | null) => void): void;
+}
+
+export interface Pin {
+  readonly at: Position;
+  /** Only announced: what was put after it may be its own. */
+  readonly isOpen: boolean;
+  readonly chunks: readonly Uint8Array[];
 }
 
 /** A collision-resistant hash of 32 bytes; SHA-256 in production. */

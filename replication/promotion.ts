@@ -23,6 +23,7 @@ import {
   type Recovery,
   type RecoveryResult,
   recover,
+  recoveryHasWork,
   recoveryWakeAtMs,
 } from './recovery.js';
 import { emptyTip, noteEpoch, type Replica, type Tip, tipOf } from './replica.js';
@@ -144,6 +145,10 @@ export function promotionWakeAtMs(promotion: Promotion): number {
   if ((phase === 'catching-up' || phase === 'surveying') && recovery)
     return recoveryWakeAtMs(recovery);
   return promotion.resumeAtMs;
+}
+
+export function promotionHasWork({ recovery }: Promotion): boolean {
+  return recovery !== null && recoveryHasWork(recovery);
 }
 
 /** The member has something else to do. */

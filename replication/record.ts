@@ -13,7 +13,7 @@ import { type Epoch, epoch, type Position, position, type Seq, seq, type WriterI
 const packr = new Packr({ useRecords: false });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: true });
 
-export const recordVersion = 2;
+export const recordVersion = 3;
 
 /** What was decided about consecutive commands of one session; goes into the session table (P4). */
 export interface RecordedRun {
@@ -55,9 +55,14 @@ export interface SnapshotBody {
   readonly at: Seq;
   /** … which is the record at this position. */
   readonly position: Position;
-  readonly chunks: readonly Uint8Array[];
+  /** Hash and size of the chunk that names everything else the snapshot consists of. */
+  readonly manifest: Uint8Array;
+  readonly manifestSizeBytes: number;
+  /** What is in no table, and so stored anew with every snapshot. */
+  readonly coreSizeBytes: number;
+  /** All of the state. */
   readonly sizeBytes: number;
-  /** Hash of the state and the session table: equal on every member that stands here (P13). */
+  /** Of the state and the session table: equal on every member that stands here (P13). */
   readonly digest: Uint8Array;
   /** Number, in this epoch, of the mark that the digest belongs to; null: nobody was to compare. */
   readonly mark: number | null;
@@ -261,28 +266,23 @@ function unpackBody(type: Body['type'], parts: readonly unknown[]): Body {
 
 /** Also how a member tells the writer of a snapshot that it has cut. */
 export function packSnapshot(body: SnapshotBody): unknown[] {
-  const { id, at, position: where, chunks, sizeBytes, digest, mark, cutter } = body;
-  return [id, at, where, chunks, sizeBytes, digest, mark, cutter];
+  const { id, at, position: where, manifest, manifestSizeBytes, digest, mark, cutter } = body;
+  const { coreSizeBytes, sizeBytes } = body;
+  const sizes = [manifestSizeBytes, coreSizeBytes, sizeBytes];
+  return [id, at, where, manifest, ...sizes, digest, mark, cutter];
 }
 
 /** Throws if the parts are no snapshot's. */
 export function unpackSnapshot(parts: readonly unknown[]): SnapshotBody {
-  const [id, at, where, chunks, sizeBytes, digest, mark, cutter] = parts as [
-    string,
-    number,
-    number,
-    Uint8Array[],
-    number,
-    Uint8Array,
-    number | null,
-    number,
-  ];
-  const areHashes =
-    Array.isArray(chunks) && [digest, ...chunks].every((hash) => hash instanceof Uint8Array);
-  const areNumbers = [at, where, sizeBytes, cutter, mark ?? 0].every(isWhole);
+  const [id, at, where, manifest, manifestSizeBytes, coreSizeBytes, sizeBytes, digest, ...rest] =
+    parts as [string, number, number, Uint8Array, number, number, number, Uint8Array, ...unknown[]];
+  const [mark, cutter] = rest as [number | null, number];
+  const areHashes = [manifest, digest].every((hash) => hash instanceof Uint8Array);
+  const sizes = { manifestSizeBytes, coreSizeBytes, sizeBytes };
+  const areNumbers = [at, where, ...Object.values(sizes), cutter, mark ?? 0].every(isWhole);
   if (typeof id !== 'string' || !areNumbers || !areHashes) throw new Error('bad snapshot');
   const place = { at: seq(at), position: position(where) };
-  return { type: 'snapshot', id, ...place, chunks, sizeBytes, digest, mark, cutter };
+  return { type: 'snapshot', id, ...place, manifest, ...sizes, digest, mark, cutter };
 }
 
 function unpackMark(part: unknown): Mark | null {

@@ -6,6 +6,7 @@
  *    used is reported and the log is replayed instead: slower, never wrong.
  * V2 It is done only when the replica stands at exactly the position asked for (P7).
  * V3 A gap in what was delivered is never taken for a stranger's record, nor the other way round.
+ * V4 What is held already is never written to while a snapshot is put together beside it.
  */
 import { equalBytes } from './bytes.js';
 import type { Effect, Input, Instant, MemberConfig } from './effects.js';
@@ -15,7 +16,9 @@ import type { ReadOutcome } from './ports.js';
 import { decodeRecord, isRecord, type LogRecord, type SnapshotBody } from './record.js';
 import { applyRecord, blankReplica, misfit, type Replica } from './replica.js';
 import { isAuthentic, type Judge } from './signature.js';
-import { restoreSnapshot } from './snapshot/snapshot.js';
+import { Restoring } from './snapshot/restoring.js';
+import { beginSync, endSync, stepSync, syncWakeAtMs } from './sync/controller.js';
+import { generationOf, newSync, type Sync, type SyncResult } from './sync/sync.js';
 import type { Calls } from './writer.js';
 
 /** What to bring the replica to. */
@@ -34,10 +37,12 @@ export interface Recovery {
   readonly calls: Calls;
   readonly goal: Goal;
   replica: Replica;
+  /** What the member has of the group's state, be it ever so old: only what differs is fetched (V4). */
+  readonly held: Replica | null;
   phase: 'finding' | 'fetching' | 'replaying' | 'verifying' | 'pausing';
   call: number;
-  /** The snapshot record that is being fetched. */
-  body: SnapshotBody | null;
+  /** The snapshot that is being fetched, and who recorded it. */
+  fetch: { readonly sync: Sync; readonly restoring: Restoring; readonly writer: string } | null;
   attempts: number;
   resumeAtMs: number;
   replayed: number;
@@ -67,15 +72,17 @@ export function newRecovery(
   calls: Calls,
   replica: Replica | null,
   goal: Goal,
+  held: Replica | null = replica,
 ): Recovery {
   return {
     config,
     calls,
     goal,
     replica: replica ?? blankReplica(config.kind, config.hash),
+    held: goal.distrust ? null : held,
     phase: 'finding',
     call: 0,
-    body: null,
+    fetch: null,
     attempts: 0,
     resumeAtMs: 0,
     replayed: 0,
@@ -119,14 +126,13 @@ export function recover(
   now: Instant,
   out: Effect[],
 ): RecoveryResult {
+  if (recovery.phase === 'fetching') return fetching(recovery, input, now, out);
   if (input.kind === 'tick') return resume(recovery, now, out);
   if (!('call' in input) || input.call !== recovery.call) return busy;
   switch (input.kind) {
     case 'read-done':
       if (recovery.phase === 'verifying') return onVerified(recovery, input.outcome, now, out);
-      return onFound(recovery, input, out);
-    case 'snapshot-got':
-      return onFetched(recovery, input, out);
+      return onFound(recovery, input, now, out);
     case 'replayed':
       return onReplayed(recovery, input, out);
     case 'replay-ended':
@@ -137,6 +143,7 @@ export function recover(
 }
 
 export function recoveryWakeAtMs(recovery: Recovery): number {
+  if (recovery.phase === 'fetching' && recovery.fetch) return syncWakeAtMs(recovery.fetch.sync);
   return recovery.phase === 'pausing' ? recovery.resumeAtMs : Number.POSITIVE_INFINITY;
 }
 
@@ -157,6 +164,7 @@ function pause(recovery: Recovery, now: Instant): RecoveryResult {
 function onFound(
   recovery: Recovery,
   input: Extract<Input, { kind: 'read-done' }>,
+  now: Instant,
   out: Effect[],
 ): RecoveryResult {
   const { outcome } = input;
@@ -171,27 +179,46 @@ function onFound(
       out,
     );
   }
-  recovery.phase = 'fetching';
-  recovery.body = record.body;
-  recovery.call = recovery.calls.next++;
-  out.push({
-    kind: 'get-snapshot',
-    call: recovery.call,
-    id: record.body.id,
-    chunkCount: record.body.chunks.length,
-  });
-  return busy;
+  return fetch(recovery, record, record.body, now, out);
 }
 
-function onFetched(
+function fetch(
   recovery: Recovery,
-  input: Extract<Input, { kind: 'snapshot-got' }>,
+  { epoch, writer }: LogRecord,
+  body: SnapshotBody,
+  now: Instant,
   out: Effect[],
 ): RecoveryResult {
-  const { result } = input;
-  if ('failure' in result) return withoutSnapshot(recovery, result.failure, out);
-  const { kind, hash } = recovery.config;
-  const restored = restoreSnapshot(kind, hash, recovery.body as SnapshotBody, result);
+  const { config, calls, held } = recovery;
+  const { kind, hash, groupId } = config;
+  const restoring = new Restoring({ kind, hash, body, held });
+  const generation = generationOf(groupId, epoch, body.at);
+  const sync = newSync({ hash }, calls, generation, restoring, calls.peers);
+  recovery.phase = 'fetching';
+  recovery.call = 0;
+  recovery.fetch = { sync, restoring, writer: writer.node };
+  return onSync(recovery, beginSync(sync, now, out), out);
+}
+
+function fetching(recovery: Recovery, input: Input, now: Instant, out: Effect[]): RecoveryResult {
+  const { sync } = recovery.fetch as NonNullable<Recovery['fetch']>;
+  return onSync(recovery, stepSync(sync, input, now, out), out);
+}
+
+/** There is something to do as soon as there is time, beside waiting. */
+export function recoveryHasWork({ phase, fetch }: Recovery): boolean {
+  return phase === 'fetching' && fetch !== null && fetch.restoring.hasWork;
+}
+
+function onSync(recovery: Recovery, result: SyncResult, out: Effect[]): RecoveryResult {
+  if (result.kind === 'busy') return busy;
+  const { restoring, writer } = recovery.fetch as NonNullable<Recovery['fetch']>;
+  if (result.kind === 'failed') {
+    const { problem, lost } = result;
+    if (lost.length > 0) out.push({ kind: 'report-lost', node: writer, hashes: lost });
+    return withoutSnapshot(recovery, problem, out);
+  }
+  const restored = restoring.finish();
   if ('problem' in restored) return withoutSnapshot(recovery, restored.problem, out);
   recovery.replica = restored;
   recovery.restored = true;
@@ -199,8 +226,9 @@ function onFetched(
 }
 
 /** Nobody wants it any more. */
-export function abandon({ phase, call }: Recovery, out: Effect[]): void {
+export function abandon({ phase, call, fetch: fetched }: Recovery, out: Effect[]): void {
   if (phase === 'replaying') out.push({ kind: 'stop', call });
+  if (fetched !== null) endSync(fetched.sync);
 }
 
 /** V1 */

@@ -25,6 +25,8 @@ import type { Hash } from './ports.js';
 import type { EventsBody, LogRecord, Opened, RecordedRun } from './record.js';
 import { emptySessions, recordRun, type Sessions } from './sessions.js';
 import { isAuthentic, type Judge } from './signature.js';
+import type { Base } from './snapshot/depositing.js';
+import { newTables, type Tables } from './state/tables.js';
 
 /** Where a log ends, as far as its holder knows: all that is needed to append the next record. */
 export interface Tip {
@@ -59,12 +61,16 @@ export interface EpochNote {
 export interface Replica {
   readonly kind: Kind;
   readonly hash: Hash;
+  readonly tables: Tables;
+  /** With a handle for each table; `tables.plainPart` is the rest. */
   state: unknown;
   sessions: Sessions;
   history: EpochNote[];
   tip: Tip;
-  /** Of the newest snapshot it knows of; 0: none. What packing the state will cost, about. */
-  snapshotSizeBytes: number;
+  /** Of the newest snapshot it knows of; 0: none. What packing the rest of the state will cost. */
+  coreSizeBytes: number;
+  /** The newest recorded snapshot that it was restored from or cut; the next builds upon it. */
+  base: Base | null;
 }
 
 const noHash = new Uint8Array(0);
@@ -83,14 +89,17 @@ export const emptyTip: Tip = {
 };
 
 export function blankReplica(kind: Kind, hash: Hash): Replica {
+  const tables = newTables(kind);
   return {
     kind,
     hash,
-    state: kind.init(),
+    tables,
+    state: tables.attach(kind.init()),
     sessions: emptySessions(),
     history: [],
     tip: emptyTip,
-    snapshotSizeBytes: 0,
+    coreSizeBytes: 0,
+    base: null,
   };
 }
 
@@ -152,7 +161,7 @@ export function applyRecord(
 ): void {
   const { body } = record;
   if (body.type === 'events') replayEvents(replica, record, body);
-  if (body.type === 'snapshot') replica.snapshotSizeBytes = body.sizeBytes;
+  if (body.type === 'snapshot') replica.coreSizeBytes = body.coreSizeBytes;
   noteEpoch(replica, record);
   replica.tip = tipOf(record, bytes, at, replica.hash);
 }
@@ -206,8 +215,10 @@ function poison(kind: string, at: number, error: unknown): UnderstudyError {
 
 /** Folds one event into the state. Whatever the kind throws passes through. */
 export function applyEvent(replica: Replica, event: unknown, at: number, atMs: number): void {
-  const next = replica.kind.apply(replica.state, event, { seq: at, recordedAtMs: atMs });
-  if (next !== undefined) replica.state = next;
+  const { kind, tables, state } = replica;
+  const context = { seq: at, recordedAtMs: atMs };
+  const next = tables.write(() => kind.apply(state, event, context));
+  if (next !== undefined) replica.state = tables.kept(next);
 }
 
 /** Events a run put into the log. */

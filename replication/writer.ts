@@ -39,9 +39,12 @@ export interface Writer {
 
 export type WriterJudge = Judge & { readonly hash: Hash };
 
-/** Numbers the calls of one member, so that a completion finds the one who waits for it. */
+/** What the parts of one member share to ask the outside. */
 export interface Calls {
+  /** Numbers the calls, so that a completion finds the one who waits for it. */
   next: number;
+  /** Nodes that may hold chunks of the group's snapshots. A hint. */
+  peers: readonly string[];
 }
 
 export type WriterEffect =

@@ -3,6 +3,8 @@
 export type { Consistency } from '../replication/effects.js';
 export { type ErrorCode, UnderstudyError } from '../replication/errors.js';
 export type { Kind } from '../replication/kind.js';
+export type { Range } from '../replication/state/range.js';
+export type { Table, TableSpec } from '../replication/state/table.js';
 export { AdminClient, type AdminClientOptions, createAdminClient } from './client/admin.js';
 export { Client, type ClientOptions, createClient } from './client/client.js';
 export {
@@ -31,6 +33,7 @@ export {
   type ResultOf,
   reject,
   type StateOf,
+  table,
 } from './kind.js';
 export { counter } from './kinds/counter.js';
 export { kv } from './kinds/kv.js';

@@ -2,18 +2,38 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { UnderstudyError } from '../replication/errors.js';
 import type { Decision, EventContext, Kind, Query } from '../replication/kind.js';
+import { limits } from '../replication/limits.js';
+import { isTableSpec, type Table, type TableSpec } from '../replication/state/table.js';
 
 export { reject } from '../replication/kind.js';
+export { table } from '../replication/state/table.js';
 
 type Queries<State> = Readonly<Record<string, Query<State>>>;
 
-interface CommonOptions<State, Command, Event, Q extends object> {
+type Specs = Readonly<Record<string, TableSpec>>;
+type NoTables = Readonly<Record<never, never>>;
+type ValueOf<Spec> = Spec extends TableSpec<infer Value> ? Value : never;
+
+/** What `init` returns, with a handle for each table. */
+type WithTables<Plain, T> = [keyof T] extends [never]
+  ? Plain
+  : Plain & { readonly [N in keyof T]: Table<ValueOf<T[N]>> };
+
+/** The same where nothing is to be inferred from it. */
+type Given<Plain, T> = WithTables<NoInfer<Plain>, NoInfer<T>>;
+
+/** Only tables are there without anybody making them. */
+type InitNeeded<T> = [keyof T] extends [never] ? { readonly init: unknown } : unknown;
+
+interface CommonOptions<Plain, T, State, Command, Event, Q extends object> {
   /** `[a-z][a-z0-9-]{0,63}`, unique in the cluster; every group records it. */
   readonly name: string;
   /** Positive integer, raised whenever the meaning of events or state changes. */
   readonly version: number;
-  /** The state before the first event, made afresh at every call. */
-  readonly init: () => State;
+  /** The state before the first event, apart from its tables, made afresh at every call. */
+  readonly init?: () => Plain;
+  /** What of the state is many values, each under a key: `tables: { accounts: table<Account>() }`. */
+  readonly tables?: T;
   /** Changes `state` in place, or returns the next state. Must not throw for a decided event. */
   readonly apply: (
     state: State,
@@ -33,16 +53,20 @@ interface CommonOptions<State, Command, Event, Q extends object> {
 }
 
 /** A kind whose commands are its events. */
-export interface FoldOptions<State, Event, Q extends object>
-  extends CommonOptions<State, Event, Event, Q> {
+export interface FoldOptions<Plain, T, Event, Q extends object>
+  extends CommonOptions<Plain, T, Given<Plain, T>, Event, Event, Q> {
   readonly decide?: undefined;
 }
 
 /** A kind that decides, on its state, which events a command becomes. */
-export interface DeciderOptions<State, Command, Event, Outcome, Q extends object>
-  extends CommonOptions<State, Command, Event, Q> {
+export interface DeciderOptions<Plain, T, Command, Event, Outcome, Q extends object>
+  extends CommonOptions<Plain, T, Given<Plain, T>, Command, Event, Q> {
   /** Returns events, `{ events, result }`, or `reject(code, detail)`; changes nothing. */
-  readonly decide: (state: State, command: Command, context: EventContext) => Outcome;
+  readonly decide: (
+    state: WithTables<Plain, T>,
+    command: Command,
+    context: EventContext,
+  ) => Outcome;
 }
 
 type EventsIn<Outcome> = Outcome extends readonly (infer Event)[]
@@ -66,7 +90,10 @@ export interface DefinedKind<
   Event = unknown,
   Result = unknown,
   Q extends object = object,
-> extends Omit<Kind<State, Command, Event, Result>, 'queries'> {
+  Plain = State,
+> extends Omit<Kind<State, Command, Event, Result>, 'init' | 'queries' | 'layout'> {
+  /** What of the state is in no table. */
+  init(): Plain;
   /** Each can be called with its own types, and as the core calls it. Has no prototype. */
   readonly queries: { readonly [N in keyof Q]: Q[N] & Query<unknown> };
   /** Exists in the type only. */
@@ -111,34 +138,41 @@ export type QueryResult<K, N extends QueryName<K>> = Part<K, 'queries'>[N] exten
 /**
  * Makes a kind of `options`. Throws `invalid-config` that names every option that is wrong.
  *
- * State is inferred from `init`, Command from `schema` or from `decide`'s parameter, Event from
+ * State is inferred from `init` and `tables`, Command from `schema` or from `decide`'s parameter, Event from
  * `apply`'s parameter, or else from what a `decide` written before `apply` returns. Without `decide`
  * a command is its own single event.
  */
 export function defineKind<
-  State,
   Command,
   const Outcome extends Decision<Event>,
+  Plain = NoTables,
+  T extends Specs = NoTables,
   Event = EventsIn<Outcome>,
   Q extends object = Record<never, never>,
 >(
-  options: DeciderOptions<State, Command, Event, Outcome, Q>,
-): DefinedKind<State, Command, Event, ResultIn<Outcome>, Q>;
-export function defineKind<State, Event, Q extends object = Record<never, never>>(
-  options: FoldOptions<State, Event, Q>,
-): DefinedKind<State, Event, Event, undefined, Q>;
+  options: DeciderOptions<Plain, T, Command, Event, Outcome, Q> & InitNeeded<T>,
+): DefinedKind<WithTables<Plain, T>, Command, Event, ResultIn<Outcome>, Q, Plain>;
+export function defineKind<
+  Event,
+  Plain = NoTables,
+  T extends Specs = NoTables,
+  Q extends object = Record<never, never>,
+>(
+  options: FoldOptions<Plain, T, Event, Q> & InitNeeded<T>,
+): DefinedKind<WithTables<Plain, T>, Event, Event, undefined, Q, Plain>;
 export function defineKind(options: AnyOptions): DefinedKind {
   const problems = problemsWith(options);
   if (problems.length > 0) {
     throw new UnderstudyError('invalid-config', `defineKind: ${problems.join('; ')}`, { problems });
   }
-  const { name, version, init, apply, decide, schema, queries, upcast } = options;
+  const { name, version, init = nothing, tables, apply, decide, schema, queries, upcast } = options;
   return Object.freeze({
     name,
     version,
     init,
     apply,
     queries: Object.freeze(Object.assign(Object.create(null) as object, queries)),
+    ...(tables && { tables: Object.freeze({ ...tables }) }),
     ...(decide && { decide }),
     ...(upcast && { upcast }),
     ...(schema && { problemWith: (command: unknown) => problemWith(schema, command) }),
@@ -161,13 +195,16 @@ export function query<State, Args, Value>(
 }
 
 type AnyOptions =
-  | FoldOptions<unknown, unknown, object>
-  | DeciderOptions<unknown, unknown, unknown, Decision<unknown>, object>;
+  | FoldOptions<unknown, Specs, unknown, object>
+  | DeciderOptions<unknown, Specs, unknown, unknown, Decision<unknown>, object>;
+
+const nothing = () => ({});
 
 const known = new Set([
   'name',
   'version',
   'init',
+  'tables',
   'apply',
   'decide',
   'schema',
@@ -187,11 +224,13 @@ function problemsWith(options: unknown): string[] {
   check(typeof name === 'string' && namePattern.test(name), 'name', String(namePattern));
   check(Number.isSafeInteger(version) && Number(version) > 0, 'version', 'a positive integer');
   for (const option of ['init', 'apply', 'decide', 'upcast']) {
-    const optional = option === 'decide' || option === 'upcast';
+    const isInit = option === 'init' && options.tables !== undefined;
+    const optional = isInit || option === 'decide' || option === 'upcast';
     const given = options[option];
     check(typeof given === 'function' || (optional && given === undefined), option, 'a function');
   }
   if (schema !== undefined) problems.push(...problemsWithSchema(schema));
+  problems.push(...problemsWithTables(options.tables));
   problems.push(...problemsWithQueries(options.queries));
   for (const option of Object.keys(options)) {
     if (known.has(option)) continue;
@@ -207,6 +246,23 @@ function problemsWithSchema(schema: unknown): string[] {
   }
   const probe = problemWith(schema as unknown as StandardSchemaV1, undefined);
   return probe === asynchronous ? [`schema: ${asynchronous}`] : [];
+}
+
+const tablePattern = /^[a-z][A-Za-z0-9]{0,63}$/;
+
+function problemsWithTables(tables: unknown): string[] {
+  if (tables === undefined) return [];
+  if (!isObject(tables)) return [`tables: expected an object, received ${brief(tables)}`];
+  const entries = Object.entries(tables);
+  const count = entries.length;
+  if (count === 0 || count > limits.tables) {
+    return [`tables: expected 1 to ${limits.tables} tables, received ${count}`];
+  }
+  return entries.flatMap(([name, spec]) => {
+    if (!tablePattern.test(name)) return [`tables.${name}: expected a name like ${tablePattern}`];
+    if (isTableSpec(spec)) return [];
+    return [`tables.${name}: expected what table() returns, received ${brief(spec)}`];
+  });
 }
 
 function problemsWithQueries(queries: unknown): string[] {

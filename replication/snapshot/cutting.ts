@@ -14,16 +14,33 @@ import { limits } from '../limits.js';
 import type { Mark, SnapshotBody } from '../record.js';
 import type { Replica, Tip } from '../replica.js';
 import type { Calls } from '../writer.js';
-import { type Cut, cutSnapshot, digestOf, snapshotId } from './snapshot.js';
+import {
+  beginCut,
+  beginDigest,
+  type Cut,
+  cutHasWork,
+  type Digesting,
+  doubtedIn,
+  settleBase,
+  snapshotId,
+  stepCut,
+  stepDigest,
+} from './cut.js';
+import type { Deposited } from './depositing.js';
+import { takeImage } from './image.js';
 
 export interface Cutting {
   readonly config: MemberConfig;
   readonly calls: Calls;
-  /** Being stored. */
+  /** Being cut, and then stored and waiting for its record. */
   cut: Cut | null;
-  call: number;
-  /** Stored, and waiting for its record. */
   stored: SnapshotBody | null;
+  /** Where the chunks of one that was cut here are: once it is recorded the next builds upon it. */
+  deposited: Deposited | null;
+  /** Being taken of the mark that is open. */
+  digesting: Digesting | null;
+  /** `keyOf` chunks of the newest snapshot that somebody could not get: put anew with the next. */
+  readonly doubted: Set<string>;
   /** The place in the log at which followers were asked for their digests. */
   mark: OpenMark | null;
   /** The last mark came to nothing: this time the active cuts by itself. */
@@ -33,8 +50,8 @@ export interface Cutting {
   /** Asked for by operators, and the seq each wants to see covered. */
   requests: { readonly request: number; readonly from: Seq }[];
   lastAtMs: number;
-  /** Size of the last one, and of the records committed since it was recorded. */
-  sizeBytes: number;
+  /** What the last one stored anew whatever was changed, and the records committed since. */
+  coreSizeBytes: number;
   loggedSizeBytes: number;
   /** Id of the newest one this active has recorded. */
   newestId: string | null;
@@ -60,7 +77,7 @@ interface OpenMark {
 
 /** How long followers may take to store a snapshot before the active cuts one itself. */
 const markMs = 10_000;
-/** Packing, storing and restoring a byte of state costs about as much as appending this many. */
+/** Packing and storing a byte that is in no table costs about as much as appending this many. */
 const costFactor = 4;
 /** After a promotion those who have waited are answered first: packing a state takes a while. */
 const firstMs = 100;
@@ -71,22 +88,24 @@ const longestRetryMs = 30_000;
 export function newCutting(
   config: MemberConfig,
   calls: Calls,
-  { snapshotSizeBytes }: Replica,
+  { coreSizeBytes }: Replica,
   now: Instant,
 ): Cutting {
   return {
     config,
     calls,
     cut: null,
-    call: 0,
     stored: null,
+    deposited: null,
+    digesting: null,
+    doubted: new Set(),
     mark: null,
     isAlone: false,
     followers: [],
     requests: [],
     // A fresh active soon syncs the standbys (P8): they must not depend on the old epoch's snapshot.
     lastAtMs: Number.NEGATIVE_INFINITY,
-    sizeBytes: snapshotSizeBytes,
+    coreSizeBytes,
     loggedSizeBytes: 0,
     newestId: null,
     failures: 0,
@@ -124,14 +143,14 @@ function isBusy({ cut, stored, mark }: Cutting): boolean {
   return cut !== null || stored !== null || mark !== null;
 }
 
-/** A large state is cut less often than asked for: they write at most a quarter of what the log does. */
-function isWorthIt({ sizeBytes, loggedSizeBytes }: Cutting): boolean {
-  return loggedSizeBytes >= costFactor * sizeBytes;
+/** A large core is cut less often than asked for: it writes at most a quarter of what the log does. */
+function isWorthIt({ coreSizeBytes, loggedSizeBytes }: Cutting): boolean {
+  return loggedSizeBytes >= costFactor * coreSizeBytes;
 }
 
 /** Time alone makes a small one due, however little was logged since the last. */
 function isCheap(cutting: Cutting): boolean {
-  return cutting.sizeBytes <= cutting.config.cheapSizeBytes || isWorthIt(cutting);
+  return cutting.coreSizeBytes <= cutting.config.cheapSizeBytes || isWorthIt(cutting);
 }
 
 /** When something is due although nothing arrives. */
@@ -145,7 +164,7 @@ export function cuttingWakeAtMs(cutting: Cutting, tip: Tip): number {
 }
 
 /** The replica is at rest. Returns the mark that has to be appended first, if there are followers. */
-export function beginCut(
+export function beginSnapshot(
   cutting: Cutting,
   replica: Replica,
   now: Instant,
@@ -153,7 +172,8 @@ export function beginCut(
 ): Mark | null {
   const { tip } = replica;
   cutting.lastAtMs = now.monoMs;
-  if (tip.snapshotPosition > 0 && tip.snapshotSeq === tip.seq) announce(cutting, tip, out);
+  const isThere = tip.snapshotPosition > 0 && tip.snapshotSeq === tip.seq;
+  if (isThere && cutting.doubted.size === 0) announce(cutting, tip, out);
   else if (cutting.config.standby === 'hot') return openMark(cutting, tip, now);
   else cutHere(cutting, replica, null, now, out);
   return null;
@@ -166,11 +186,15 @@ function cutHere(
   now: Instant,
   out: Effect[],
 ): void {
-  const cut = cutSnapshot(replica, cutting.config.id.index, mark);
-  if ('problem' in cut) return failed(cutting, cut.problem, now, out);
-  cutting.cut = cut;
-  cutting.call = cutting.calls.next++;
-  out.push({ kind: 'put-snapshot', call: cutting.call, id: cut.body.id, chunks: cut.chunks });
+  const image = takeImage(replica);
+  if ('problem' in image) return failed(cutting, image.problem, now, out);
+  const { config, calls, doubted } = cutting;
+  const cutter = config.id.index;
+  const { base } = replica;
+  // What is doubted from here on may be in this one already: the next one tells.
+  const order = { image, cutter, mark, base, doubted: new Set(doubted) };
+  doubted.clear();
+  cutting.cut = beginCut(order, calls, out);
 }
 
 /**
@@ -179,7 +203,7 @@ function cutHere(
  */
 function openMark(cutting: Cutting, tip: Tip, now: Instant): Mark {
   const { config, followers } = cutting;
-  const isCheapHere = cutting.sizeBytes <= config.cheapSizeBytes;
+  const isCheapHere = cutting.coreSizeBytes <= config.cheapSizeBytes;
   const isAlone = cutting.isAlone || followers.length < (isCheapHere ? 1 : 2);
   const cutter = isAlone ? config.id.index : (followers[0] as number);
   cutting.mark = {
@@ -207,9 +231,46 @@ export function onMarked(cutting: Cutting, replica: Replica, now: Instant, out: 
   mark.position = replica.tip.position;
   if (isOwn(cutting, mark)) return cutHere(cutting, replica, mark.number, now, out);
   if (!mark.vouches) return;
-  const own = digestOf(replica);
-  if ('problem' in own) return failed(cutting, own.problem, now, out);
-  mark.own = own.digest;
+  const image = takeImage(replica);
+  if ('problem' in image) return failed(cutting, image.problem, now, out);
+  cutting.digesting = beginDigest(image);
+}
+
+export function cuttingHasWork({ cut, digesting }: Cutting): boolean {
+  return digesting !== null || (cut !== null && cutHasWork(cut));
+}
+
+/** Whatever a cut goes on with, and time to go on with it or with a digest. */
+export function stepCutting(cutting: Cutting, input: Input, now: Instant, out: Effect[]): void {
+  const { cut, digesting, mark } = cutting;
+  if (digesting !== null && input.kind === 'work') {
+    const digest = stepDigest(digesting, input.sizeBytes);
+    if (digest === null) return;
+    cutting.digesting = null;
+    if (mark !== null) mark.own = digest;
+    return;
+  }
+  if (cut === null) return;
+  const result = stepCut(cut, input, out);
+  if (result.kind === 'failed') return failed(cutting, result.problem, now, out);
+  if (result.kind === 'busy') return;
+  cutting.stored = result.body;
+  cutting.deposited = result.deposited;
+  cutting.cut = null;
+  cutting.mark = null;
+}
+
+/**
+ * Somebody could not get these: the next snapshot, which is due now, puts them anew. One that was cut
+ * elsewhere can only be followed by one that is put anew as a whole.
+ */
+export function doubt(cutting: Cutting, { base }: Replica, hashes: readonly Uint8Array[]): void {
+  const found = doubtedIn(base, hashes);
+  for (const key of found) cutting.doubted.add(key);
+  const isElsewhere = cutting.newestId !== null && base?.snapshotId !== cutting.newestId;
+  if (found.length === 0 && !isElsewhere) return;
+  if (found.length === 0) cutting.isAlone = true;
+  cutting.lastAtMs = Number.NEGATIVE_INFINITY;
 }
 
 function isOwn({ config }: Cutting, { cutter }: OpenMark): boolean {
@@ -267,24 +328,13 @@ function cutAlone(cutting: Cutting, mark: OpenMark, isContested: boolean, out: E
   out.push({ kind: 'alarm', code: 'conflict', detail });
 }
 
-export function onSnapshotPut(
-  cutting: Cutting,
-  input: Extract<Input, { kind: 'snapshot-put' }>,
-  now: Instant,
-  out: Effect[],
-): void {
-  const { cut, call } = cutting;
-  if (cut === null || call !== input.call) return;
-  if (input.failure !== null) return failed(cutting, input.failure, now, out);
-  cutting.stored = cut.body;
-  cutting.cut = null;
-  cutting.mark = null;
-}
-
 /** U3 */
 function failed(cutting: Cutting, problem: string, now: Instant, out: Effect[]): void {
+  // It was put anew, perhaps, and perhaps not.
+  for (const key of cutting.cut?.doubted ?? []) cutting.doubted.add(key);
   cutting.cut = null;
   cutting.mark = null;
+  cutting.digesting = null;
   const pauseMs = Math.min(longestRetryMs, retryMs * 2 ** cutting.failures);
   cutting.failures = Math.min(cutting.failures + 1, 10);
   cutting.notBeforeMs = now.monoMs + pauseMs;
@@ -304,21 +354,25 @@ export function failRequests(cutting: Cutting, failure: string, out: Effect[]): 
 /** The snapshot record is committed: it exists (P6). */
 export function onRecorded(
   cutting: Cutting,
-  { id, sizeBytes }: SnapshotBody,
-  tip: Tip,
+  { id, coreSizeBytes }: SnapshotBody,
+  replica: Replica,
   now: Instant,
   out: Effect[],
 ): void {
+  const { deposited } = cutting;
+  if (deposited?.base.snapshotId === id) settleBase(replica, deposited);
+  cutting.deposited = null;
   cutting.stored = null;
   cutting.isAlone = false;
-  cutting.sizeBytes = sizeBytes;
+  cutting.coreSizeBytes = coreSizeBytes;
+  replica.coreSizeBytes = coreSizeBytes;
   cutting.loggedSizeBytes = 0;
   cutting.failures = 0;
   cutting.lastAtMs = now.monoMs;
   // The one before stays readable for members that are fetching it.
   if (cutting.newestId !== null) out.push({ kind: 'drop-snapshots', before: cutting.newestId });
   cutting.newestId = id;
-  announce(cutting, tip, out);
+  announce(cutting, replica.tip, out);
 }
 
 function announce(cutting: Cutting, tip: Tip, out: Effect[]): void {

@@ -146,6 +146,21 @@ export const nodeSchema: z.ZodType<NodeDocument> = component(
     members: z.object({ active: count, standby: count }),
   }),
 );
+const memberSyncSchema = component(
+  'MemberSync',
+  z
+    .object({
+      doneSizeBytes: count.describe('Verified'),
+      knownSizeBytes: count.describe('All that is known to be wanted; grows at the beginning'),
+      bytesPerSecond: count.describe('Over the last seconds'),
+      secondsLeft: count.nullable().describe('At this rate; null: nothing has come for seconds'),
+      fromCache: count.describe('Bytes'),
+      fromStore: count.describe('Bytes'),
+      fromPeers: count.describe('Bytes'),
+      corrupt: count.describe('Answers with other bytes than those asked for'),
+    })
+    .describe('A snapshot that the member is fetching'),
+);
 const memberSchema = component(
   'Member',
   z.object({
@@ -159,6 +174,7 @@ const memberSchema = component(
     state: z.string(),
     lag: count.describe('Events it would have to replay to reach the seq of the group'),
     diverged: count.describe('How often its state differed from the group and was thrown away'),
+    sync: memberSyncSchema.nullable(),
     error: z.string().nullable(),
   }),
 );

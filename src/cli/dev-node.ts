@@ -12,6 +12,7 @@ export interface NodeChildOptions {
   readonly natsUrl: string;
   readonly kindsFile: string | undefined;
   readonly logFile: string;
+  readonly cacheDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   onDeath(pid: number, how: string): void;
 }
@@ -59,7 +60,7 @@ export class NodeChild {
   }
 
   #spawn(): ChildProcess {
-    const { main, id, adminPort, natsUrl, kindsFile, logFile, env } = this.options;
+    const { main, id, adminPort, natsUrl, kindsFile, logFile, cacheDir, env } = this.options;
     mkdirSync(dirname(logFile), { recursive: true });
     const log = openSync(logFile, 'a');
     const child = spawn(process.execPath, [main, 'node'], {
@@ -73,6 +74,7 @@ export class NodeChild {
         UNDERSTUDY_NATS_URL: natsUrl,
         UNDERSTUDY_ADMIN_HOST: '127.0.0.1',
         UNDERSTUDY_ADMIN_PORT: String(adminPort),
+        UNDERSTUDY_CACHE_DIR: cacheDir,
         ...(kindsFile === undefined ? {} : { UNDERSTUDY_KINDS: kindsFile }),
       },
     });

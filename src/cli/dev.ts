@@ -119,6 +119,7 @@ class DevCluster {
       natsUrl,
       kindsFile: kinds === undefined ? undefined : resolve(kinds),
       logFile: join(this.#data, 'logs', `${id}.log`),
+      cacheDir: join(this.#data, 'cache', id),
       env: this.io.env,
       onDeath: (pid, how) => void this.#reportDeath(id, pid, how),
     });

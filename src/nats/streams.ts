@@ -25,7 +25,7 @@ export interface StreamsOptions {
 }
 
 /** Raised when records or chunks are laid out so that an older program cannot read them. */
-export const storeFormat = 2;
+export const storeFormat = 3;
 
 const defaultPatienceMs = 15_000;
 const retryMs = 100;
@@ -75,8 +75,9 @@ export function wantedStreams({ namespace, names, shards, replicas }: StreamsOpt
   const snapshots: Wanted = {
     ...common,
     name: names.snapshotStream,
-    subjects: [names.snapshotsOf('*')],
-    max_msgs_per_subject: -1,
+    subjects: [names.allChunks, names.allPins],
+    // A chunk or pin that is stored again replaces itself, and moves to the end of the stream's order.
+    max_msgs_per_subject: 1,
     allow_direct: true,
     allow_rollup_hdrs: false,
     deny_delete: false,

@@ -24,8 +24,17 @@ export interface Names {
   /** The broker publishes the records of a hot group here once they are stored, and nobody else may. */
   tail(shard: number, groupId: string): string;
   logStream(shard: number): string;
-  snapshotChunk(groupId: string, snapshotId: string, index: number): string;
+  /** One chunk, of whichever snapshots and groups; `hash` in hexadecimal. */
+  chunk(hash: string): string;
+  readonly allChunks: string;
+  /** `open`: a snapshot is announced, or was retired; `whole`: all of it is stored. */
+  pin(groupId: string, snapshotId: string, state: 'open' | 'whole' | '*'): string;
+  /** All that is stored of one group's snapshots, but for their chunks. */
   snapshotsOf(groupId: string): string;
+  /** Where collectors of garbage leave their marks, so that marks and pins are in one order. */
+  readonly pinMark: string;
+  /** All pins of all groups, and the mark. */
+  readonly allPins: string;
   readonly snapshotStream: string;
   readonly groupsBucket: string;
   readonly operationsBucket: string;
@@ -45,9 +54,12 @@ export function namesFor(namespace: string): Names {
       `${namespace}.log.${shard}.${standby === 'hot' ? 'hot.' : ''}${groupId}`,
     tail: (shard, groupId) => `${namespace}.tail.${shard}.${groupId}`,
     logStream: (shard) => `${namespace}_log_${shard}`,
-    snapshotChunk: (groupId, snapshotId, index) =>
-      `${namespace}.snapshot.${groupId}.${snapshotId}.${index}`,
-    snapshotsOf: (groupId) => `${namespace}.snapshot.${groupId}.>`,
+    chunk: (hash) => `${namespace}.chunk.${hash}`,
+    allChunks: `${namespace}.chunk.*`,
+    pin: (groupId, snapshotId, state) => `${namespace}.pin.${groupId}.${snapshotId}.${state}`,
+    snapshotsOf: (groupId) => `${namespace}.pin.${groupId}.>`,
+    pinMark: `${namespace}.pin.mark`,
+    allPins: `${namespace}.pin.>`,
     snapshotStream: `${namespace}_snapshots`,
     groupsBucket: `${namespace}_groups`,
     operationsBucket: `${namespace}_operations`,

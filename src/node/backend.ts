@@ -259,6 +259,7 @@ export class NodeBackend implements Backend {
     await manager.streams.purge(names.snapshotStream, {
       filter: names.snapshotsOf(config.groupId),
     });
+    this.#runtime.nudgeCollector();
   }
 
   // Data.

@@ -45,6 +45,14 @@ const schema = z
     shards: z.coerce.number().int().min(1).max(64).default(4),
     /** A module that exports `kinds`, beside the shipped ones. */
     kindsFile: z.string().nullable().default(null),
+    /** Where chunks of snapshots are kept for the next sync and for other nodes; null: nowhere. */
+    cacheDir: z.string().nullable().default(null),
+    /** All of it; what was not used for longest goes first. */
+    cacheSizeBytes: z.coerce
+      .number()
+      .int()
+      .min(1024 * 1024)
+      .default(4 * 1024 ** 3),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
     /** How often a standby looks for a snapshot that it was not told of. */
     pollMs: ms(50).default(2000),
@@ -91,6 +99,8 @@ const variables: Readonly<Record<string, readonly string[]>> = {
   UNDERSTUDY_REPLICAS: ['replicas'],
   UNDERSTUDY_SHARDS: ['shards'],
   UNDERSTUDY_KINDS: ['kindsFile'],
+  UNDERSTUDY_CACHE_DIR: ['cacheDir'],
+  UNDERSTUDY_CACHE_SIZE_BYTES: ['cacheSizeBytes'],
   UNDERSTUDY_LOG_LEVEL: ['logLevel'],
   UNDERSTUDY_POLL_MS: ['pollMs'],
   UNDERSTUDY_BEAT_MS: ['timings', 'beatMs'],

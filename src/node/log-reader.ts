@@ -14,10 +14,10 @@ import {
   type Replica,
 } from '../../replication/replica.js';
 import type { Judge } from '../../replication/signature.js';
-import { restoreSnapshot } from '../../replication/snapshot/snapshot.js';
 import type { EventEntry, EventPage } from '../admin/backend.js';
 import { nothingSeen, type Seen } from '../client/token.js';
-import { sha256 } from './runtime.js';
+import { sha256 } from './sha256.js';
+import { restoreSnapshot } from './snapshot-reader.js';
 
 type Read = (done: (outcome: ReadOutcome) => void) => void;
 
@@ -171,23 +171,17 @@ function requireSeen(end: Seen, seen: Seen): void {
 }
 
 async function nearestReplica(
-  { log, snapshots }: Ports,
+  ports: Ports,
   kind: Kind,
   last: LogRecord,
   end: number,
 ): Promise<Replica> {
   const blank = blankReplica(kind, sha256);
   if (last.snapshotPosition === 0 || last.snapshotSeq > end) return blank;
-  const stored = await reading((done) => log.at(last.snapshotPosition, done));
+  const stored = await reading((done) => ports.log.at(last.snapshotPosition, done));
   const record = stored === null ? null : decodeRecord(stored.bytes);
   if (record === null || !isRecord(record) || record.body.type !== 'snapshot') return blank;
-  const { body } = record;
-  const chunks = await new Promise<readonly Uint8Array[] | { failure: string }>((resolve) => {
-    snapshots.get(body.id, body.chunks.length, resolve);
-  });
-  if ('failure' in chunks) return blank;
-  const restored = restoreSnapshot(kind, sha256, body, chunks);
-  return 'problem' in restored ? blank : restored;
+  return (await restoreSnapshot(ports, kind, record.body)) ?? blank;
 }
 
 /** The record that `end` falls into: only its first events count. */

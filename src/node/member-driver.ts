@@ -20,8 +20,18 @@ import {
   stopAll,
 } from '../../replication/execute.js';
 import { limits } from '../../replication/limits.js';
-import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
+import {
+  hasWork,
+  type Member,
+  newMember,
+  report,
+  step,
+  wakeAtMs,
+} from '../../replication/member.js';
+import type { Sync } from '../../replication/sync/sync.js';
+import { syncOf } from '../../replication/syncing.js';
 import { instant } from './clock.js';
+import { Pacer } from './pacer.js';
 
 export type SyncResult = Extract<Effect, { kind: 'answer-sync' }>['result'];
 
@@ -39,9 +49,12 @@ export interface MemberEvents {
   opened(epoch: number): void;
   closed(): void;
   changed(report: MemberReport): void;
+  /** The sync that is under way after a step; null: none. */
+  stepped(sync: Sync | null): void;
   announceSnapshot(effect: Extract<Effect, { kind: 'announce-snapshot' }>): void;
   announceHandoff(effect: Extract<Effect, { kind: 'announce-handoff' }>): void;
   attest(effect: Extract<Effect, { kind: 'attest' }>): void;
+  reportLost(effect: Extract<Effect, { kind: 'report-lost' }>): void;
   alarm(effect: Extract<Effect, { kind: 'alarm' }>): void;
 }
 
@@ -62,6 +75,11 @@ export class MemberDriver {
   #crashes = 0;
   #crashedAtMs = 0;
   #running: Running = new Map();
+  readonly #pacer = new Pacer({
+    work: (sizeBytes) => this.input({ kind: 'work', sizeBytes }),
+    hasWork: () => !this.#stopped && hasWork(this.#member),
+    isServing: () => this.#member.role.state === 'active',
+  });
   /** Requests without an answer; as many as the member's own limits let in. */
   readonly #deliveries = new Map<number, Answers['deliver']>();
   readonly #reads = new Map<number, Answers['read']>();
@@ -86,6 +104,7 @@ export class MemberDriver {
 
   stop(): void {
     this.#stopped = true;
+    this.#pacer.stop();
     if (this.#timer !== null) clearTimeout(this.#timer);
     stopAll(this.#running);
     this.#dropRequests();
@@ -99,7 +118,9 @@ export class MemberDriver {
   report(): MemberReport {
     const now = report(this.#member);
     const known = this.#report;
+    const syncs = now.sync !== null || known.sync !== null;
     const same =
+      !syncs &&
       now.seq === known.seq &&
       now.syncedThrough === known.syncedThrough &&
       now.error === known.error;
@@ -164,8 +185,10 @@ export class MemberDriver {
       const outward = execute(effect, this.ports, this.#running, feed);
       if (outward !== null) this.#carryOut(outward);
     }
+    this.events.stepped(syncOf(this.#member));
     this.#tellIfChanged();
     this.#schedule();
+    this.#pacer.nudge();
   }
 
   #carryOut(effect: OutwardEffect): void {
@@ -187,6 +210,9 @@ export class MemberDriver {
         break;
       case 'attest':
         this.events.attest(effect);
+        break;
+      case 'report-lost':
+        this.events.reportLost(effect);
         break;
       case 'open':
         this.events.opened(effect.epoch);

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import type { NodeInfo } from '../../cluster/types.js';
+import { UnderstudyError } from '../../replication/errors.js';
 import type { Kind } from '../../replication/kind.js';
 import { assertSafeBinding, loadAuth } from '../admin/auth.js';
 import { createAdminServer } from '../admin/server.js';
@@ -13,10 +14,12 @@ import { ensureStreams } from '../nats/streams.js';
 import { namesFor } from '../nats/subjects.js';
 import { version } from '../version.js';
 import { NodeBackend } from './backend.js';
+import { type NodeChunkCache, noCache, openChunkCache } from './chunk-cache.js';
 import { compileConfig, type NodeConfig, type NodeOptions } from './config.js';
 import { loadKinds } from './kinds.js';
 import { Operations } from './operations.js';
 import { Runtime } from './runtime.js';
+import { sha256 } from './sha256.js';
 
 export interface StartOptions {
   /** Beside the shipped kinds and those of `kindsFile`. */
@@ -72,6 +75,7 @@ class NodeProcess implements RunningNode {
   readonly #logger: Logger;
   #connections: Connections | null = null;
   #runtime: Runtime | null = null;
+  #cache: NodeChunkCache = noCache;
   #client: Client | null = null;
   #backend: NodeBackend | null = null;
   #server: FastifyInstance | null = null;
@@ -113,8 +117,10 @@ class NodeProcess implements RunningNode {
     this.#connections = connections;
     const { control } = connections;
     await ensureStreams(control, { namespace, names, shards, replicas });
+    this.#cache = await this.#openCache();
     const runtime = new Runtime({
       config: this.#config,
+      cache: this.#cache,
       info: this.#info(incarnation),
       connections,
       names,
@@ -134,6 +140,15 @@ class NodeProcess implements RunningNode {
     runtime.announceAt(this.#config.admin.url ?? this.adminUrl);
     await runtime.start();
     this.#logger.info({ adminUrl: this.adminUrl, incarnation }, 'node is up');
+  }
+
+  async #openCache(): Promise<NodeChunkCache> {
+    const { cacheDir, cacheSizeBytes: sizeBytes } = this.#config;
+    if (cacheDir === null) return noCache;
+    const options = { dir: cacheDir, sizeBytes, hash: sha256, logger: this.#logger };
+    return await openChunkCache(options).catch((error: Error) => {
+      throw new UnderstudyError('invalid-config', `cacheDir ${cacheDir}: ${error.message}`);
+    });
   }
 
   #info(incarnation: string): NodeInfo {
@@ -190,6 +205,7 @@ class NodeProcess implements RunningNode {
     this.#runtime?.stop();
     await this.#client?.close(0);
     if (this.#connections !== null) await closeConnections(this.#connections);
+    await this.#cache.close();
     this.#logger.info('node has stopped');
   }
 }

@@ -19,12 +19,12 @@ export interface OperationRequest {
   readonly repeatable?: boolean;
 }
 
-/** Tells how far a running operation is. */
+/** Tells how far a running operation is; again with the same name: how far that step is. */
 export type Step = (name: string, detail?: string) => Promise<void>;
 
 const kept = 1000;
 const longestWaitMs = 60_000;
-/** No step takes longer: whoever drove it is gone. */
+/** Whoever drives one tells of it more often than that, or is gone. */
 const abandonedAfterMs = 60_000;
 
 export class Operations {
@@ -96,7 +96,7 @@ export class Operations {
     ) => {
       const at = new Date().toISOString();
       const entry = detail === undefined ? { name, at } : { name, at, detail };
-      const steps = [...document.steps, entry];
+      const steps = stepsWith(document.steps, entry);
       document = { ...document, state, step: name, updatedAt: at, steps, lastError };
       await this.kv.put(document.id, JSON.stringify(document)).catch(() => undefined);
     };
@@ -142,6 +142,16 @@ export class Operations {
     }
     return found.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
   }
+}
+
+/** A step that is told of again stays one, from when it began: however long it takes, the list does not grow. */
+function stepsWith(
+  steps: OperationDocument['steps'],
+  step: OperationDocument['steps'][number],
+): OperationDocument['steps'] {
+  const last = steps.at(-1);
+  if (last?.name !== step.name) return [...steps, step];
+  return [...steps.slice(0, -1), { ...step, at: last.at }];
 }
 
 function isAbandoned({ state, updatedAt }: OperationDocument): boolean {

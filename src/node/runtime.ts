@@ -2,8 +2,6 @@
  * One running node: the coordinator's driver. It listens to the cluster, gives the coordinator time,
  * carries out what it decides, and keeps a driver for every member that belongs here.
  */
-import { createHash } from 'node:crypto';
-import type { Msg, Subscription } from 'nats';
 import type { Logger } from 'pino';
 import {
   type Coordinator,
@@ -13,34 +11,35 @@ import {
   stepNode,
 } from '../../cluster/coordinator.js';
 import { tickEveryMs } from '../../cluster/membership.js';
-import type { Beat, GroupConfig, NodeInfo } from '../../cluster/types.js';
-import { decodeValue, encodeValue } from '../../replication/batch.js';
+import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
+import { encodeValue } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Ports } from '../../replication/execute.js';
-import { epoch, position, seq } from '../../replication/ids.js';
 import type { Kind } from '../../replication/kind.js';
-import type { Hash } from '../../replication/ports.js';
-import { brokerSubjects } from '../broker/config.js';
-import { type Connections, parseConnectionName } from '../nats/connect.js';
+import { natsChunks } from '../nats/chunks.js';
+import type { Connections } from '../nats/connect.js';
+import { natsGarbage } from '../nats/garbage.js';
 import { natsLog } from '../nats/log.js';
+import { askPeer } from '../nats/peers.js';
 import { bulkLimits, controlLimits, Requests } from '../nats/requests.js';
-import { natsSnapshots } from '../nats/snapshots.js';
 import { type Names, type Notice, shardOf } from '../nats/subjects.js';
+import type { NodeChunkCache } from './chunk-cache.js';
 import { instant } from './clock.js';
+import { Collector } from './collector.js';
 import type { NodeConfig } from './config.js';
+import { FetchMeter } from './fetched.js';
 import { Hosted } from './hosted.js';
 import { identityOf } from './identity.js';
+import { attestVerb, listen, lostVerb } from './listening.js';
 import { MemberDriver } from './member-driver.js';
 import { Registry } from './registry.js';
 import { isNoResponders, Rpc } from './rpc.js';
+import { sha256 } from './sha256.js';
 import { serveNode } from './verbs.js';
 
 const probeTimeoutMs = 500;
 /** Packs in some milliseconds. */
 const cheapSizeBytes = 1024 * 1024;
-const attestVerb = 'attest';
-
-export const sha256: Hash = (bytes) => createHash('sha256').update(bytes).digest();
 
 export interface RuntimeOptions {
   readonly config: NodeConfig;
@@ -48,6 +47,7 @@ export interface RuntimeOptions {
   readonly connections: Connections;
   readonly names: Names;
   readonly kinds: ReadonlyMap<string, Kind>;
+  readonly cache: NodeChunkCache;
   readonly logger: Logger;
   /** Another process with this node's id has started later. */
   superseded(by: NodeInfo): void;
@@ -56,22 +56,25 @@ export interface RuntimeOptions {
 export class Runtime {
   readonly rpc: Rpc;
   readonly coordinator: Coordinator;
+  readonly fetched = new FetchMeter();
   #registry: Registry | null = null;
   readonly #options: RuntimeOptions;
   readonly #control: Requests;
   readonly #bulk: Requests;
+  readonly #collector: Collector;
   readonly #members = new Map<string, Hosted>();
   /** Who waits for a group to open. */
   readonly #waiting = new Set<(group: string) => void>();
-  #subscriptions: Subscription[] = [];
   #ticker: NodeJS.Timeout | null = null;
   #stopped = false;
+  #stopListening: () => void = () => undefined;
 
   constructor(options: RuntimeOptions) {
     this.#options = options;
-    const { connections, names, info, config } = options;
+    const { connections, names, info, config, logger } = options;
     this.#control = new Requests(connections.control, controlLimits);
     this.#bulk = new Requests(connections.bulk, bulkLimits);
+    this.#collector = new Collector(natsGarbage({ bulk: this.#bulk, names }), logger);
     this.rpc = new Rpc(connections.control, names, info.id);
     this.coordinator = newCoordinator(info, config.timings, instant());
   }
@@ -98,7 +101,7 @@ export class Runtime {
   async start(): Promise<void> {
     const { connections, names, logger } = this.#options;
     serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#require(group));
-    this.#listen();
+    this.#stopListening = this.#listen();
     this.#registry = await Registry.open(
       connections.control,
       names,
@@ -116,8 +119,9 @@ export class Runtime {
     this.#stopped = true;
     if (this.#ticker !== null) clearInterval(this.#ticker);
     this.#registry?.close();
+    this.#collector.stop();
+    this.#stopListening();
     this.rpc.close();
-    for (const subscription of this.#subscriptions) subscription.unsubscribe();
     for (const name of [...this.#members.keys()]) this.#stopMember(name);
     this.#control.close();
     this.#bulk.close();
@@ -169,8 +173,18 @@ export class Runtime {
       subject: names.log(shard, config.groupId, config.standby),
       tailSubject: names.tail(shard, config.groupId),
     });
-    const snapshots = natsSnapshots({ bulk: this.#bulk, names, groupId: config.groupId });
-    return { log, snapshots };
+    const chunks = natsChunks({ bulk: this.#bulk, names, groupId: config.groupId });
+    const dropBefore = (id: string) => {
+      chunks.dropBefore(id);
+      this.#collector.nudge();
+    };
+    const { cache } = this.#options;
+    return { log, chunks: { ...chunks, dropBefore }, cache, askPeer: askPeer(this.#bulk, names) };
+  }
+
+  /** A group was deleted: its chunks may be of use to nobody now. */
+  nudgeCollector(): void {
+    this.#collector.nudge();
   }
 
   // What reaches this node.
@@ -181,57 +195,12 @@ export class Runtime {
     throw new Error(`node ${this.#options.info.id} hosts no member of ${group}`);
   }
 
-  #listen(): void {
-    const { connections, names } = this.#options;
-    const subscribe = (subject: string, onMessage: (message: Msg) => void) => {
-      // News of the others: a flood of it must not cut off appends, and nothing safe depends on it.
-      const subscription = connections.tail.subscribe(subject, {
-        callback: (error, message) => {
-          if (!error && !this.#stopped) onMessage(message);
-        },
-      });
-      this.#subscriptions.push(subscription);
-    };
-    subscribe(names.beat, (message) => {
-      this.#feed({ kind: 'beat', beat: decodeValue(message.data) as Beat });
+  #listen(): () => void {
+    return listen(this.#options, {
+      feed: (input) => this.#feed(input),
+      driver: (group) => this.#members.get(group)?.driver,
+      opened: (group) => this.#tellOpened(group),
     });
-    const attested = names.node(this.#options.info.id, `${attestVerb}.`);
-    subscribe(`${attested}*`, ({ subject, data }) => {
-      const driver = this.#members.get(subject.slice(attested.length))?.driver;
-      driver?.input({ kind: 'attested', bytes: data });
-    });
-    subscribe(names.allNotices, (message) => this.#onNotice(message.json<Notice>()));
-    subscribe(brokerSubjects.disconnected, (message) => {
-      const { client } = message.json<{ client?: { name?: string } }>();
-      const who = parseConnectionName(client?.name ?? '');
-      if (who?.purpose !== 'control') return;
-      this.#feed({ kind: 'disconnected', node: who.node, incarnation: who.incarnation });
-    });
-  }
-
-  #onNotice(notice: Notice): void {
-    const { group } = notice;
-    const driver = this.#members.get(group)?.driver;
-    switch (notice.kind) {
-      case 'opened':
-        driver?.input({ kind: 'epoch-seen', epoch: epoch(notice.epoch) });
-        this.#tellOpened(group);
-        break;
-      case 'snapshot':
-        driver?.input({
-          kind: 'snapshot-seen',
-          position: position(notice.position),
-          seq: seq(notice.seq),
-        });
-        break;
-      case 'handoff': {
-        const { target } = notice;
-        this.#feed({ kind: 'handed-off', group, epoch: epoch(notice.epoch), target });
-        break;
-      }
-      default:
-        throw notice satisfies never;
-    }
   }
 
   #tick(): void {
@@ -276,6 +245,11 @@ export class Runtime {
       case 'followers': {
         const { indexes } = effect;
         this.#members.get(effect.group)?.driver.input({ kind: 'followers', indexes });
+        break;
+      }
+      case 'peers': {
+        const { nodes } = effect;
+        this.#members.get(effect.group)?.driver.input({ kind: 'peers', nodes });
         break;
       }
       case 'replace-member':
@@ -351,6 +325,7 @@ export class Runtime {
         this.#tellOpened(group);
       },
       closed: () => this.#members.get(group)?.closeIntake(),
+      stepped: this.fetched.follow(),
       changed: (report) => {
         logger.debug({ ...report }, 'member changed');
         this.#members.get(group)?.follow(report);
@@ -360,6 +335,10 @@ export class Runtime {
       attest: ({ node, bytes }) => {
         const { connections, names } = this.#options;
         connections.control.publish(names.node(node, `${attestVerb}.${group}`), bytes);
+      },
+      reportLost: ({ node, hashes }) => {
+        const { connections, names } = this.#options;
+        connections.control.publish(names.node(node, `${lostVerb}.${group}`), encodeValue(hashes));
       },
       announceSnapshot: ({ epoch: inEpoch, position: at, seq: atSeq }) =>
         this.#announce({ kind: 'snapshot', group, epoch: inEpoch, position: at, seq: atSeq }),

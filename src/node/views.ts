@@ -5,11 +5,13 @@ import type {
   GroupHealth,
   HistoryEntry,
   MemberDocument,
+  MemberSync,
   NodeDocument,
 } from '../../cluster/documents.js';
 import { leadOf } from '../../cluster/succession.js';
 import type { MemberReport } from '../../replication/effects.js';
 import type { EpochNote } from '../../replication/replica.js';
+import type { SyncProgress } from '../../replication/sync/progress.js';
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
@@ -120,7 +122,24 @@ function memberDocument(
     state: reachable ? report.state : 'unreachable',
     lag: Math.max(0, seq - syncedThrough),
     diverged: report?.diverged ?? 0,
+    sync: reachable && report.sync ? memberSync(report.sync) : null,
     error: report === undefined ? unfit(coordinator, node, kind) : errorOf(name, report),
+  };
+}
+
+export function memberSync(progress: SyncProgress): MemberSync {
+  const { doneSizeBytes, knownSizeBytes, fromSizeBytes, corrupt } = progress;
+  const bytesPerSecond = Math.round(progress.bytesPerSecond);
+  const left = Math.ceil((knownSizeBytes - doneSizeBytes) / bytesPerSecond);
+  return {
+    doneSizeBytes,
+    knownSizeBytes,
+    bytesPerSecond,
+    secondsLeft: bytesPerSecond === 0 ? null : left,
+    fromCache: fromSizeBytes.cache,
+    fromStore: fromSizeBytes.store,
+    fromPeers: fromSizeBytes.peers,
+    corrupt,
   };
 }
 

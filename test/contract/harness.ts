@@ -1,6 +1,6 @@
 /** What a contract suite needs to know about the world it runs in. */
 import type { Position } from '../../replication/ids.js';
-import type { Log, SnapshotStore } from '../../replication/ports.js';
+import type { ChunkGarbage, ChunkStore, Log } from '../../replication/ports.js';
 
 export type ClientName = 'a' | 'b';
 
@@ -9,7 +9,8 @@ export type Victim = 'log' | 'snapshots' | ClientName;
 
 export interface Harness {
   log(client: ClientName, groupId: string): Log;
-  snapshots(client: ClientName, groupId: string): SnapshotStore;
+  chunks(client: ClientName, groupId: string): ChunkStore;
+  garbage(client: ClientName): ChunkGarbage;
   /** Waits for `work`; in a modelled world, lets time pass until it is done. */
   wait<T>(work: Promise<T>): Promise<T>;
   /** Forgets the group's records before this position. */

@@ -13,7 +13,8 @@ export function openModel(replicas: 1 | 3): Harness {
   const done = () => Promise.resolve();
   return {
     log: (client, groupId) => model.log(client, groupId),
-    snapshots: (client, groupId) => model.snapshots(client, groupId),
+    chunks: (client, groupId) => model.chunks(client, groupId),
+    garbage: (client) => model.garbage(client),
     async wait(work) {
       let isDone = false;
       const settled = work.finally(() => {

@@ -3,10 +3,11 @@ import { rmSync } from 'node:fs';
 import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
 import type { BrokerOptions } from '../../src/broker/start.js';
+import { natsChunks } from '../../src/nats/chunks.js';
 import { connectTo, watchConnection } from '../../src/nats/connect.js';
+import { natsGarbage } from '../../src/nats/garbage.js';
 import { natsLog } from '../../src/nats/log.js';
 import { bulkLimits, controlLimits, Requests } from '../../src/nats/requests.js';
-import { natsSnapshots } from '../../src/nats/snapshots.js';
 import { ensureStreams } from '../../src/nats/streams.js';
 import { namesFor, shardOf } from '../../src/nats/subjects.js';
 import {
@@ -73,7 +74,7 @@ const reconnected = (clients: Clients) =>
 function ports(
   clients: Clients,
   manager: JetStreamManager,
-): Pick<Harness, 'log' | 'snapshots' | 'wait' | 'purge' | 'intrude' | 'disconnect'> {
+): Pick<Harness, 'log' | 'chunks' | 'garbage' | 'wait' | 'purge' | 'intrude' | 'disconnect'> {
   return {
     log(name, groupId) {
       const { control, bulk, connection } = clients[name];
@@ -83,7 +84,8 @@ function ports(
       const subject = subjectOf(groupId);
       return natsLog({ control, bulk, tail: connection, stream, subject, tailSubject });
     },
-    snapshots: (name, groupId) => natsSnapshots({ bulk: clients[name].bulk, names, groupId }),
+    chunks: (name, groupId) => natsChunks({ bulk: clients[name].bulk, names, groupId }),
+    garbage: (name) => natsGarbage({ bulk: clients[name].bulk, names }),
     wait: (work) => work,
     async purge(groupId, before) {
       const query = { filter: subjectOf(groupId), seq: before };

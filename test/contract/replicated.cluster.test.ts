@@ -1,10 +1,10 @@
 /** The contracts on three servers with three replicas, and what only they can show. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { chunkStoreSuite } from './chunk-store-suite.js';
 import type { Expectations } from './harness.js';
 import { logSuite } from './log-suite.js';
 import { secondAnswer } from './message-ids.js';
 import { type NatsHarness, openCluster } from './nats-harness.js';
-import { snapshotStoreSuite } from './snapshot-store-suite.js';
 
 let harness: NatsHarness;
 
@@ -28,4 +28,4 @@ it('calls a message sent again under its id a duplicate, although its expectatio
 });
 
 logSuite(cluster);
-snapshotStoreSuite(cluster);
+chunkStoreSuite(cluster);

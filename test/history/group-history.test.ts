@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AnswerRun, Batch } from '../../replication/batch.js';
 import { epoch, seq } from '../../replication/ids.js';
 import { Rejection } from '../../replication/kind.js';
-import { type TraceCommand, type TraceState, traceKind } from '../simulation/kind.js';
+import { freshTrace, type TraceCommand, type TraceState, traceKind } from '../simulation/kind.js';
 import { GroupHistory } from './group-history.js';
 
 const decide = (state: TraceState, command: TraceCommand) =>
@@ -26,7 +26,7 @@ function commandFor(state: TraceState, isFit = (_: TraceCommand) => true): Trace
 /** A session of one writer: three commands, one after the other, in the log and answered. */
 function written() {
   const history = new GroupHistory();
-  let state = traceKind.init();
+  let state = freshTrace();
   const states: TraceState[] = [state];
   for (let number = 1; number <= 3; number++) {
     const command = commandFor(state);

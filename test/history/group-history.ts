@@ -3,6 +3,7 @@ import type { AnswerRun, Batch } from '../../replication/batch.js';
 import type { ReadResult } from '../../replication/effects.js';
 import { Rejection } from '../../replication/kind.js';
 import {
+  freshTrace,
   poisonPart,
   type TraceCommand,
   type TraceEvent,
@@ -50,7 +51,7 @@ function decide(state: TraceState, command: TraceCommand): [Told, readonly Trace
 }
 
 const model: Model<TraceState, Asked, Told> = {
-  init: () => traceKind.init(),
+  init: freshTrace,
   apply(state, command) {
     if (command === null) return [state, refusal('a query changes nothing')];
     const [told, events] = decide(state, command);

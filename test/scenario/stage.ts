@@ -189,7 +189,8 @@ export class Stage {
   }
 
   batch(...shapes: Shape[]): Batch {
-    const state = structuredClone(this.state(this.active ?? ''));
+    const { hash, events, last } = this.state(this.active ?? '');
+    const state = { hash, events, last: { ...last } };
     const commands = shapes.map((shape) => this.#command(shape, state));
     const first = this.#number;
     this.#number += shapes.length;

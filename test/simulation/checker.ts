@@ -5,14 +5,17 @@
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import { eachValue } from '../../replication/batch.js';
 import type { ReadRequest, ReadResult } from '../../replication/effects.js';
-import { Rejection } from '../../replication/kind.js';
+import { type Kind, Rejection } from '../../replication/kind.js';
 import type { StoredRecord } from '../../replication/ports.js';
 import {
   decodeRecord,
   type EventsBody,
   isRecord,
   type LogRecord,
+  type SnapshotBody,
 } from '../../replication/record.js';
+import { applyEvent, blankReplica } from '../../replication/replica.js';
+import type { Node, Tree } from '../../replication/state/tree.js';
 import { GroupHistory } from '../history/group-history.js';
 import { simulationHash } from './hash.js';
 import {
@@ -22,6 +25,7 @@ import {
   type TraceState,
   traceKind,
 } from './kind.js';
+import { isSameTree } from './same-tree.js';
 
 export class Violation extends Error {
   constructor(
@@ -79,7 +83,11 @@ export class GroupChecker {
   epochs = 0;
   #number = -1;
   #writer = '';
-  #state: TraceState = traceKind.init();
+  readonly #replica = blankReplica(traceKind as Kind, simulationHash);
+  /** The rows after each seq. */
+  readonly #rows: Node[] = [this.#rowsNow()];
+  /** The newest snapshot that is recorded: its chunks have to be there (I7). */
+  snapshot: SnapshotBody | null = null;
   readonly #decidedKeys = new Map<string, Decided>();
   /** What was sent in each session under each number. */
   readonly #sent = new Map<string | null, Map<number, Sent>>();
@@ -131,6 +139,7 @@ export class GroupChecker {
       );
     }
     if (record.body.type === 'events') this.#fold(record, record.body);
+    if (record.body.type === 'snapshot') this.snapshot = record.body;
     if (record.seq !== this.seq) {
       throw new Violation('I3', `record says seq ${record.seq}, its events end at ${this.seq}`);
     }
@@ -222,7 +231,10 @@ export class GroupChecker {
   }
 
   #decide(command: TraceCommand): Expectation {
-    const decision = traceKind.decide?.(this.#state, command, { seq: 0, recordedAtMs: 0 });
+    const decision = traceKind.decide?.(this.#replica.state as TraceState, command, {
+      seq: 0,
+      recordedAtMs: 0,
+    });
     if (decision instanceof Rejection) {
       return { count: 0, result: null, rejection: decision.code };
     }
@@ -234,8 +246,13 @@ export class GroupChecker {
   }
 
   #apply(event: TraceEvent): void {
-    traceKind.apply(this.#state, event, { seq: this.seq + 1, recordedAtMs: 0 });
-    this.hashes.push(this.#state.hash);
+    applyEvent(this.#replica, event, this.seq + 1, 0);
+    this.hashes.push((this.#replica.state as TraceState).hash);
+    this.#rows.push(this.#rowsNow());
+  }
+
+  #rowsNow(): Node {
+    return (this.#replica.tables.trees.get('rows') as Tree).freeze();
   }
 
   /** The greatest place any operation has been answered at: what starts now comes after it. */
@@ -313,6 +330,12 @@ export class GroupChecker {
       );
     }
     this.#highestPlace = Math.max(this.#highestPlace, place);
+  }
+
+  /** I5: the same rows in the same pages, on every member. */
+  onMemberRows(who: string, seq: number, rows: Node): void {
+    if (isSameTree(this.#rows[seq] as Node, rows)) return;
+    throw new Violation('I5', `${who} at seq ${seq} holds rows the log does not give`);
   }
 
   /** I5: a member at rest holds the state that the log gives at its seq. */

@@ -4,6 +4,7 @@ import { decodeRecord, encodeRecord, isRecord, type LogRecord } from '../../repl
 import { noFaults } from '../support/model-wire.js';
 import type { Host } from './host.js';
 import { Liar } from './liar.js';
+import { soundChunks } from './node-chunks.js';
 import type { Fault } from './options.js';
 import type { World } from './world.js';
 
@@ -35,6 +36,7 @@ export class Injector {
     model.faults.tailLost = rates.tailLost;
     model.faults.staleLeaderMs = options.replicas === 3 ? options.staleLeaderMs : 0;
     bus.rates = rates;
+    Object.assign(this.#world.chunkRates, rates);
     this.#messageTwice = rates.messageTwice;
   }
 
@@ -104,7 +106,7 @@ export class Injector {
         this.#world.model.deafen(host.name);
         break;
       case 'liar':
-        host.lies = new Liar();
+        host.lies = new Liar(fault.target % 3 === 0);
         this.#world.scheduler.after(fault.durationMs, () => {
           host.lies = null;
         });
@@ -120,6 +122,9 @@ export class Injector {
         break;
       case 'move':
         this.#move(fault);
+        break;
+      case 'collect':
+        host.collect();
         break;
       default:
         throw fault.kind satisfies never;
@@ -335,7 +340,9 @@ export class Injector {
         id: `${tip.epoch}-${tip.number}-${tip.seq}`,
         at: tip.seq,
         position: tip.position,
-        chunks: [],
+        manifest: new Uint8Array(8),
+        manifestSizeBytes: 100,
+        coreSizeBytes: 0,
         sizeBytes: 0,
         digest: new Uint8Array(8),
         mark: null,
@@ -353,6 +360,7 @@ export class Injector {
     Object.assign(this.#world.model.faults, noFaults, { isFull: false, staleLeaderMs: 0 });
     this.#world.model.electLeader();
     this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };
+    Object.assign(this.#world.chunkRates, soundChunks);
     for (const host of this.#world.hosts) {
       this.rejoin(host);
       host.lies = null;

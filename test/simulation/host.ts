@@ -11,32 +11,35 @@ import type { Beat, ClusterTimings, GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { Input, ReadRequest, ReadResult } from '../../replication/effects.js';
 import { execute, type OutwardEffect, stopAll } from '../../replication/execute.js';
-import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
-import type { Peer } from './bus.js';
+import {
+  hasWork,
+  type Member,
+  newMember,
+  report,
+  step,
+  wakeAtMs,
+} from '../../replication/member.js';
+import type { Random } from '../support/scheduler.js';
 import { Violation } from './checker.js';
-import { Clock } from './clock.js';
 import { simulationHash } from './hash.js';
-import type { Hosted, Notice } from './hosted.js';
+import { type Hosted, type Notice, reply } from './hosted.js';
 import { simulatedIdentity } from './identity.js';
 import { checkMember, heldBy } from './inspect.js';
 import { traceKind } from './kind.js';
 import type { Liar } from './liar.js';
+import { collectGated, NodeChunks, portsOf } from './node-chunks.js';
+import { Process } from './process.js';
 import type { World } from './world.js';
 
-export class Host implements Peer {
-  life = 0;
-  alive = false;
-  partitioned = false;
-  paused = false;
+export class Host extends Process {
   /** It tells the others more than it has, and attests what is not so. */
   lies: Liar | null = null;
-  /** What arrived while the process stood still. */
-  #inbox: (() => void)[] = [];
   #members = new Map<string, Hosted>();
   /** Groups this node takes deliveries for, as the broker sees it: outlives a pause, not a crash. */
   readonly open = new Set<string>();
   coordinator: Coordinator;
-  readonly clock: Clock;
+  readonly chunks: NodeChunks;
+  readonly #pace: Random;
   #requests = 1;
 
   constructor(
@@ -44,7 +47,10 @@ export class Host implements Peer {
     private readonly world: World,
     private readonly timings: ClusterTimings,
   ) {
-    this.clock = new Clock(world.scheduler);
+    super(world.scheduler, world.faults);
+    const kept = world.scheduler.fork(`chunks of ${name}`);
+    this.chunks = new NodeChunks(world.scheduler, kept, world.chunkRates);
+    this.#pace = world.scheduler.fork(`pace of ${name}`);
     this.coordinator = newCoordinator(this.#info(), timings, this.clock.now());
   }
 
@@ -65,10 +71,7 @@ export class Host implements Peer {
   // Process: start, crash, pause, go on.
 
   start(): void {
-    this.life += 1;
-    this.alive = true;
-    this.paused = false;
-    this.#inbox = [];
+    this.begin();
     this.#members = new Map();
     this.open.clear();
     this.coordinator = newCoordinator(this.#info(), this.timings, this.clock.now());
@@ -79,48 +82,18 @@ export class Host implements Peer {
   }
 
   crash(): void {
-    this.alive = false;
-    this.paused = false;
+    this.end();
     this.open.clear();
     for (const hosted of this.#members.values()) hosted.cancelWake();
     this.#members.clear();
     this.world.model.crash(this.name);
   }
 
-  pause(): void {
-    this.paused = true;
-  }
-
-  /** Everything that waited runs in any order: nothing promises that timers come first. */
-  resume(): void {
-    this.paused = false;
-    const waiting = this.#inbox;
-    this.#inbox = [];
-    const random = this.world.faults;
-    while (waiting.length > 0) {
-      const [task] = waiting.splice(random.below(waiting.length), 1);
-      this.world.scheduler.after(0, () => this.run(task as () => void));
-    }
-  }
-
-  run(task: () => void): void {
-    if (!this.alive) return;
-    if (this.paused) this.#inbox.push(task);
-    else task();
-  }
-
-  #later(ms: number, task: () => void): () => void {
-    const { life } = this;
-    return this.world.scheduler.after(Math.max(0, ms) / this.clock.rate, () => {
-      if (this.life === life) this.run(task);
-    });
-  }
-
   #tick(life: number): void {
     if (this.life !== life || !this.alive) return;
     this.#feed({ kind: 'tick' });
     for (const hosted of [...this.#members.values()]) this.#tellCoordinator(hosted);
-    this.#later(tickEveryMs * (0.8 + this.world.faults.next() * 0.4), () => this.#tick(life));
+    this.later(tickEveryMs * (0.8 + this.world.faults.next() * 0.4), () => this.#tick(life));
   }
 
   // Coordinator.
@@ -159,6 +132,9 @@ export class Host implements Peer {
         break;
       case 'followers':
         this.input(effect.group, { kind: 'followers', indexes: effect.indexes });
+        break;
+      case 'peers':
+        this.input(effect.group, { kind: 'peers', nodes: effect.nodes });
         break;
       case 'replace-member':
         world.replaceMember(effect.group, effect.revision, effect.index, effect.node);
@@ -204,13 +180,11 @@ export class Host implements Peer {
       member,
       config,
       replies: new Map(),
-      ports: {
-        log: this.world.model.log(this.name, config.groupId),
-        snapshots: this.world.model.snapshots(this.name, config.groupId),
-      },
+      ports: portsOf(this.world, this, config.groupId),
       running: new Map(),
       cancelWake: () => undefined,
       idleWakes: 0,
+      willWork: false,
     };
     this.#members.set(config.name, hosted);
     this.input(config.name, { kind: 'start' });
@@ -245,7 +219,7 @@ export class Host implements Peer {
       });
     };
     for (const effect of step(hosted.member, input, this.clock.now())) {
-      const carried = this.lies?.alter(effect) ?? effect;
+      const carried = this.lies?.alter(effect, hosted) ?? effect;
       const outward = execute(carried, hosted.ports, hosted.running, feed);
       if (outward !== null) this.#outward(hosted, outward);
       if (this.world.injector.crashBetweenEffects(this)) return;
@@ -253,6 +227,27 @@ export class Host implements Peer {
     checkMember(this.world.checker(hosted.config.name), this.name, hosted.member);
     this.#tellCoordinator(hosted);
     this.#scheduleWake(hosted);
+    this.#scheduleWork(hosted);
+  }
+
+  /** Some time after a snapshot was retired, and whenever somebody feels like it. */
+  collect(): void {
+    if (this.alive) collectGated(this.world, this.name, this.inThisLife());
+  }
+
+  collectSoon(): void {
+    this.later(this.#pace.next() * 1000, () => this.collect());
+  }
+
+  #scheduleWork(hosted: Hosted): void {
+    if (hosted.willWork || !hasWork(hosted.member)) return;
+    hosted.willWork = true;
+    const { name } = hosted.config;
+    this.later(this.#pace.next() ** 3 * 20, () => {
+      hosted.willWork = false;
+      if (this.#members.get(name) !== hosted) return;
+      this.input(name, { kind: 'work', sizeBytes: 1 + this.#pace.below(4000) });
+    });
   }
 
   #scheduleWake(hosted: Hosted): void {
@@ -260,7 +255,7 @@ export class Host implements Peer {
     const atMs = wakeAtMs(hosted.member);
     if (atMs === Number.POSITIVE_INFINITY) return;
     const { name } = hosted.config;
-    hosted.cancelWake = this.#later(Math.max(1, atMs - this.clock.now().monoMs), () => {
+    hosted.cancelWake = this.later(Math.max(1, atMs - this.clock.now().monoMs), () => {
       if (this.#members.get(name) === hosted) this.#wake(name, hosted);
     });
   }
@@ -307,19 +302,15 @@ export class Host implements Peer {
         this.open.delete(group);
         break;
       case 'answer':
-        this.#reply(hosted, effect.request, effect.answer);
+        reply(hosted, effect.request, effect.answer);
         break;
       case 'answer-read':
-        this.#reply(hosted, effect.request, effect.result);
-        break;
       case 'answer-sync':
-        this.#reply(hosted, effect.request, effect.result);
+        reply(hosted, effect.request, effect.result);
         break;
       case 'answer-hand-off':
-        this.#reply(hosted, effect.request, effect.failure);
-        break;
       case 'answer-reinit':
-        this.#reply(hosted, effect.request, effect.failure);
+        reply(hosted, effect.request, effect.failure);
         break;
       case 'attest': {
         const { bytes } = effect;
@@ -327,6 +318,9 @@ export class Host implements Peer {
         world.attest(this, effect.node, group, this.lies?.misattest(bytes, config) ?? bytes);
         break;
       }
+      case 'report-lost':
+        world.reportLost(this, effect.node, group, effect.hashes);
+        break;
       case 'announce-snapshot':
         world.notice(this, { kind: 'snapshot', group, position: effect.position, seq: effect.seq });
         break;
@@ -342,16 +336,12 @@ export class Host implements Peer {
     }
   }
 
-  /** Every request is answered, and once. */
-  #reply(hosted: Hosted, request: number, answer: unknown): void {
-    const reply = hosted.replies.get(request) as ((answer: unknown) => void) | undefined;
-    if (reply === undefined) throw new Violation('I2', `request ${request} is answered twice`);
-    hosted.replies.delete(request);
-    reply(answer);
-  }
-
   attested(group: string, bytes: Uint8Array): void {
     this.input(group, { kind: 'attested', bytes });
+  }
+
+  chunksLost(group: string, hashes: readonly Uint8Array[]): void {
+    this.input(group, { kind: 'chunks-lost', hashes });
   }
 
   /** A request from a client, as the broker delivers it to whoever is subscribed. */

@@ -1,6 +1,8 @@
 /** What must be true of a member after every step. */
 import { limits } from '../../replication/limits.js';
 import type { Member } from '../../replication/member.js';
+import type { Replica } from '../../replication/replica.js';
+import type { Node } from '../../replication/state/tree.js';
 import { type GroupChecker, Violation } from './checker.js';
 import type { TraceState } from './kind.js';
 
@@ -12,7 +14,7 @@ function checkLimits(node: string, { role, follow, reads }: Member): void {
   check('reads', reads.length, limits.waitingReads);
   if (follow !== null) {
     check('bytes of its backlog', follow.backlogSizeBytes, limits.tailBacklogSizeBytes);
-    check('digests', follow.digests.length, limits.marks);
+    check('digests', follow.marks.digests.length, limits.marks);
   }
   if (role.state !== 'active') return;
   const { active } = role;
@@ -36,7 +38,18 @@ export function checkMember(checker: GroupChecker, node: string, member: Member)
   const replica = role.state === 'active' ? role.active.replica : member.replica;
   if (replica === null) return;
   const { hash } = replica.state as TraceState;
-  checker.onMemberState(`${node}/${role.state}`, replica.tip.seq, hash);
+  const who = `${node}/${role.state}`;
+  checker.onMemberState(who, replica.tip.seq, hash);
+  // Later its rows only change as the checker's do, by the events that lead to the next hash.
+  if (seen.has(replica)) return;
+  seen.add(replica);
+  checkRows(checker, who, replica);
+}
+
+const seen = new WeakSet<Replica>();
+
+export function checkRows(checker: GroupChecker, who: string, { tables, tip }: Replica): void {
+  checker.onMemberRows(who, tip.seq, tables.trees.get('rows')?.root as Node);
 }
 
 /** Commands and reads without an answer. */

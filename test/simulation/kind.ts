@@ -5,6 +5,7 @@
  * poison.
  */
 import { type Decision, type Kind, reject } from '../../replication/kind.js';
+import { type Table, table } from '../../replication/state/table.js';
 
 export interface TraceState {
   /** Running hash over all events. */
@@ -12,6 +13,14 @@ export interface TraceState {
   events: number;
   /** Changed in place, and handed out as it is. */
   readonly last: { n: number; hash: number };
+  /** What came under each of some keys, and how; who only folds has none. */
+  readonly rows?: Table<TraceRow>;
+}
+
+export interface TraceRow {
+  readonly n: number;
+  readonly hash: number;
+  readonly text: string;
 }
 
 export interface TraceCommand {
@@ -38,16 +47,33 @@ function partsOf(n: number): number[] {
   return n % 11 === 0 ? [0, 1, 2] : [0];
 }
 
+/** Rows are spread over some leaves of some branches, and a few are large. */
+const keys = 97;
+
+function keep(rows: Table<TraceRow>, n: number, hash: number): void {
+  const key = `row ${hash % keys}`;
+  const length = n % 23 === 0 ? 150 + (n % 5) * 100 : n % 17;
+  if (hash % 5 === 0) rows.delete(key);
+  else rows.set(key, { n, hash, text: 'x'.repeat(length) });
+}
+
+export function freshTrace(): TraceState {
+  return { hash: 17, events: 0, last: { n: 0, hash: 17 } };
+}
+
 export const traceKind: Kind<TraceState, TraceCommand, TraceEvent> = {
   name: 'trace',
   version: 1,
-  init: () => ({ hash: 17, events: 0, last: { n: 0, hash: 17 } }),
+  tables: { rows: table<TraceRow>() },
+  layout: { leafSizeBytes: 160, branchChildren: 4, largeValueSizeBytes: 120, chunkSizeBytes: 400 },
+  init: freshTrace,
   apply(state, event) {
     state.hash = mix(state.hash, event.n * 4 + event.part);
     state.events += 1;
     if (event.part === poisonPart) throw new Error('poison');
     state.last.n = event.n;
     state.last.hash = state.hash;
+    if (state.rows) keep(state.rows, event.n, state.hash);
   },
   decide(state, command): Decision<TraceEvent> {
     if ((state.hash + command.n) % 5 === 0) {
@@ -56,5 +82,5 @@ export const traceKind: Kind<TraceState, TraceCommand, TraceEvent> = {
     const events = partsOf(command.n).map((part) => ({ n: command.n, part }));
     return { events, result: state.last };
   },
-  queries: { whole: (state) => state },
+  queries: { whole: ({ hash, events, last }) => ({ hash, events, last }) },
 };

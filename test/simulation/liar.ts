@@ -3,12 +3,18 @@ import type { Beat } from '../../cluster/types.js';
 import { decodeAttestation, encodeAttestation } from '../../replication/attestation.js';
 import type { Effect, MemberConfig } from '../../replication/effects.js';
 import { seq } from '../../replication/ids.js';
+import type { ChunkStore } from '../../replication/ports.js';
 import type { SnapshotBody } from '../../replication/record.js';
-import { simulationHash } from './hash.js';
+import { depositImage } from '../../replication/snapshot/depositing.js';
+import type { Image } from '../../replication/snapshot/image.js';
+import type { Hosted } from './hosted.js';
 
 export class Liar {
-  /** The last chunks it has stored, by snapshot. */
-  readonly #forged = new Map<string, Uint8Array>();
+  /** Snapshots of states that never were, in place of those it was to cut. */
+  readonly #forged = new Map<string, Partial<SnapshotBody>>();
+
+  /** `spoils`: what it cuts is stored with other bytes than its hashes say. */
+  constructor(private readonly spoils = false) {}
 
   /** It has everything, and has synced just now. */
   boast({ info, reports }: Beat): Beat {
@@ -20,30 +26,50 @@ export class Liar {
     return { info, reports: better };
   }
 
-  /** A snapshot whose state ends in another number. */
-  alter(effect: Effect): Effect {
-    const last = effect.kind === 'put-snapshot' ? effect.chunks.at(-1) : undefined;
-    if (effect.kind !== 'put-snapshot' || last === undefined) return effect;
-    const forged = Uint8Array.from(last);
-    forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
-    this.#forged.set(effect.id, forged);
-    return { ...effect, chunks: [...effect.chunks.slice(0, -1), forged] };
+  /** What it stores. */
+  alter(effect: Effect, { member, ports }: Hosted): Effect {
+    if (effect.kind === 'put-chunk' && this.spoils) {
+      const bytes = Uint8Array.from(effect.bytes);
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+      return { ...effect, bytes };
+    }
+    const doing = member.follow?.marks.work?.doing;
+    if (effect.kind === 'announce' && doing && !this.spoils) {
+      this.#forge(effect.id, doing.image, ports.chunks);
+    }
+    return effect;
+  }
+
+  /** A snapshot of a state that ends in another number, with everything that belongs to it. */
+  #forge(id: string, image: Image, store: ChunkStore): void {
+    const core = Uint8Array.from(image.core);
+    core[core.length - 1] = (core.at(-1) ?? 0) ^ 1;
+    const { chunkSizeBytes = 400 } = image.kind.layout ?? {};
+    const options = { snapshotId: id, base: null, doubted: new Set<string>(), chunkSizeBytes };
+    const deposit = depositImage({ ...options, image: { ...image, core } });
+    store.announce(id, [], () => undefined);
+    for (;;) {
+      const next = deposit.next();
+      if (next.done) {
+        if ('problem' in next.value) return;
+        const { digest, manifest, manifestSizeBytes, coreSizeBytes, base } = next.value;
+        this.#forged.set(id, { digest, manifest, manifestSizeBytes, coreSizeBytes });
+        const hashes = [...base.uses.values()].map(({ hash }) => hash);
+        store.pin(id, [...hashes, manifest], () => undefined);
+        return;
+      }
+      if (typeof next.value === 'object')
+        store.put(next.value.hash, next.value.bytes, () => undefined);
+    }
   }
 
   /** Another digest than the one it found, and a snapshot that goes with it. */
   misattest(bytes: Uint8Array, config: MemberConfig): Uint8Array {
-    const attestation = decodeAttestation(bytes, config);
+    const attestation = this.spoils ? null : decodeAttestation(bytes, config);
     if (attestation === null) return bytes;
-    const body = attestation.body && this.#forgedBody(attestation.body);
-    const digest = body?.digest ?? attestation.digest.map((byte) => byte ^ (config.id.index + 1));
+    const forged = attestation.body && this.#forged.get(attestation.body.id);
+    const body = attestation.body && { ...attestation.body, ...forged };
+    const digest = forged?.digest ?? attestation.digest.map((byte) => byte ^ (config.id.index + 1));
     return encodeAttestation({ ...attestation, digest, body }, config);
-  }
-
-  /** The simulated states fit into one chunk behind the header. */
-  #forgedBody(body: SnapshotBody): SnapshotBody {
-    const forged = this.#forged.get(body.id);
-    if (forged === undefined) return body;
-    const digest = simulationHash(forged);
-    return { ...body, digest, chunks: [...body.chunks.slice(0, -1), digest] };
   }
 }

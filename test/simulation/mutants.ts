@@ -112,8 +112,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a deposed active keeps what it decided ahead',
     file: 'replication/member.ts',
-    find: '      member.replica = null;\n      member.lastSyncMs = null;\n      member.tip = tipOf(',
-    replace: '      member.replica = active.replica;\n      member.tip = tipOf(',
+    find: '      member.replica = null;\n      member.remains = active.replica;\n      member.lastSyncMs = null;\n',
+    replace: '      member.replica = active.replica;\n',
   },
   {
     name: 'an unknown outcome is taken for "not stored": the next record goes over it',
@@ -126,24 +126,90 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'corrupt chunks are installed',
-    file: 'replication/snapshot/snapshot.ts',
-    find: "import { equalBytes, plainBytes } from '../bytes.js';",
-    replace: `import { plainBytes } from '../bytes.js';
-const equalBytes = (a: Uint8Array, b: Uint8Array | undefined) => a !== b;`,
+    file: 'replication/sync/controller.ts',
+    find: 'if (!equalBytes(found, hash)) return onWrong(sync, request, found, out);',
+    replace: 'if (found.length === 0) return onWrong(sync, request, found, out);',
+  },
+  {
+    name: 'the digest of a snapshot is not looked at',
+    file: 'replication/snapshot/restoring.ts',
+    find: 'if (!equalBytes(digestOfParts(hash, manifest.core, names), body.digest)) {',
+    replace: 'if (body.digest.length === 0) {',
   },
   {
     name: 'snapshots leave the session table out',
-    file: 'replication/snapshot/snapshot.ts',
-    find: 'sessions: unpackSessions(sessions), history, tip, snapshotSizeBytes };',
-    replace:
-      'sessions: unpackSessions(sessions ? [[], []] : null), history, tip, snapshotSizeBytes };',
+    file: 'replication/snapshot/image.ts',
+    find: 'sessions: unpackSessions(sessions), plain };',
+    replace: 'sessions: unpackSessions(sessions ? [[], []] : null), plain };',
+  },
+  {
+    name: 'an image is not frozen: pages are stored as they are later',
+    file: 'replication/snapshot/image.ts',
+    find: 'tree.freeze()] as const',
+    replace: 'tree.root] as const',
+  },
+  {
+    name: 'pages are built upon although their snapshot was never recorded',
+    file: 'replication/snapshot/cut.ts',
+    find: '  const deposited = cut.deposited as Deposited;\n',
+    replace: `  const deposited = cut.deposited as Deposited;
+  settleBase({ base: null } as Replica, deposited);
+`,
+  },
+  {
+    name: 'a base is built upon though it does not stand any more',
+    file: 'replication/snapshot/cut.ts',
+    find: 'if (cut.base !== null && !result.standing.includes(cut.base.snapshotId)) cut.base = null;',
+    replace: '',
+  },
+  {
+    name: 'a leaf is built upon what the base does not name',
+    file: 'replication/snapshot/depositing.ts',
+    find: 'if (!segments.every(({ chunk }) => base?.uses.has(keyOf(chunk)))) return null;',
+    replace: '',
+  },
+  {
+    name: 'a snapshot is pinned before all of it is stored',
+    file: 'replication/snapshot/cut.ts',
+    find: 'if (deposited === null || puts.size > 0) return busy;',
+    replace: 'if (deposited === null) return busy;',
+  },
+  {
+    name: 'garbage collection takes no account of announcements',
+    file: 'replication/snapshot/collection.ts',
+    find: 'const open = pins.filter(({ isOpen }) => isOpen);',
+    replace: 'const open = pins.filter(() => false);',
+  },
+  {
+    name: 'garbage collection takes what was put since it looked',
+    file: 'test/support/model-chunks.ts',
+    find: 'found.at < before) this.#chunks',
+    replace: 'before > 0) this.#chunks',
+  },
+  {
+    name: 'a snapshot is pinned although its announcement was retired',
+    file: 'test/support/model-chunks.ts',
+    find: 'if (!stands) return {',
+    replace: 'if (stands === null) return {',
+  },
+  {
+    name: 'what is held is changed while a snapshot is put together beside it',
+    file: 'replication/snapshot/restoring.ts',
+    find: 'tree.freeze()]',
+    replace: 'tree.root]',
+  },
+  {
+    name: 'changed nodes keep their names',
+    file: 'replication/state/tree.ts',
+    find: '    node.hash = null;',
+    replace: '',
   },
   {
     name: 'a snapshot is cut while something is decided ahead',
     file: 'replication/active.ts',
     find: '  if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);',
     replace: `  if (writer.inFlight !== null && isDue(active.cutting, writer.tip, now)) {
-    beginCut(active.cutting, active.replica, now, out);
+    beginSnapshot(active.cutting, active.replica, now, out);
   }
   if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);`,
   },
@@ -280,9 +346,9 @@ const equalBytes = (a: Uint8Array, b: Uint8Array | undefined) => a !== b;`,
   },
   {
     name: 'reads that wait at a standby are forgotten when its role changes',
-    file: 'replication/member.ts',
-    find: 'for (const { read } of member.reads) {',
-    replace: 'for (const { read } of member.reads.slice(0, 0)) {',
+    file: 'replication/standby-reads.ts',
+    find: 'for (const { read } of reader.reads) {',
+    replace: 'for (const { read } of reader.reads.slice(0, 0)) {',
   },
   {
     name: 'a linearizable read is answered by whoever stands by',

@@ -29,6 +29,12 @@ export interface SimulationOptions {
     readonly messageSlow: number;
     /** A batch arrives twice, the copy up to seconds late. */
     readonly messageTwice: number;
+    /** A node's own chunks: one that it kept is gone, or is not what it was. */
+    readonly cacheLost: number;
+    readonly cacheCorrupt: number;
+    /** A node that is asked for a chunk says that it has none, or hands out something else. */
+    readonly peerEmpty: number;
+    readonly peerLies: number;
   };
   /** Relative weights of the scheduled faults; 0: absent. */
   readonly weights: Readonly<Record<FaultKind, number>>;
@@ -57,6 +63,7 @@ export const faultKinds = [
   'reinit',
   'disk-full',
   'move',
+  'collect',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -97,6 +104,10 @@ export function drawOptions(random: Random): SimulationOptions {
       messageLost: chosen(random, 0.05),
       messageSlow: chosen(random, 0.1),
       messageTwice: chosen(random, 0.1),
+      cacheLost: chosen(random, 0.5),
+      cacheCorrupt: chosen(random, 0.2),
+      peerEmpty: chosen(random, 0.5),
+      peerLies: chosen(random, 0.3),
     },
     weights: {
       crash: 4,
@@ -116,6 +127,7 @@ export function drawOptions(random: Random): SimulationOptions {
       reinit: random.below(2),
       'disk-full': random.chance(0.2) ? 1 : 0,
       move: random.chance(0.4) ? 1 : 0,
+      collect: random.below(4),
     },
     faultEveryMs: 300 + random.below(1500),
     driftPercent: chosen(random, 2),

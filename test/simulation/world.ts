@@ -15,7 +15,9 @@ import { SimulationClient } from './client.js';
 import { Injector } from './faults.js';
 import { Host } from './host.js';
 import type { Notice } from './hosted.js';
+import { checkRows } from './inspect.js';
 import type { TraceCommand } from './kind.js';
+import { type ChunkRates, checkChunks, soundChunks } from './node-chunks.js';
 import type { Fault, SimulationOptions } from './options.js';
 
 const timings: ClusterTimings = { ...defaultTimings, replaceAfterMs: 3000 };
@@ -36,6 +38,7 @@ export class World {
   readonly registry = new Map<string, { config: GroupConfig; revision: number }>();
   readonly groupNames: string[] = [];
   readonly lines: string[] = [];
+  readonly chunkRates: ChunkRates = { ...soundChunks };
   #checkers = new Map<string, GroupChecker>();
   #keyed = new Map<string, TraceCommand[]>();
   #anonymous = 1;
@@ -54,7 +57,10 @@ export class World {
     this.injector = new Injector(this);
     this.model.onStored((groupId, record, client) => {
       this.mixDigest(groupId.length + record.position + record.bytes.length);
-      this.checker(groupId).onStored(record, client === stranger);
+      const checker = this.checker(groupId);
+      const { snapshot } = checker;
+      checker.onStored(record, client === stranger);
+      if (checker.snapshot !== snapshot) checkChunks(this, groupId);
     });
   }
 
@@ -181,6 +187,11 @@ export class World {
   attest(from: Host, node: string, group: string, bytes: Uint8Array): void {
     const to = this.hosts.find((host) => host.name === node);
     if (to !== undefined) this.bus.send(from, to, () => to.attested(group, bytes));
+  }
+
+  reportLost(from: Host, node: string, group: string, hashes: readonly Uint8Array[]): void {
+    const to = this.hosts.find((host) => host.name === node);
+    if (to !== undefined) this.bus.send(from, to, () => to.chunksLost(group, hashes));
   }
 
   /** "No responders" comes from the broker at once; a live process answers; a frozen one does not. */
@@ -310,6 +321,11 @@ export class World {
         throw new Violation('I9', `${open.length} members of ${group} take deliveries`);
       }
       if (this.checker(group).seq === 0) throw new Violation('I9', `${group} never took an event`);
+      checkChunks(this, group);
+      for (const host of this.hosts) {
+        const member = host.member(group);
+        if (member?.replica) checkRows(this.checker(group), host.name, member.replica);
+      }
       const verdict = this.checker(group).history.check();
       if (!verdict.ok) throw new Violation('I3', `${group}: ${verdict.id} ${verdict.reason}`);
     }

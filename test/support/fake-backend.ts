@@ -343,6 +343,7 @@ function groupDocument({ spec, events }: Group): GroupDocument {
         state: 'active',
         lag: 0,
         diverged: 0,
+        sync: null,
         error: null,
       },
     ],

@@ -1,25 +1,27 @@
 /**
  * JetStream as far as the ports can see it, in virtual time, with faults on demand.
  *
- * One stream for all groups, so positions have gaps as they do in a shard. A record is stored by
- * reference: whoever appended it must not change the bytes afterwards.
+ * One stream for all groups, so positions have gaps as they do in a shard, and another one for the
+ * snapshots of all groups. Records and chunks are stored by reference: whoever stored them must not
+ * change the bytes afterwards.
  */
 import { type Position, position } from '../../replication/ids.js';
 import type {
   AppendOutcome,
+  ChunkGarbage,
+  ChunkStore,
   Log,
   ReadOutcome,
   ReplaySink,
-  SnapshotStore,
   StoredRecord,
 } from '../../replication/ports.js';
-import { ModelSnapshots } from './model-snapshots.js';
+import { ModelChunks, type SnapshotStream } from './model-chunks.js';
 import { ModelTails } from './model-tails.js';
 import { type Call, type Client, type FaultRates, noFaults, Wire } from './model-wire.js';
 import type { Random, Scheduler } from './scheduler.js';
 
 export interface Faults extends FaultRates {
-  /** The store refuses every append and every chunk. */
+  /** The store refuses every append, every chunk and every pin. */
   isFull: boolean;
   /**
    * After a change of the leader half of the clients may still hang on the old one, for this long:
@@ -81,7 +83,7 @@ export class JetStreamModel {
   readonly #options: ModelOptions;
   readonly #scheduler: Scheduler;
   readonly #wire: Wire;
-  readonly #snapshots: ModelSnapshots;
+  readonly #chunks: ModelChunks;
   readonly #tails: ModelTails;
   readonly #groups = new Map<string, StoredRecord[]>();
   /** Appends being replicated, one per group at most. */
@@ -98,7 +100,7 @@ export class JetStreamModel {
     this.#wire = new Wire(scheduler, this.#options, this.faults);
     this.#sides = scheduler.fork('broker sides');
     this.#tails = new ModelTails(this.#wire, (client) => !this.#isWithDeposed(client));
-    this.#snapshots = new ModelSnapshots(this.#wire, (client) => ({
+    this.#chunks = new ModelChunks(this.#wire, (client) => ({
       isFull: this.faults.isFull,
       hasLeader: this.#leaderless === null && !this.#isWithDeposed(client),
     }));
@@ -122,8 +124,12 @@ export class JetStreamModel {
     };
   }
 
-  snapshots(clientName: string, groupId: string): SnapshotStore {
-    return this.#snapshots.store(this.#wire.client(clientName), groupId);
+  chunks(clientName: string, groupId: string): ChunkStore {
+    return this.#chunks.store(this.#wire.client(clientName), groupId);
+  }
+
+  garbage(clientName: string): ChunkGarbage {
+    return this.#chunks.garbage(this.#wire.client(clientName));
   }
 
   /** Everything stored for a group, in order: for checkers, not for the system under test. */
@@ -131,9 +137,9 @@ export class JetStreamModel {
     return this.#records(groupId);
   }
 
-  /** The ids of what is stored of a group's snapshots, whole or not: for checkers. */
-  snapshotIds(groupId: string): readonly string[] {
-    return this.#snapshots.ids(groupId);
+  /** All chunks and pins there are: for checkers. */
+  get stored(): SnapshotStream {
+    return this.#chunks;
   }
 
   onStored(listener: StoredListener): void {

@@ -67,6 +67,7 @@ export function reportOf(
     fromSeq: seq(0),
     hot: rest.hot ?? false,
     diverged: 0,
+    sync: null,
     error: null,
   };
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { connectionName, parseConnectionName, purposes } from '../../../src/nats/connect.js';
-import { isOlder } from '../../../src/nats/snapshots.js';
+import { isOlder } from '../../../src/nats/pins.js';
 
 it('reads back the name of a connection', () => {
   for (const purpose of purposes) {

@@ -21,6 +21,19 @@ it('takes both into the stream of the shard, and publishes only the hot ones aga
   expect(others.map(({ republish }) => republish)).toEqual([undefined, undefined, undefined]);
 });
 
+it('keeps one message for each chunk and pin, and refuses what does not fit', () => {
+  expect(names.chunk('ab12')).toBe('u.chunk.ab12');
+  expect(names.pin('abc', '1-2-3', 'open')).toBe('u.pin.abc.1-2-3.open');
+  expect(others[0]).toMatchObject({
+    name: 'u_snapshots',
+    subjects: ['u.chunk.*', 'u.pin.>'],
+    max_msgs_per_subject: 1,
+    discard: 'new',
+    allow_direct: true,
+    metadata: { 'understudy.format': '3' },
+  });
+});
+
 it('accepts what it would create', () => {
   if (log1 === undefined) throw new Error('no second log');
   expect(() => verify(log1, existing)).not.toThrow();

@@ -34,6 +34,7 @@ const report = (index: number, at: number, parts: Partial<MemberReport> = {}): M
   fromSeq: seq(0),
   hot: true,
   diverged: 0,
+  sync: null,
   error: null,
   ...parts,
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { position } from '../../../replication/ids.js';
-import type { ReadOutcome, StoredRecord } from '../../../replication/ports.js';
+import type { Fetched, ReadOutcome, StoredRecord } from '../../../replication/ports.js';
 import { bytes, setUp } from './model-set-up.js';
 
 const none = position(0);
@@ -198,35 +198,80 @@ describe('modelled reads', () => {
   });
 });
 
-describe('modelled snapshots', () => {
-  const chunks = [bytes(1), bytes(2), bytes(3)];
+describe('modelled chunks', () => {
+  const hash = bytes(7);
+  const chunk = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  const others = [bytes(1), bytes(2)];
 
-  it('keeps a prefix of what a dying writer put, and does not pass it off as whole', () => {
+  it('corrupts copies, never what is stored: flipped, cut off, or another chunk', () => {
     const { scheduler, model } = setUp();
-    model.snapshots('a', 'g').put('s', chunks, () => {});
-    model.crash('a');
+    const store = model.chunks('a', 'g');
+    store.put(hash, chunk, () => {});
+    for (const other of others) store.put(other, other, () => {});
     scheduler.run(100);
-    const results: unknown[] = [];
-    model.snapshots('b', 'g').get('s', 3, (result) => results.push(result));
+    const results: Fetched[] = [];
+    model.faults.chunkCorrupted = 1;
+    for (let i = 0; i < 100; i++) store.get(hash, (result) => void results.push(result));
     scheduler.run(200);
-    expect(results).toEqual([{ failure: expect.stringContaining('is missing') as unknown }]);
+    const sizes = results.map((result) => (result.kind === 'chunk' ? result.bytes.length : -1));
+    expect(new Set(sizes)).toEqual(new Set([0, 1, 2, 3, 4, 5, 6, 7, 8]));
+    expect(results).not.toContainEqual({ kind: 'chunk', bytes: chunk });
+    expect(results).toContainEqual({ kind: 'chunk', bytes: others[0] });
+    model.faults.chunkCorrupted = 0;
+    store.get(hash, (result) => void results.push(result));
+    scheduler.run(300);
+    expect(results.at(-1)).toEqual({ kind: 'chunk', bytes: chunk });
+    expect(model.stored.chunk(hash)).toEqual(chunk);
   });
 
-  it('corrupts copies, never what is stored', () => {
-    const { scheduler, model } = setUp();
-    const store = model.snapshots('a', 'g');
-    store.put('s', chunks, () => {});
-    scheduler.run(100);
+  it('breaks off between the announcement and the look at what stands', () => {
+    const { scheduler, model } = setUp({ latencyMs: { least: 1, most: 1 } });
     const results: unknown[] = [];
-    model.faults.chunkCorrupted = 1;
-    store.get('s', 3, (result) => results.push(result));
-    scheduler.run(200);
-    model.faults.chunkCorrupted = 0;
-    store.get('s', 3, (result) => results.push(result));
-    scheduler.run(300);
-    expect(results[0]).toHaveLength(3);
-    expect(results[0]).not.toEqual(chunks);
-    expect(results[1]).toEqual(chunks);
+    model.chunks('a', 'g').announce('1-2-3', [hash], (result) => results.push(result));
+    scheduler.run(1.5);
+    model.loseLeader('silent');
+    scheduler.run(5000);
+    expect(results).toEqual([{ failure: 'no answer in time' }]);
+    const pin = { at: 1, isOpen: true, groupId: 'g', snapshotId: '1-2-3', chunks: [hash] };
+    expect(model.stored.pins()).toEqual([pin]);
+  });
+
+  it('carries late requests out as late as they come: what was put since is not forgotten', () => {
+    const { scheduler, model } = setUp();
+    const store = model.chunks('a', 'g');
+    store.put(hash, chunk, () => {});
+    scheduler.run(50);
+    let mark = none;
+    model.garbage('b').mark((result) => {
+      mark = 'at' in result ? result.at : none;
+    });
+    scheduler.run(100);
+    model.faults.slow = 1;
+    const ends: unknown[] = [];
+    model.garbage('b').forget(hash, mark, (failure) => ends.push(failure));
+    model.faults.slow = 0;
+    store.put(hash, chunk, () => {});
+    scheduler.run(5000);
+    expect(ends).toEqual(['no answer in time']);
+    expect(model.stored.hashes()).toEqual([hash]);
+    model.garbage('b').forget(hash, position(mark + 2), (failure) => ends.push(failure));
+    scheduler.run(6000);
+    expect([ends.at(-1), model.stored.hashes()]).toEqual([null, []]);
+  });
+
+  it('stores nothing while it is full', () => {
+    const { scheduler, model } = setUp();
+    model.faults.isFull = true;
+    const ends: unknown[] = [];
+    const store = model.chunks('a', 'g');
+    store.put(hash, chunk, (failure) => ends.push(failure));
+    store.announce('1-2-3', [], (result) => ends.push(result));
+    scheduler.run(100);
+    expect(ends).toHaveLength(2);
+    expect(ends).toEqual(
+      expect.arrayContaining(['the store is full', { failure: 'the store is full' }]),
+    );
+    expect([model.stored.hashes(), model.stored.pins()]).toEqual([[], []]);
   });
 });
 

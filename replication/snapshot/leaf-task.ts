@@ -1,0 +1,189 @@
+/** A leaf of a snapshot on its way into a tree: what of it is held, and what of it has come. */
+import { equalBytes } from '../bytes.js';
+import type { Hash } from '../ports.js';
+import type { Segment } from '../state/stored.js';
+import {
+  type Branch,
+  LargeValue,
+  type Leaf,
+  type Node,
+  newLeaf,
+  type StoredValue,
+} from '../state/tree.js';
+import type { Problem } from './image.js';
+import type { LargeValues } from './large-values.js';
+import {
+  decodeLeaf,
+  leafContent,
+  type NamedValue,
+  type NodeName,
+  type PageValue,
+} from './pages.js';
+
+/** Where a node of the snapshot belongs. */
+export interface Place {
+  readonly name: NodeName;
+  /** The least key that may be below it. */
+  readonly bound: string;
+  /** The tree of the same table that is held, and the node in it that is at this place. */
+  readonly tree: Node | null;
+  readonly held: Node | null;
+  /** Null: not made yet. */
+  node: Node | null;
+}
+
+/** The node of this level whose least key is `bound`; null: there is none. */
+export function nodeAt(tree: Node | null, level: number, bound: string): Node | null {
+  let node = tree;
+  let least = '';
+  while (node !== null && node.level > level) {
+    const { bounds, children } = node as Branch;
+    let at = bounds.length - 1;
+    while (at > 0 && (bounds[at] as string) > bound) at -= 1;
+    if (at > 0) least = bounds[at] as string;
+    node = children[at] as Node;
+  }
+  return node?.level === level && least === bound ? node : null;
+}
+
+/** Q2: the same content, and stored in the same place. */
+export function isHeldAs({ name, held }: Place): boolean {
+  if (held === null || held.hash === null || held.stored === null) return false;
+  const segments = 'segment' in held.stored ? [held.stored.segment] : held.stored.segments;
+  return equalBytes(held.hash, name.hash) && startsWith(name.segments, segments, segments.length);
+}
+
+function startsWith(all: readonly Segment[], first: readonly Segment[], least: number): boolean {
+  if (first.length > all.length || first.length < least) return false;
+  return first.every(({ chunk, offset }, i) => {
+    const other = all[i] as Segment;
+    return offset === other.offset && equalBytes(chunk, other.chunk);
+  });
+}
+
+/** Stands for a large value until that is there. */
+const noBytes = new Uint8Array(0);
+
+export class LeafTask {
+  readonly #place: Place;
+  /** Q3 */
+  readonly #ground: Leaf | null;
+  readonly #skipped: number;
+  readonly #pages: (Uint8Array | undefined)[] = [];
+  #lacks: number;
+
+  constructor(place: Place) {
+    this.#place = place;
+    this.#ground = groundOf(place);
+    this.#skipped = isSame(place)
+      ? place.name.segments.length
+      : (this.#ground?.stored?.segments.length ?? 0);
+    this.#lacks = place.name.segments.length - this.#skipped;
+  }
+
+  /** What has to be fetched, by its place among the leaf's segments. */
+  get missing(): readonly (readonly [number, Segment])[] {
+    return [...this.#place.name.segments.entries()].slice(this.#skipped);
+  }
+
+  get isReady(): boolean {
+    return this.#lacks === 0;
+  }
+
+  /** What it costs to build. */
+  get sizeBytes(): number {
+    return this.#place.name.sizeBytes;
+  }
+
+  /** Returns whether that was the last one. */
+  add(at: number, page: Uint8Array): boolean {
+    this.#pages[at] = page;
+    this.#lacks -= 1;
+    return this.isReady;
+  }
+
+  build(hash: Hash, large: LargeValues): Problem | null {
+    const { name, held } = this.#place;
+    const ground = isSame(this.#place) ? (held as Leaf) : this.#ground;
+    const pages = this.#pages.filter((page) => page !== undefined);
+    const isWhole = ground === null && pages.length === 1;
+    const content = mergePages(ground, pages);
+    if (content === null) return { problem: 'a leaf begins with what was changed of it' };
+    const found = isWhole ? hash(pages[0] as Uint8Array) : hash(leafContent(content));
+    if (!equalBytes(found, name.hash)) return { problem: 'a leaf is not what its name says' };
+    const known = knownValues(held);
+    const named: [at: number, value: NamedValue][] = [];
+    const values = content.values.map((value, at): StoredValue => {
+      if (value instanceof Uint8Array || value instanceof LargeValue) return value;
+      named.push([at, value as NamedValue]);
+      return new LargeValue(noBytes, (value as NamedValue).pieces);
+    });
+    const leaf = newLeaf(content.keys, values);
+    for (const [at, value] of named) {
+      large.add(value, known, (whole) => {
+        leaf.values[at] = whole;
+      });
+    }
+    this.#place.node = Object.assign(leaf, {
+      hash: name.hash,
+      stored: { segments: name.segments },
+    });
+    return null;
+  }
+}
+
+/** Its content is held, only stored elsewhere. */
+function isSame({ name, held }: Place): boolean {
+  return held?.level === 0 && held.hash !== null && equalBytes(held.hash, name.hash);
+}
+
+/** The held leaf as it was stored, if the snapshot's leaf was made by changing that one. */
+function groundOf({ name, held }: Place): Leaf | null {
+  if (held?.level !== 0) return null;
+  const leaf = held as Leaf;
+  const ground = leaf.stored === null ? leaf.origin : leaf;
+  const segments = ground?.stored?.segments;
+  return ground && segments && startsWith(name.segments, segments, 1) ? ground : null;
+}
+
+interface Content {
+  keys: string[];
+  values: (PageValue | StoredValue)[];
+}
+
+function mergePages(ground: Leaf | null, pages: readonly Uint8Array[]): Content | null {
+  let content: Content | null = ground && {
+    keys: ground.keys.slice(),
+    values: ground.values.slice(),
+  };
+  for (const page of pages) {
+    const { keys, values } = decodeLeaf(page);
+    content = content === null ? { keys, values } : merged(content, { keys, values });
+  }
+  return content?.values.includes(null) ? null : content;
+}
+
+function merged(older: Content, newer: Content): Content {
+  const out: Content = { keys: [], values: [] };
+  let i = 0;
+  const take = (key: string, value: PageValue | StoredValue) => {
+    out.keys.push(key);
+    out.values.push(value);
+  };
+  for (const [j, key] of newer.keys.entries()) {
+    for (; i < older.keys.length && (older.keys[i] as string) < key; i++) {
+      take(older.keys[i] as string, older.values[i] as PageValue);
+    }
+    if (older.keys[i] === key) i += 1;
+    const value = newer.values[j] as PageValue;
+    // A copy: the whole chunk that changes come in is not to be kept for a few of them.
+    if (value !== null) take(key, value instanceof Uint8Array ? value.slice() : value);
+  }
+  for (; i < older.keys.length; i++) take(older.keys[i] as string, older.values[i] as PageValue);
+  return out;
+}
+
+function knownValues(held: Node | null): readonly LargeValue[] {
+  if (held?.level !== 0) return [];
+  return (held as Leaf).values.filter((value) => value instanceof LargeValue);
+}

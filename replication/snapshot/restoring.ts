@@ -1,0 +1,337 @@
+/**
+ * Puts a snapshot together from its chunks, beside what is held already, which stays as it is.
+ *
+ * manifest → directories, level by level → ranges and core → large values → a replica
+ *
+ * Q1 Everything is named by its content: a page that does not have its name's hash, a digest that is not
+ *    the recorded one, a manifest of another kind end it, whoever vouched for them (I7).
+ * Q2 What is held already and stored where the snapshot says is taken over with all below it, unread.
+ * Q3 A leaf that is held as it was before is brought up with only what was changed on top of it.
+ * Q4 All that is wanted of a chunk is known before it is asked for: no chunk is wanted twice.
+ */
+import { equalBytes, keyOf } from '../bytes.js';
+import type { Kind } from '../kind.js';
+import type { Hash } from '../ports.js';
+import type { SnapshotBody } from '../record.js';
+import type { Replica } from '../replica.js';
+import type { Segment } from '../state/stored.js';
+import { newTables } from '../state/tables.js';
+import { type Branch, type Node, newBranch } from '../state/tree.js';
+import type { Assembly, Want, WorkKind } from '../sync/assembly.js';
+import { decodeCore, digestOfParts, type Problem } from './image.js';
+import { LargeValues } from './large-values.js';
+import { isHeldAs, LeafTask, nodeAt, type Place } from './leaf-task.js';
+import { decodeManifest, type Manifest } from './manifest.js';
+import { branchHash, decodeBranch } from './pages.js';
+
+export interface RestoreOptions {
+  readonly kind: Kind;
+  readonly hash: Hash;
+  readonly body: SnapshotBody;
+  /** What the member holds already; it may be read meanwhile, and written to. */
+  readonly held: Replica | null;
+}
+
+interface BranchTask {
+  readonly place: Place;
+  readonly bounds: readonly string[];
+  readonly children: readonly Place[];
+}
+
+type OnChunk = (bytes: Uint8Array) => Problem | null;
+
+export class Restoring implements Assembly {
+  readonly #options: RestoreOptions;
+  readonly #held: ReadonlyMap<string, Node>;
+  #manifest: Manifest | null = null;
+  #roots: Place[] = [];
+  /** Nodes of the level that is being resolved, and of the one below it. */
+  #places: Place[] = [];
+  #below: Place[] = [];
+  #level = 0;
+  readonly #branches: BranchTask[] = [];
+  readonly #ready: LeafTask[] = [];
+  #leaves = 0;
+  readonly #core: Uint8Array[] = [];
+  readonly #values: LargeValues;
+  #phase: 'directories' | 'ranges' | 'values' = 'directories';
+  /** What is to be done with the chunks that were asked for. */
+  readonly #waiting = new Map<string, OnChunk[]>();
+  #wants: Want[] = [];
+  #waitingSizeBytes = 0;
+
+  constructor(options: RestoreOptions) {
+    this.#options = options;
+    const trees = options.held?.tables.trees ?? new Map();
+    // Frozen: whoever writes to what is held leaves these nodes as they are.
+    this.#held = new Map([...trees].map(([name, tree]) => [name, tree.freeze()]));
+    this.#values = new LargeValues();
+  }
+
+  get waitingSizeBytes(): number {
+    return this.#waitingSizeBytes;
+  }
+
+  get hasWork(): boolean {
+    return this.#ready.length > 0;
+  }
+
+  begin(): readonly Want[] {
+    const { manifest, manifestSizeBytes } = this.#options.body;
+    this.#await(manifest, (bytes) => this.#onManifest(bytes));
+    return [{ work: 'healing', hash: manifest, sizeBytes: manifestSizeBytes }];
+  }
+
+  accept(hash: Uint8Array, bytes: Uint8Array): readonly Want[] | Problem {
+    const key = keyOf(hash);
+    const handlers = this.#waiting.get(key) ?? [];
+    this.#waiting.delete(key);
+    return this.#guarded(() => {
+      for (const onChunk of handlers) {
+        const problem = onChunk(bytes);
+        if (problem !== null) return problem;
+      }
+      return this.#advance();
+    });
+  }
+
+  work(sizeBytes: number): readonly Want[] | Problem {
+    return this.#guarded(() => {
+      let left = sizeBytes;
+      while (left > 0 && this.#ready.length > 0) {
+        const task = this.#ready.pop() as LeafTask;
+        left -= task.sizeBytes;
+        this.#waitingSizeBytes -= task.sizeBytes;
+        const problem = task.build(this.#options.hash, this.#values);
+        if (problem !== null) return problem;
+        this.#leaves -= 1;
+      }
+      return this.#advance();
+    });
+  }
+
+  /** Q1: whatever is wrong with the bytes of a snapshot is wrong with the snapshot. */
+  #guarded(run: () => Problem | null): readonly Want[] | Problem {
+    const { id } = this.#options.body;
+    try {
+      const problem = run();
+      if (problem !== null) return { problem: `snapshot ${id}: ${problem.problem}` };
+    } catch (error) {
+      return { problem: `snapshot ${id} cannot be read: ${(error as Error).message}` };
+    }
+    const wants = this.#wants;
+    this.#wants = [];
+    return wants;
+  }
+
+  #await(hash: Uint8Array, onChunk: OnChunk): void {
+    const key = keyOf(hash);
+    const handlers = this.#waiting.get(key);
+    if (handlers === undefined) this.#waiting.set(key, [onChunk]);
+    else handlers.push(onChunk);
+  }
+
+  /** Whole chunks, if `segment` is none. */
+  #want(work: WorkKind, hash: Uint8Array, onChunk: OnChunk): Problem | null {
+    const key = keyOf(hash);
+    const use = this.#manifest?.uses.get(key);
+    if (use === undefined) return { problem: 'it needs a chunk that its manifest does not name' };
+    if (!this.#waiting.has(key)) this.#wants.push({ work, hash, sizeBytes: use.sizeBytes });
+    this.#await(hash, onChunk);
+    return null;
+  }
+
+  #wantSegment(work: WorkKind, { chunk, offset, sizeBytes }: Segment, onPage: OnChunk) {
+    return this.#want(work, chunk, (bytes) => {
+      if (offset + sizeBytes > bytes.length)
+        return { problem: 'a page is beyond the end of a chunk' };
+      return onPage(bytes.subarray(offset, offset + sizeBytes));
+    });
+  }
+
+  #onManifest(bytes: Uint8Array): Problem | null {
+    const { kind, body } = this.#options;
+    const manifest = decodeManifest(bytes);
+    if ('problem' in manifest) return { problem: `its manifest: ${manifest.problem}` };
+    const { kind: name, kindVersion, snapshotId, coreSizeBytes } = manifest;
+    if (name !== kind.name || kindVersion !== kind.version) {
+      const theirs = `${name} version ${kindVersion}`;
+      return { problem: `it holds ${theirs}, this node runs ${kind.name} version ${kind.version}` };
+    }
+    if (snapshotId !== body.id || coreSizeBytes !== body.coreSizeBytes) {
+      return { problem: `its manifest is that of ${snapshotId}, with a core of ${coreSizeBytes}` };
+    }
+    const names = Object.keys(kind.tables ?? {}).sort();
+    if (manifest.tables.map(([table]) => table).join() !== names.join()) {
+      return { problem: `its tables are not those of kind ${kind.name}` };
+    }
+    this.#manifest = manifest;
+    this.#roots = manifest.tables.map(([table, root]) => {
+      const held = this.#held.get(table) ?? null;
+      return { name: root, bound: '', tree: held, held: nodeAt(held, root.level, ''), node: null };
+    });
+    this.#level = Math.max(0, ...this.#roots.map(({ name: { level } }) => level));
+    return this.#resolveLevel();
+  }
+
+  /** Q4: one level of all tables after the other. */
+  #resolveLevel(): Problem | null {
+    const roots = this.#roots.filter(({ name }) => name.level === this.#level);
+    this.#places = [...this.#below, ...roots];
+    this.#below = [];
+    if (this.#level === 0) return this.#resolveLeaves();
+    for (const place of this.#places) {
+      if (isHeldAs(place)) place.node = place.held;
+      else {
+        const [segment] = place.name.segments as [Segment];
+        const problem = this.#wantSegment('healing', segment, (page) =>
+          this.#onBranch(place, page),
+        );
+        if (problem !== null) return problem;
+      }
+    }
+    return null;
+  }
+
+  #onBranch(place: Place, page: Uint8Array): Problem | null {
+    const { hash } = this.#options;
+    const { level, bounds, children } = decodeBranch(page);
+    const hashes = children.map((child) => child.hash);
+    const isRight =
+      level === place.name.level && hasHash(place, branchHash(hash, level, bounds, hashes));
+    if (!isRight) return { problem: 'a directory is not what its name says' };
+    const places = children.map((name, i): Place => {
+      const bound = i === 0 ? place.bound : (bounds[i] as string);
+      const held = nodeAt(place.tree, name.level, bound);
+      return { name, bound, tree: place.tree, held, node: null };
+    });
+    this.#branches.push({ place, bounds, children: places });
+    this.#below.push(...places);
+    return null;
+  }
+
+  #resolveLeaves(): Problem | null {
+    this.#phase = 'ranges';
+    for (const place of this.#places) {
+      const problem = isHeldAs(place) ? this.#takeOver(place) : this.#openLeaf(place);
+      if (problem !== null) return problem;
+    }
+    const { core } = this.#manifest as Manifest;
+    for (const [i, hash] of core.entries()) {
+      const problem = this.#want('values', hash, (bytes) => {
+        this.#core[i] = bytes;
+        return null;
+      });
+      if (problem !== null) return problem;
+    }
+    return null;
+  }
+
+  #takeOver(place: Place): null {
+    place.node = place.held;
+    return null;
+  }
+
+  #openLeaf(place: Place): Problem | null {
+    const task = new LeafTask(place);
+    this.#leaves += 1;
+    for (const [i, segment] of task.missing) {
+      const problem = this.#wantSegment('ranges', segment, (page) => {
+        if (task.add(i, page)) this.#enqueue(task);
+        return null;
+      });
+      if (problem !== null) return problem;
+    }
+    if (task.isReady) this.#enqueue(task);
+    return null;
+  }
+
+  #enqueue(task: LeafTask): void {
+    this.#ready.push(task);
+    this.#waitingSizeBytes += task.sizeBytes;
+  }
+
+  /** On to the next level or phase, if this one lacks nothing any more. */
+  #advance(): Problem | null {
+    while (this.#manifest !== null && this.#waiting.size === 0 && this.#leaves === 0) {
+      if (this.#phase === 'values') return null;
+      let problem: Problem | null;
+      if (this.#phase === 'directories') {
+        this.#level -= 1;
+        problem = this.#resolveLevel();
+      } else {
+        problem = this.#wantValues();
+      }
+      if (problem !== null) return problem;
+    }
+    return null;
+  }
+
+  #wantValues(): Problem | null {
+    this.#phase = 'values';
+    for (const [hash, onPiece] of this.#values.pieces()) {
+      const problem = this.#want('values', hash, onPiece);
+      if (problem !== null) return problem;
+    }
+    return null;
+  }
+
+  /** Once nothing is wanted and there is no work. Nothing is half-installed (I7). */
+  finish(): Replica | Problem {
+    const { body } = this.#options;
+    try {
+      return this.#assemble();
+    } catch (error) {
+      return { problem: `snapshot ${body.id} cannot be read: ${(error as Error).message}` };
+    }
+  }
+
+  #assemble(): Replica | Problem {
+    const { kind, hash, body } = this.#options;
+    const manifest = this.#manifest as Manifest;
+    this.#values.fill();
+    // The last found are the lowest.
+    for (const task of this.#branches.toReversed()) task.place.node = branchOf(task);
+    const roots = this.#roots.map(({ node }) => node as Node);
+    const names = manifest.tables.map(([name, root]) => [name, root.hash] as const);
+    if (!equalBytes(digestOfParts(hash, manifest.core, names), body.digest)) {
+      return { problem: `snapshot ${body.id} holds another state than its record's digest says` };
+    }
+    const { tip, history, sessions, plain } = decodeCore(joined(this.#core));
+    if (tip.seq !== body.at || tip.position !== body.position) {
+      const problem =
+        `snapshot ${body.id} was cut at seq ${tip.seq}, position ${tip.position}; ` +
+        `its record says seq ${body.at}, position ${body.position}`;
+      return { problem };
+    }
+    const byName = new Map(names.map(([name], i) => [name, roots[i] as Node]));
+    const tables = newTables(kind, kind.layout, byName);
+    const { uses, core } = manifest;
+    const base = { snapshotId: body.id, uses, core, roots };
+    const state = tables.attach(plain);
+    const { coreSizeBytes } = body;
+    return { kind, hash, state, tables, sessions, history, tip, coreSizeBytes, base };
+  }
+}
+
+function hasHash({ name }: Place, hash: Uint8Array): boolean {
+  return equalBytes(hash, name.hash);
+}
+
+function branchOf({ place, bounds, children }: BranchTask): Branch {
+  const { name } = place;
+  const nodes = children.map(({ node }) => node as Node);
+  const branch = newBranch(bounds.slice(), nodes);
+  const [segment] = name.segments as [Segment];
+  return Object.assign(branch, { hash: name.hash, stored: { segment } });
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

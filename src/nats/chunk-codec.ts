@@ -1,0 +1,56 @@
+/**
+ * How a chunk is written down, in the store, in a node's cache and between peers: one byte that says how,
+ * then the bytes themselves or what deflate made of them. Its hash is that of the chunk, however written.
+ */
+import { promisify } from 'node:util';
+import { deflateRaw, inflateRaw } from 'node:zlib';
+import { limits } from '../../replication/limits.js';
+import type { Fetched } from '../../replication/ports.js';
+import { plain } from './replies.js';
+
+const asIs = 0;
+const deflated = 1;
+
+const sampleSizeBytes = 16 * 1024;
+/** Of a sample: what saves less costs more time than it is worth. */
+const worthwhile = 0.9;
+/** What comes from elsewhere must not fill the memory: no chunk is larger than a message. */
+const mostSizeBytes = 2 * limits.chunkSizeBytes;
+
+/** In zlib's threads, so that nobody waits for it. */
+const deflate = promisify(deflateRaw);
+const inflate = promisify(inflateRaw);
+const quick = { level: 1 } as const;
+
+/** Never rejects. */
+export async function packChunk(bytes: Uint8Array): Promise<Uint8Array> {
+  try {
+    const sample = bytes.subarray(0, sampleSizeBytes);
+    const small = await deflate(sample, quick);
+    if (small.length > sample.length * worthwhile) return marked(asIs, bytes);
+    const all = sample.length === bytes.length ? small : await deflate(bytes, quick);
+    return marked(deflated, all);
+  } catch {
+    return marked(asIs, bytes);
+  }
+}
+
+function marked(how: number, bytes: Uint8Array): Uint8Array {
+  const packed = new Uint8Array(1 + bytes.length);
+  packed[0] = how;
+  packed.set(bytes, 1);
+  return packed;
+}
+
+/** Whether it is the right chunk its hash must show. Never rejects. */
+export async function unpackChunk(packed: Uint8Array): Promise<Fetched> {
+  const body = plain(packed).subarray(1);
+  if (packed[0] === asIs) return { kind: 'chunk', bytes: body };
+  if (packed[0] !== deflated) return { kind: 'failed', reason: 'it is not written as a chunk is' };
+  try {
+    const bytes = await inflate(body, { maxOutputLength: mostSizeBytes });
+    return { kind: 'chunk', bytes: plain(bytes) };
+  } catch (error) {
+    return { kind: 'failed', reason: `it cannot be unpacked: ${(error as Error).message}` };
+  }
+}
