@@ -15,6 +15,8 @@ WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
+# A volume that is mounted here belongs to the user who owns it in the image.
+RUN mkdir /cache && chown node:node /cache
 USER node
 EXPOSE 7401
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --retries=3 \

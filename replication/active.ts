@@ -321,10 +321,12 @@ function urgentRecord(active: Active): Body | null {
   return null;
 }
 
-/** Reads wait for a record and no command is there to give them one; or the fence is in doubt. */
-function needsBarrier(active: Active): boolean {
-  const waits = active.reads.some((read) => read.coveredBy === null);
-  return !active.spoilt && (waits || active.doubted);
+/**
+ * Reads wait for a record and no command is there to give them one; or the fence is in doubt: then it is
+ * found out before a state is rebuilt that may be of no use any more.
+ */
+function needsBarrier({ reads, spoilt, doubted }: Active): boolean {
+  return doubted || (!spoilt && reads.some((read) => read.coveredBy === null));
 }
 
 function sendRecord(

@@ -34,6 +34,8 @@ export interface MemberConfig {
   readonly standby: 'warm' | 'hot';
   /** Packing a state of this size is nothing a command would notice. */
   readonly cheapSizeBytes: number;
+  /** Fewer missing events than this are replayed rather than replaced by a snapshot. */
+  readonly replayEvents: number;
   /** A snapshot is due after this many events or this much time with at least one event. */
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
   /** How often a standby looks at the log's end for a snapshot it was not told of. */

@@ -573,6 +573,8 @@ function onWriterEvent(
       else onCommitted(active, event, now, out);
       break;
     case 'fenced': {
+      const { rebuild } = member.role as Extract<Role, { state: 'active' }>;
+      if (rebuild !== null) abandon(rebuild, out);
       dismiss(active, out);
       out.push({ kind: 'close' });
       // P5: what was decided ahead is in this state and nowhere else.
@@ -635,7 +637,8 @@ function onRebuild(member: Member, result: RecoveryResult, now: Instant, out: Ef
     out.push({ kind: 'close' });
     return quarantine(member, result.error, out);
   }
-  role.active.replica = role.rebuild.replica;
+  // Since it was begun only barriers were appended: nothing happened.
+  role.active.replica = Object.assign(role.rebuild.replica, { tip: role.active.writer.tip });
   role.active.spoilt = false;
   role.rebuild = null;
   pump(role.active, now, out);

@@ -60,8 +60,6 @@ export type RecoveryResult =
   | { readonly kind: 'no-snapshot'; readonly problem: string }
   | { readonly kind: 'poisoned'; readonly error: UnderstudyError };
 
-/** Fewer missing events than this are replayed rather than replaced by a snapshot. */
-const replayRatherThanRestore = 20_000;
 const longestPauseMs = 1000;
 
 const busy: RecoveryResult = { kind: 'busy' };
@@ -93,11 +91,11 @@ export function newRecovery(
 }
 
 export function beginRecovery(recovery: Recovery, out: Effect[]): RecoveryResult {
-  const { goal, replica } = recovery;
+  const { goal, replica, config } = recovery;
   const missing = goal.snapshotSeq - replica.tip.seq;
   const behind = goal.snapshotPosition > replica.tip.position;
   const wants =
-    goal.through === null || goal.distrust === true || missing > replayRatherThanRestore;
+    goal.through === null || goal.distrust === true || missing > config.replayEvents;
   if (goal.snapshotPosition > 0 && behind && wants) return findSnapshot(recovery, out);
   return replay(recovery, out);
 }

@@ -95,14 +95,17 @@ function newPacker({ image, chunkSizeBytes }: Deposit, work: Chunk['work']): Pac
 }
 
 /** D3 */
-function avoidedChunks({ base, doubted, chunkSizeBytes }: DepositOptions): ReadonlySet<string> {
+function avoidedChunks(options: DepositOptions): ReadonlySet<string> {
+  const { image, base, doubted, chunkSizeBytes } = options;
   if (base === null) return doubted;
   let [sizeBytes, usedSizeBytes] = [0, 0];
   for (const use of base.uses.values()) {
     sizeBytes += use.sizeBytes;
     usedSizeBytes += use.usedSizeBytes;
   }
-  if (sizeBytes - usedSizeBytes <= usedSizeBytes + sparedChunks * chunkSizeBytes) return doubted;
+  const mostSizeBytes =
+    image.kind.layout?.unusedSizeBytes ?? usedSizeBytes + sparedChunks * chunkSizeBytes;
+  if (sizeBytes - usedSizeBytes <= mostSizeBytes) return doubted;
   const sparse = [...base.uses].filter(([, use]) => use.usedSizeBytes < use.sizeBytes / 2);
   return new Set([...doubted, ...sparse.map(([key]) => key)]);
 }

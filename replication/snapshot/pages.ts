@@ -11,6 +11,8 @@ import { type Branch, LargeValue, type Leaf, type StoredValue } from '../state/t
 
 /** Without `copyBuffers`: a restored value is a view of the chunk it came in. */
 const options = { useRecords: false } as const;
+/** No tree that fits into any memory is as high. */
+const mostLevels = 16;
 const packr = new Packr(options);
 const unpackr = new Unpackr(options);
 
@@ -202,7 +204,8 @@ function checkedName(name: NodeName): NodeName {
   const areThere = segments.every(
     (each) => each.chunk instanceof Uint8Array && isWhole(each.offset) && isWhole(each.sizeBytes),
   );
-  const isNode = [level, entries, sizeBytes].every(isWhole) && hash instanceof Uint8Array;
+  const areNumbers = [level, entries, sizeBytes].every(isWhole) && level <= mostLevels;
+  const isNode = areNumbers && hash instanceof Uint8Array;
   if (!isNode || !areThere || segments.length === 0) throw new Error('no name of a node');
   return name;
 }

@@ -57,6 +57,7 @@ export class Restoring implements Assembly {
   #phase: 'directories' | 'ranges' | 'values' = 'directories';
   /** What is to be done with the chunks that were asked for. */
   readonly #waiting = new Map<string, OnChunk[]>();
+  readonly #came = new Set<string>();
   #wants: Want[] = [];
   #waitingSizeBytes = 0;
 
@@ -86,6 +87,7 @@ export class Restoring implements Assembly {
     const key = keyOf(hash);
     const handlers = this.#waiting.get(key) ?? [];
     this.#waiting.delete(key);
+    this.#came.add(key);
     return this.#guarded(() => {
       for (const onChunk of handlers) {
         const problem = onChunk(bytes);
@@ -136,6 +138,7 @@ export class Restoring implements Assembly {
     const key = keyOf(hash);
     const use = this.#manifest?.uses.get(key);
     if (use === undefined) return { problem: 'it needs a chunk that its manifest does not name' };
+    if (this.#came.has(key)) return { problem: 'it needs a chunk again that was used already' };
     if (!this.#waiting.has(key)) this.#wants.push({ work, hash, sizeBytes: use.sizeBytes });
     this.#await(hash, onChunk);
     return null;

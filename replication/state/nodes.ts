@@ -18,6 +18,8 @@ export interface Layout {
   readonly largeValueSizeBytes: number;
   /** Of snapshots; a digest is made of the hashes of such pieces. Default `limits.chunkSizeBytes`. */
   readonly chunkSizeBytes?: number;
+  /** So much of a snapshot's chunks may be unused. Default: as much as is used, and 8 chunks. */
+  readonly unusedSizeBytes?: number;
 }
 
 export const defaultLayout: Layout = {

@@ -220,9 +220,12 @@ function onFailed(sync: Sync, request: Request, reason: string, out: Effect[]): 
   const { task, from, sentAtMs } = request;
   from.said.failed += 1;
   requeue(coordinatorOf(sync, task), request);
-  const failures = (task.failures.get(from.bit) ?? 0) + 1;
-  task.failures.set(from.bit, failures);
-  if (failures >= failuresToBar) task.barred |= from.bit;
+  // That the store cannot be reached says nothing about the chunk.
+  if (from.bit !== storeBit) {
+    const failures = (task.failures.get(from.bit) ?? 0) + 1;
+    task.failures.set(from.bit, failures);
+    if (failures >= failuresToBar) task.barred |= from.bit;
+  }
   blame(sync, from, sentAtMs, `it failed: ${reason}`, out);
 }
 
@@ -289,7 +292,9 @@ function giveUpOnLost(sync: Sync): void {
   const problem =
     `${tasks.length} of ${sync.wants} chunks cannot be had, ${sync.doneSizeBytes} of ` +
     `${sync.knownSizeBytes} bytes are here: ${accountsOf(sync.ledger).map(storyOf).join('; ')}`;
-  const lost = tasks.slice(0, limits.syncLost).map(({ want: { hash } }) => hash);
+  // Its writer can help only with what is not right in the store.
+  const missing = tasks.filter(({ barred }) => (barred & storeBit) !== 0);
+  const lost = missing.slice(0, limits.syncLost).map(({ want: { hash } }) => hash);
   fail(sync, problem, lost);
 }
 

@@ -2,7 +2,8 @@
  * Whom chunks are asked of: the ledger of one sync, and so of one generation. A new sync starts clean.
  *
  * L1 Who is slow or fails is left alone for a while, and after some strikes in a row for good. Whatever
- *    was asked in the same bad spell is one strike, however much of it fails.
+ *    was asked in the same bad spell is one strike, however much of it fails. The store is waited for,
+ *    however long its servers elect: without it there is mostly nobody.
  * L2 Not to have a chunk is no fault.
  * L3 A node is one peer, however often it is named, and stays what it is when it goes and comes back.
  */
@@ -12,6 +13,7 @@ import { limits } from '../limits.js';
 const strikesToExclude = 3;
 const firstCooldownMs = 1000;
 const longestCooldownMs = 15_000;
+const storeCooldownMs = 2000;
 
 export const cacheBit = 1;
 export const storeBit = 2;
@@ -171,8 +173,10 @@ export function strike(account: Account, sentAtMs: number, nowMs: number): boole
   account.struckAtMs = nowMs;
   account.strikes += 1;
   account.coolUntilMs = nowMs + account.cooldownMs;
-  account.cooldownMs = Math.min(longestCooldownMs, account.cooldownMs * 2);
-  if (account.strikes < strikesToExclude) return false;
+  const isStore = account.bit === storeBit;
+  const mostMs = isStore ? storeCooldownMs : longestCooldownMs;
+  account.cooldownMs = Math.min(mostMs, account.cooldownMs * 2);
+  if (isStore || account.strikes < strikesToExclude) return false;
   const { late, failed } = account.said;
   account.excluded = `too late ${late} times, failed ${failed} times`;
   return true;

@@ -86,6 +86,30 @@ export type SwitchoverAnswer =
   | { readonly kind: 'dry-run'; readonly preconditions: readonly Precondition[] }
   | { readonly kind: 'refused'; readonly preconditions: readonly Precondition[] };
 
+/** Beyond this a caller's HTTP library gives up on an answer that has not begun. */
+export const longestSyncMs = 240_000;
+
+/** What a node has counted since it started. */
+export interface NodeCounters {
+  readonly node: string;
+  /** Of snapshots that its members fetched. */
+  readonly fetched: {
+    readonly fromSizeBytes: {
+      readonly cache: number;
+      readonly store: number;
+      readonly peers: number;
+    };
+    /** Answers with other bytes than those asked for. */
+    readonly corrupt: number;
+  };
+  readonly cache: {
+    readonly hits: number;
+    readonly misses: number;
+    readonly corrupt: number;
+    readonly sizeBytes: number;
+  };
+}
+
 /** Every method throws `UnderstudyError` with one of the contract's codes. */
 export interface Backend {
   /** True once this node is connected and has read the registry. */
@@ -94,6 +118,7 @@ export interface Backend {
   nodes(): Promise<readonly NodeDocument[]>;
   kinds(): readonly { readonly name: string; readonly version: number }[];
   groups(): Promise<readonly GroupDocument[]>;
+  counters(): NodeCounters;
   group(name: string): Promise<GroupDetail>;
   createGroup(spec: GroupSpec, actor: Actor): Promise<GroupDetail>;
   deleteGroup(name: string, actor: Actor): Promise<void>;
@@ -111,6 +136,7 @@ export interface Backend {
   /** Throws `not-ready` if no state holds what the request asks for, as `query` does. */
   state(group: string, request: StateRequest): Promise<ReadAnswer>;
   query(group: string, request: QueryRequest): Promise<ReadAnswer>;
+  /** Answers when the standbys hold it, or nothing has come for long; within `longestSyncMs`. */
   sync(group: string, actor: Actor): Promise<{ readonly through: number }>;
   switchover(group: string, request: SwitchoverRequest, actor: Actor): Promise<SwitchoverAnswer>;
   failover(

@@ -25,8 +25,14 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
   };
 }
 
+/** An answer that is not JSON. */
+interface OtherAnswer {
+  readonly description: string;
+  readonly content: Readonly<Record<string, { readonly schema: z.ZodType }>>;
+}
+
 /** Response schemas of a route: its own and the problem document for everything else. */
-export function answers(own: Record<number, z.ZodType>): Record<string, unknown> {
+export function answers(own: Record<number, z.ZodType | OtherAnswer>): Record<string, unknown> {
   const problem = {
     description: 'A refusal or failure; `code` says which',
     content: { [problemType]: { schema: problemSchema } },

@@ -1,9 +1,10 @@
 /** Commands that change groups. */
 import { type Command, Option } from 'commander';
-import type { OperationDocument } from '../../cluster/documents.js';
+import type { MemberDocument, OperationDocument } from '../../cluster/documents.js';
 import { limits } from '../../replication/limits.js';
 import { whole } from './parse.js';
 import { handle, type Run, type Session, waitFor } from './session.js';
+import { whileSyncing } from './syncing.js';
 import { groupWords, operationWords, preconditionsWords } from './words.js';
 
 export function addActCommands(program: Command, run: Run): void {
@@ -13,7 +14,7 @@ export function addActCommands(program: Command, run: Run): void {
   addReinit(program, run);
   const sync = program.command('sync').description('bring all standbys up to the present seq');
   handle<[string]>(sync.argument('<group>'), run, async (session, [name]) => {
-    const answer = await session.client.sync(name);
+    const answer = await whileSyncing(session, name, () => session.client.sync(name));
     return session.show(answer, () => `standbys of ${name} sync through seq ${answer.through}\n`);
   });
 }
@@ -104,7 +105,10 @@ function addReinit(program: Command, run: Run): void {
     .argument('<index>', 'of the member, see: understudy group GROUP', whole(0))
     .option('--wait', 'until it has ended; exit code 1 if it failed');
   handle<[string, number], { wait?: true }>(command, run, async (session, args, options) => {
-    return ended(session, await session.client.reinit(...args), options);
+    const [group, index] = args;
+    const isMeant = (member: MemberDocument) => member.index === index;
+    const wait = (id: string) => whileSyncing(session, group, () => waitFor(session, id), isMeant);
+    return ended(session, await session.client.reinit(group, index), options, wait);
   });
 }
 
@@ -112,8 +116,9 @@ async function ended(
   session: Session,
   started: OperationDocument,
   { wait }: { readonly wait?: true },
+  untilEnded = (id: string) => waitFor(session, id),
 ): Promise<number> {
-  const operation = wait ? await waitFor(session, started.id) : started;
+  const operation = wait ? await untilEnded(started.id) : started;
   await session.show(operation, () => operationWords(operation));
   return wait && operation.state === 'failed' ? 1 : 0;
 }

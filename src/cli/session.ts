@@ -15,6 +15,8 @@ export class Session {
   readonly client: AdminClient;
   readonly json: boolean;
   readonly io: Io;
+  /** Where notes go while something else is drawn on stderr; null: nothing is. */
+  aside: ((text: string) => void) | null = null;
 
   constructor(command: Command, io: Io) {
     const { url, token, json } = command.optsWithGlobals<GlobalOptions>();
@@ -32,7 +34,9 @@ export class Session {
 
   /** For readers only; never part of what a script parses. */
   async note(text: string): Promise<void> {
-    if (!this.json) await write(this.io.stderr, `${text}\n`);
+    if (this.json) return;
+    if (this.aside !== null) this.aside(text);
+    else await write(this.io.stderr, `${text}\n`);
   }
 }
 
@@ -67,13 +71,15 @@ export function handle<Args extends readonly unknown[] = readonly [], Options = 
 const waitMs = 10_000;
 const mostWaits = 60;
 
-/** The operation when it has ended. Throws `timeout` after ten minutes. */
+/** The operation when it has ended. Throws `timeout` after ten minutes without news of it. */
 export async function waitFor(session: Session, id: string): Promise<OperationDocument> {
   const { client } = session;
   // The operation may take the node away that is asked about it: know the others before.
   await client.nodes();
   let told = 0;
-  for (let waits = 0; waits < mostWaits; waits++) {
+  let updatedAt = '';
+  let still = 0;
+  while (still < mostWaits) {
     const operation = await client.operation(id, waitMs);
     for (const { name, detail } of operation.steps.slice(told)) {
       await session.note(
@@ -82,10 +88,12 @@ export async function waitFor(session: Session, id: string): Promise<OperationDo
     }
     told = operation.steps.length;
     if (operation.state !== 'running') return operation;
+    still = operation.updatedAt === updatedAt ? still + 1 : 1;
+    updatedAt = operation.updatedAt;
   }
   throw new UnderstudyError(
     'timeout',
-    `operation ${id} still runs after ${(waitMs * mostWaits) / 60_000} minutes; it goes on, ` +
-      `ask again with: understudy operation ${id} --wait`,
+    `operation ${id} still runs after ${(waitMs * mostWaits) / 60_000} minutes without news; it ` +
+      `goes on, ask again with: understudy operation ${id} --wait`,
   );
 }

@@ -5,10 +5,12 @@ import type {
   GroupDetail,
   GroupDocument,
   HistoryEntry,
+  MemberDocument,
   NodeDocument,
   OperationDocument,
 } from '../../cluster/documents.js';
 import type { Precondition } from '../admin/backend.js';
+import { percentOf, sizeText } from '../sizes.js';
 import { table } from './table.js';
 
 export function clusterWords(cluster: ClusterDocument): string {
@@ -85,7 +87,7 @@ export function groupWords(group: GroupDetail): string {
       member.index,
       member.nodeId,
       member.role,
-      member.state,
+      stateWords(member),
       member.healthy ? 'yes' : 'no',
       member.syncedThrough,
       member.lag,
@@ -99,6 +101,11 @@ export function groupWords(group: GroupDetail): string {
   const sync = `sync every ${everyEvents} events or ${everyMs} ms`;
   const facts = `${origin}, ${sync}, created ${group.createdAt}\n`;
   return `${groupsWords([group])}\n${members}\n${facts}${alarmsWords(group.alarms)}`;
+}
+
+function stateWords({ state, sync }: MemberDocument): string {
+  if (sync === null) return state;
+  return `${state}, syncing ${percentOf(sync)}% at ${sizeText(sync.bytesPerSecond)}/s`;
 }
 
 function alarmsWords(alarms: readonly AlarmDocument[]): string {

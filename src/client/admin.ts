@@ -9,13 +9,14 @@ import type {
   OperationDocument,
 } from '../../cluster/documents.js';
 import { isErrorCode, UnderstudyError } from '../../replication/errors.js';
-import type {
-  EventPage,
-  Precondition,
-  QueryRequest,
-  StateRequest,
-  SwitchoverRequest,
-  TokenedRead,
+import {
+  type EventPage,
+  longestSyncMs,
+  type Precondition,
+  type QueryRequest,
+  type StateRequest,
+  type SwitchoverRequest,
+  type TokenedRead,
 } from '../admin/backend.js';
 import { type Numbers, SessionPool } from '../admin/numbering.js';
 import { tokenHeader } from './token.js';
@@ -174,8 +175,10 @@ export class AdminClient {
     return this.#nodes.json('POST', `${groupPath(group)}/query`, call);
   }
 
+  /** Answers when the standbys hold the present state, or at the latest after four minutes. */
   sync(group: string): Promise<{ readonly through: number }> {
-    return this.#post(`${groupPath(group)}/sync`, {}, true);
+    const timeoutMs = longestSyncMs + defaultTimeoutMs;
+    return this.#post(`${groupPath(group)}/sync`, {}, { repeatable: true, timeoutMs });
   }
 
   /** Throws `conflict` with `preconditions` in its details if not all of them hold. */
@@ -188,7 +191,8 @@ export class AdminClient {
 
   /** What a switchover would be refused for. */
   dryRun(group: string, request: Omit<SwitchoverRequest, 'dryRun'> = {}): Promise<DryRun> {
-    return this.#post(`${groupPath(group)}/switchover`, { ...request, dryRun: true }, true);
+    const body = { ...request, dryRun: true };
+    return this.#post(`${groupPath(group)}/switchover`, body, { repeatable: true });
   }
 
   failover(
@@ -224,9 +228,9 @@ export class AdminClient {
     return this.#nodes.json('GET', path, { repeatable: true });
   }
 
-  #post<Answer>(path: string, body: unknown, repeatable = false): Promise<Answer> {
+  #post<Answer>(path: string, body: unknown, more: Call = {}): Promise<Answer> {
     const type = 'application/json';
-    return this.#nodes.json('POST', path, { body: JSON.stringify(body), type, repeatable });
+    return this.#nodes.json('POST', path, { ...more, body: JSON.stringify(body), type });
   }
 
   async #events(

@@ -27,12 +27,17 @@ export async function packChunk(bytes: Uint8Array): Promise<Uint8Array> {
   try {
     const sample = bytes.subarray(0, sampleSizeBytes);
     const small = await deflate(sample, quick);
-    if (small.length > sample.length * worthwhile) return marked(asIs, bytes);
+    if (small.length > sample.length * worthwhile) return asItIs(bytes);
     const all = sample.length === bytes.length ? small : await deflate(bytes, quick);
     return marked(deflated, all);
   } catch {
-    return marked(asIs, bytes);
+    return asItIs(bytes);
   }
+}
+
+/** Written down without any work on it. */
+export function asItIs(bytes: Uint8Array): Uint8Array {
+  return marked(asIs, bytes);
 }
 
 function marked(how: number, bytes: Uint8Array): Uint8Array {
@@ -42,15 +47,18 @@ function marked(how: number, bytes: Uint8Array): Uint8Array {
   return packed;
 }
 
-/** Whether it is the right chunk its hash must show. Never rejects. */
+/**
+ * Whether it is the right chunk its hash must show, so what cannot be unpacked is handed over as it is.
+ * Never rejects.
+ */
 export async function unpackChunk(packed: Uint8Array): Promise<Fetched> {
   const body = plain(packed).subarray(1);
   if (packed[0] === asIs) return { kind: 'chunk', bytes: body };
-  if (packed[0] !== deflated) return { kind: 'failed', reason: 'it is not written as a chunk is' };
+  if (packed[0] !== deflated) return { kind: 'chunk', bytes: plain(packed) };
   try {
     const bytes = await inflate(body, { maxOutputLength: mostSizeBytes });
     return { kind: 'chunk', bytes: plain(bytes) };
-  } catch (error) {
-    return { kind: 'failed', reason: `it cannot be unpacked: ${(error as Error).message}` };
+  } catch {
+    return { kind: 'chunk', bytes: plain(packed) };
   }
 }

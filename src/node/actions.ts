@@ -1,49 +1,58 @@
 /** What operators do to a group and its members. Each action judges first and changes second. */
-import { setTimeout } from 'node:timers/promises';
 import type { GroupDocument, MemberDocument, OperationDocument } from '../../cluster/documents.js';
 import type { PromotionCause } from '../../replication/effects.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import { epoch } from '../../replication/ids.js';
-import type { Actor, Precondition, SwitchoverAnswer, SwitchoverRequest } from '../admin/backend.js';
+import {
+  type Actor,
+  longestSyncMs,
+  type Precondition,
+  type SwitchoverAnswer,
+  type SwitchoverRequest,
+} from '../admin/backend.js';
 import type { SyncResult } from './member-driver.js';
 import type { Operations, Step } from './operations.js';
 import type { Runtime } from './runtime.js';
+import { isReachable, syncTeller, untilHeld, untilReinitialised } from './syncing.js';
 import type { Inspection } from './verbs.js';
 
 const defaultBudgetMs = 5000;
-const syncTimeoutMs = 30_000;
+const cutTimeoutMs = 30_000;
 const promoteTimeoutMs = 10_000;
 const promoteAgainMs = 100;
 const lookTimeoutMs = 1000;
-/** Less than the time after which an operation without news counts as abandoned. */
-const reinitTimeoutMs = 50_000;
-const reinitPollMs = 100;
 
 export interface ActionContext {
   readonly runtime: Runtime;
   readonly operations: Operations;
   /** The group as it is now. Throws `group-not-found`. */
   group(name: string): Promise<GroupDocument>;
+  /** This node is about to stop: nobody should be kept waiting. */
+  isStopping(): boolean;
 }
 
-/** Cuts a snapshot and waits until the healthy standbys hold it. */
+/** Cuts a snapshot and waits for the standbys to hold it, as long as they come closer. */
 export async function sync(context: ActionContext, name: string): Promise<{ through: number }> {
-  const group = await context.group(name);
-  const node = activeNode(group);
-  const request = { group: name };
-  const result = await context.runtime.rpc.call<SyncResult>(node, 'sync', request, syncTimeoutMs);
-  if ('failure' in result) {
-    throw new UnderstudyError('internal', `no snapshot of ${name}: ${result.failure}`);
-  }
-  const { through } = result;
-  await until(context, name, syncTimeoutMs, (document) =>
-    document.members.every((member) => !isReachable(member) || member.syncedThrough >= through),
-  );
+  const deadlineMs = performance.now() + longestSyncMs;
+  const through = await cut(context, name);
+  await untilHeld(() => context.group(name), {
+    through,
+    isMeant: () => true,
+    onLack: () => undefined,
+    isOver: () => context.isStopping() || performance.now() >= deadlineMs,
+  });
   return { through };
 }
 
-const isReachable = ({ state }: MemberDocument): boolean =>
-  state !== 'unreachable' && state !== 'quarantined';
+/** Has a snapshot cut unless the newest is at the present seq; returns its seq. */
+async function cut(context: ActionContext, name: string): Promise<number> {
+  const group = await context.group(name);
+  const node = activeNode(group);
+  const request = { group: name };
+  const result = await context.runtime.rpc.call<SyncResult>(node, 'sync', request, cutTimeoutMs);
+  if ('through' in result) return result.through;
+  throw new UnderstudyError('internal', `no snapshot of ${name}: ${result.failure}`);
+}
 
 function activeNode(group: GroupDocument): string {
   if (group.activeNode !== null) return group.activeNode;
@@ -146,7 +155,14 @@ async function runSwitchover(
   const { rpc } = context.runtime;
   const { name } = group;
   await step('syncing', `member ${candidate.index} on ${candidate.nodeId}`);
-  const { through } = await sync(context, name);
+  const through = await cut(context, name);
+  const tell = syncTeller(step, candidate);
+  await untilHeld(() => context.group(name), {
+    through,
+    isMeant: ({ index }) => index === candidate.index,
+    onLack: (member) => tell(member.sync),
+    isOver: () => false,
+  });
   await step('handing-off', `synced through ${through}`);
   const budgetMs = timeoutMs ?? defaultBudgetMs;
   const request = { group: name, target: candidate.index, budgetMs };
@@ -295,33 +311,16 @@ function pickForReinit(group: GroupDocument, index: number): MemberDocument {
 async function runReinit(
   { runtime }: ActionContext,
   group: string,
-  { index, nodeId }: MemberDocument,
+  member: MemberDocument,
   step: Step,
 ): Promise<string> {
-  const { rpc } = runtime;
-  const ask = <Answer>(verb: string) => rpc.call<Answer>(nodeId, verb, { group }, lookTimeoutMs);
+  const { index, nodeId } = member;
+  const ask = <Answer>(verb: string) =>
+    runtime.rpc.call<Answer>(nodeId, verb, { group }, lookTimeoutMs);
   await step('forgetting', `member ${index} on ${nodeId}`);
   const { failure } = await ask<{ failure: string | null }>('reinit');
   if (failure !== null) throw new UnderstudyError('conflict', failure);
   await step('syncing', `member ${index} on ${nodeId}`);
-  const deadlineMs = performance.now() + reinitTimeoutMs;
-  let seen = 'nothing';
-  while (performance.now() < deadlineMs) {
-    const found = await ask<Inspection>('inspect').catch((error: Error) => error);
-    seen = found instanceof Error ? found.message : found.report.state;
-    const through = found instanceof Error ? null : syncedThroughOf(found);
-    if (through !== null) return `synced through ${through}`;
-    await setTimeout(reinitPollMs);
-  }
-  const detail = `member ${index} has not synced within ${reinitTimeoutMs} ms; last: ${seen}`;
-  throw new UnderstudyError('timeout', `${detail}. It goes on by itself: look at the group`);
-}
-
-/** Null: not yet. Throws `quarantined` if the log cannot be followed again. */
-function syncedThroughOf({ report }: Inspection): number | null {
-  const { state, lastSyncMs, syncedThrough, error } = report;
-  if (state === 'quarantined') {
-    throw new UnderstudyError('quarantined', `quarantined again: ${error ?? 'no reason known'}`);
-  }
-  return lastSyncMs !== null && state !== 'starting' ? syncedThrough : null;
+  const through = await untilReinitialised(() => ask<Inspection>('inspect'), member, step);
+  return `synced through ${through}`;
 }

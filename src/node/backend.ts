@@ -23,6 +23,7 @@ import type {
   Actor,
   Backend,
   EventPage,
+  NodeCounters,
   QueryRequest,
   ReadAnswer,
   ReadRequest,
@@ -54,6 +55,7 @@ export class NodeBackend implements Backend {
   readonly #operations: Operations;
   readonly #client: Client;
   #connected = true;
+  #isStopping = false;
 
   constructor(runtime: Runtime, operations: Operations, client: Client) {
     this.#runtime = runtime;
@@ -63,6 +65,11 @@ export class NodeBackend implements Backend {
 
   brokerStatus(connected: boolean): void {
     this.#connected = connected;
+  }
+
+  /** Requests that wait for something are answered soon. */
+  stop(): void {
+    this.#isStopping = true;
   }
 
   ready(): { readonly ready: boolean; readonly reason: string } {
@@ -104,6 +111,11 @@ export class NodeBackend implements Backend {
       name,
       version: v,
     }));
+  }
+
+  counters(): NodeCounters {
+    const { options, fetched } = this.#runtime;
+    return { node: options.info.id, fetched: fetched.total, cache: options.cache.counters };
   }
 
   groups(): Promise<GroupDocument[]> {
@@ -334,6 +346,7 @@ export class NodeBackend implements Backend {
       runtime: this.#runtime,
       operations: this.#operations,
       group: (name) => this.group(name),
+      isStopping: () => this.#isStopping,
     };
   }
 

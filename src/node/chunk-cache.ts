@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { equalBytes } from '../../replication/bytes.js';
 import type { ChunkCache, Fetched, Hash } from '../../replication/ports.js';
-import { packChunk, unpackChunk } from '../nats/chunk-codec.js';
+import { asItIs, unpackChunk } from '../nats/chunk-codec.js';
 import { plain } from '../nats/replies.js';
 
 export interface ChunkCacheOptions {
@@ -90,6 +90,8 @@ class DiskChunkCache implements NodeChunkCache {
   /** What is or will be written, by name, in turn. */
   readonly #pending = new Map<string, Uint8Array>();
   readonly #writing = new Set<string>();
+  /** Made by now. */
+  readonly #folders = new Set<string>();
   /** Everything under way on the disk. */
   readonly #work = new Set<Promise<void>>();
   #pendingSizeBytes = 0;
@@ -138,7 +140,7 @@ class DiskChunkCache implements NodeChunkCache {
   async getPacked(hash: Uint8Array): Promise<Uint8Array | null> {
     const name = nameOf(hash);
     const pending = this.#pending.get(name);
-    if (pending !== undefined) return await packChunk(pending);
+    if (pending !== undefined) return asItIs(pending);
     const packed = await this.#read(name);
     return packed instanceof Uint8Array ? packed : null;
   }
@@ -190,15 +192,18 @@ class DiskChunkCache implements NodeChunkCache {
     const path = this.#pathOf(name);
     const half = `${path}.half`;
     try {
-      const packed = await packChunk(bytes);
+      // As quick as chunks come in: what waits too long for its turn is not kept at all.
+      const packed = asItIs(bytes);
       if (packed.length <= this.#options.sizeBytes) {
-        await mkdir(join(this.#options.dir, folderOf(name)), { recursive: true });
+        await this.#makeFolder(folderOf(name));
         await writeFile(half, packed);
         await rename(half, path);
         this.#add(name, packed.length);
       }
       this.#hasFailed = false;
     } catch (error) {
+      // Somebody may have removed it.
+      this.#folders.clear();
       this.#run(rm(half, { force: true }));
       this.#complain(error);
     }
@@ -206,6 +211,12 @@ class DiskChunkCache implements NodeChunkCache {
     this.#pending.delete(name);
     this.#pendingSizeBytes -= bytes.length;
     this.#advance();
+  }
+
+  async #makeFolder(folder: string): Promise<void> {
+    if (this.#folders.has(folder)) return;
+    await mkdir(join(this.#options.dir, folder), { recursive: true });
+    this.#folders.add(folder);
   }
 
   /** Once until something works again: a full disk would say so with every chunk. */

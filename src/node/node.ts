@@ -201,6 +201,7 @@ class NodeProcess implements RunningNode {
   }
 
   async #stop(): Promise<void> {
+    this.#backend?.stop();
     await this.#server?.close();
     this.#runtime?.stop();
     await this.#client?.close(0);

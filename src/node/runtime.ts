@@ -40,6 +40,8 @@ import { serveNode } from './verbs.js';
 const probeTimeoutMs = 500;
 /** Packs in some milliseconds. */
 const cheapSizeBytes = 1024 * 1024;
+/** A few hundred milliseconds. */
+const replayEvents = 20_000;
 
 export interface RuntimeOptions {
   readonly config: NodeConfig;
@@ -304,6 +306,7 @@ export class Runtime {
         identity: identityOf(config, index),
         standby,
         cheapSizeBytes,
+        replayEvents,
         sync,
         pollMs: node.pollMs,
       },

@@ -28,6 +28,7 @@ export async function startCluster(main: string, count = 3): Promise<BenchCluste
         natsUrl: broker.url,
         kindsFile: undefined,
         logFile: join(dir, `node-${i + 1}.log`),
+        cacheDir: join(dir, `node-${i + 1}-chunks`),
         env: { ...process.env, UNDERSTUDY_LOG_LEVEL: 'warn' },
         onDeath: () => undefined,
       }),

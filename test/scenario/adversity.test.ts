@@ -28,7 +28,7 @@ describe('commands', () => {
     const answers = stage.deliver(1, 'poison', 1);
     expect(answers).toMatchObject([{ seq: 1 }, { ok: false, code: 'apply-failed' }, { seq: 2 }]);
     stage.sync();
-    expect(stage.state('n1')).toEqual(stage.state('n0'));
+    expect(stage.contents('n1')).toEqual(stage.contents('n0'));
     expect(stage.host('n0').member('g1')?.role.state).toBe('active');
   });
 });
@@ -55,7 +55,7 @@ describe('a stale active', () => {
     ).toBe(3);
     expect(stage.member('n0').role.state).toBe('standby');
     stage.sync();
-    expect(stage.state('n0')).toEqual(stage.state(stage.active ?? ''));
+    expect(stage.contents('n0')).toEqual(stage.contents(stage.active ?? ''));
   });
 
   it('that was cut off cannot publish the snapshot it had cut', () => {
@@ -133,13 +133,13 @@ describe('a standby that cannot restore', () => {
     const stage = new Stage();
     stage.events(2);
     stage.sync();
-    stage.world.model.faults.chunkCorrupted = 1;
+    stage.spoilSnapshots(true);
     stage.events(2);
     stage.sync();
     stage.run(2000);
     expect(stage.syncedThrough('n1')).toBe(2);
-    expect(stage.member('n1').error).toMatch(/does not have the recorded hash/);
-    stage.world.model.faults.chunkCorrupted = 0;
+    expect(stage.member('n1').error).toMatch(/cannot be had.*gave other bytes/);
+    stage.spoilSnapshots(false);
     stage.until('it has caught up', () => stage.syncedThrough('n1') === 4);
     expect(stage.member('n1').error).toBeNull();
   });

@@ -36,7 +36,7 @@ describe('events between syncs', () => {
     expect(stage.syncedThrough('n1')).toBe(0);
     expect(stage.sync()).toEqual({ through: 10 });
     expect(['n1', 'n2'].map((name) => stage.syncedThrough(name))).toEqual([10, 10]);
-    expect(stage.state('n2')).toEqual(stage.state('n0'));
+    expect(stage.contents('n2')).toEqual(stage.contents('n0'));
   });
 
   it('5 synced + 3 more, kill: the state has 8', () => {
@@ -132,7 +132,7 @@ describe('the successor', () => {
     stage.events(3);
     stage.sync();
     stage.reconnect('n1');
-    stage.world.model.faults.chunkMissing = 1;
+    stage.breakSnapshots(true);
     stage.run(1500);
     expect([stage.syncedThrough('n1'), stage.syncedThrough('n2')]).toEqual([3, 6]);
     loseActive(stage);

@@ -47,6 +47,7 @@ function quiet({
     replicas: 3,
     standby,
     cheapSizeBytes: 1024 * 1024,
+    replayEvents: 20_000,
     staleLeaderMs: 0,
     everyEvents: forEverMs,
     everyMs: forEverMs,
@@ -71,7 +72,7 @@ export class Stage {
   #drawn = 1;
 
   constructor(options: StageOptions = {}) {
-    this.world = new World('stage', quiet(options), false);
+    this.world = new World('stage', quiet(options), true);
     this.group = 'g0';
     this.world.build();
     this.until('the group is whole', () => this.world.isWhole());
@@ -134,6 +135,12 @@ export class Stage {
     const held = role.state === 'active' ? role.active.replica : replica;
     if (held === null) throw new Error(`${name} holds nothing`);
     return held.state as TraceState;
+  }
+
+  /** All of it as plain values: what can be compared. */
+  contents(name: string): object {
+    const { hash, events, last, rows } = this.state(name);
+    return { hash, events, last: { ...last }, rows: [...(rows?.entries() ?? [])] };
   }
 
   syncedThrough(name: string): number | null {
@@ -295,9 +302,24 @@ export class Stage {
     this.world.injector.rejoin(this.host(name));
   }
 
-  /** Snapshots can neither be stored nor read from here on, or can again. */
+  /** Chunks can neither be stored nor had of anybody from here on, or can again. */
   breakSnapshots(isBroken: boolean): void {
-    this.world.model.faults.chunkMissing = isBroken ? 1 : 0;
+    const rate = isBroken ? 1 : 0;
+    this.world.model.faults.chunkMissing = rate;
+    Object.assign(this.world.chunkRates, { cacheLost: rate, peerEmpty: rate });
+  }
+
+  /** Whoever is asked for a chunk gives something else from here on, or what it should again. */
+  spoilSnapshots(isSpoilt: boolean): void {
+    const rate = isSpoilt ? 1 : 0;
+    this.world.model.faults.chunkCorrupted = rate;
+    Object.assign(this.world.chunkRates, { cacheCorrupt: rate, peerLies: rate });
+  }
+
+  /** What this node's members have raised alarms about, in order. */
+  alarms(name: string): string[] {
+    const marked = ` ${name} ${this.group} {"kind":"alarm"`;
+    return this.world.lines.filter((line) => line.includes(marked));
   }
 
   promoted(by: number): void {

@@ -3,7 +3,7 @@ import { epoch } from '../../replication/ids.js';
 import { decodeRecord, encodeRecord, isRecord, type LogRecord } from '../../replication/record.js';
 import { noFaults } from '../support/model-wire.js';
 import type { Host } from './host.js';
-import { Liar } from './liar.js';
+import { Liar, type Lie, lies } from './liar.js';
 import { soundChunks } from './node-chunks.js';
 import type { Fault } from './options.js';
 import type { World } from './world.js';
@@ -106,7 +106,7 @@ export class Injector {
         this.#world.model.deafen(host.name);
         break;
       case 'liar':
-        host.lies = new Liar(fault.target % 3 === 0);
+        host.lies = new Liar(lies[fault.target % 3] as Lie, (id) => this.#world.lies.add(id));
         this.#world.scheduler.after(fault.durationMs, () => {
           host.lies = null;
         });

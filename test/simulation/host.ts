@@ -173,6 +173,7 @@ export class Host extends Process {
       identity: simulatedIdentity(index),
       standby: config.standby,
       cheapSizeBytes: this.world.options.cheapSizeBytes,
+      replayEvents: this.world.options.replayEvents,
       sync: config.sync,
       pollMs: 500,
     });

@@ -52,7 +52,7 @@ const keys = 97;
 
 function keep(rows: Table<TraceRow>, n: number, hash: number): void {
   const key = `row ${hash % keys}`;
-  const length = n % 23 === 0 ? 150 + (n % 5) * 100 : n % 17;
+  const length = n % 23 === 0 ? 150 + (n % 5) * 300 : n % 17;
   if (hash % 5 === 0) rows.delete(key);
   else rows.set(key, { n, hash, text: 'x'.repeat(length) });
 }
@@ -65,7 +65,13 @@ export const traceKind: Kind<TraceState, TraceCommand, TraceEvent> = {
   name: 'trace',
   version: 1,
   tables: { rows: table<TraceRow>() },
-  layout: { leafSizeBytes: 160, branchChildren: 4, largeValueSizeBytes: 120, chunkSizeBytes: 400 },
+  layout: {
+    leafSizeBytes: 320,
+    branchChildren: 4,
+    largeValueSizeBytes: 120,
+    chunkSizeBytes: 1000,
+    unusedSizeBytes: 1000,
+  },
   init: freshTrace,
   apply(state, event) {
     state.hash = mix(state.hash, event.n * 4 + event.part);

@@ -9,12 +9,22 @@ import { depositImage } from '../../replication/snapshot/depositing.js';
 import type { Image } from '../../replication/snapshot/image.js';
 import type { Hosted } from './hosted.js';
 
+/**
+ * The chunks: it stores other bytes than their hashes say. The manifest: that of another state, under a
+ * digest that is true. The digest: that of another state, with all that belongs to it.
+ */
+export const lies = ['chunks', 'manifest', 'digest'] as const;
+export type Lie = (typeof lies)[number];
+
 export class Liar {
   /** Snapshots of states that never were, in place of those it was to cut. */
   readonly #forged = new Map<string, Partial<SnapshotBody>>();
 
-  /** `spoils`: what it cuts is stored with other bytes than its hashes say. */
-  constructor(private readonly spoils = false) {}
+  constructor(
+    private readonly about: Lie,
+    /** Told which snapshots are lies. */
+    private readonly confess: (snapshotId: string) => void = () => undefined,
+  ) {}
 
   /** It has everything, and has synced just now. */
   boast({ info, reports }: Beat): Beat {
@@ -28,13 +38,14 @@ export class Liar {
 
   /** What it stores. */
   alter(effect: Effect, { member, ports }: Hosted): Effect {
-    if (effect.kind === 'put-chunk' && this.spoils) {
+    if (effect.kind === 'announce') this.confess(effect.id);
+    if (effect.kind === 'put-chunk' && this.about === 'chunks') {
       const bytes = Uint8Array.from(effect.bytes);
       bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
       return { ...effect, bytes };
     }
     const doing = member.follow?.marks.work?.doing;
-    if (effect.kind === 'announce' && doing && !this.spoils) {
+    if (effect.kind === 'announce' && doing && this.about !== 'chunks') {
       this.#forge(effect.id, doing.image, ports.chunks);
     }
     return effect;
@@ -65,10 +76,14 @@ export class Liar {
 
   /** Another digest than the one it found, and a snapshot that goes with it. */
   misattest(bytes: Uint8Array, config: MemberConfig): Uint8Array {
-    const attestation = this.spoils ? null : decodeAttestation(bytes, config);
+    const attestation = this.about === 'chunks' ? null : decodeAttestation(bytes, config);
     if (attestation === null) return bytes;
     const forged = attestation.body && this.#forged.get(attestation.body.id);
     const body = attestation.body && { ...attestation.body, ...forged };
+    if (this.about === 'manifest') {
+      const { digest } = attestation;
+      return encodeAttestation({ ...attestation, body: body && { ...body, digest } }, config);
+    }
     const digest = forged?.digest ?? attestation.digest.map((byte) => byte ^ (config.id.index + 1));
     return encodeAttestation({ ...attestation, digest, body }, config);
   }

@@ -187,24 +187,6 @@ export const mutants: readonly Mutant[] = [
     replace: 'before > 0) this.#chunks',
   },
   {
-    name: 'a snapshot is pinned although its announcement was retired',
-    file: 'test/support/model-chunks.ts',
-    find: 'if (!stands) return {',
-    replace: 'if (stands === null) return {',
-  },
-  {
-    name: 'what is held is changed while a snapshot is put together beside it',
-    file: 'replication/snapshot/restoring.ts',
-    find: 'tree.freeze()]',
-    replace: 'tree.root]',
-  },
-  {
-    name: 'changed nodes keep their names',
-    file: 'replication/state/tree.ts',
-    find: '    node.hash = null;',
-    replace: '',
-  },
-  {
     name: 'a snapshot is cut while something is decided ahead',
     file: 'replication/active.ts',
     find: '  if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);',

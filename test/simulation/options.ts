@@ -10,6 +10,8 @@ export interface SimulationOptions {
   readonly standby: 'warm' | 'hot';
   /** 0: no active takes its own digest while others follow. */
   readonly cheapSizeBytes: number;
+  /** With few of them candidates and followers restore snapshots, too. */
+  readonly replayEvents: number;
   readonly chaosMs: number;
   readonly pauseBetweenOpsMs: number;
   readonly everyEvents: number;
@@ -32,6 +34,8 @@ export interface SimulationOptions {
     /** A node's own chunks: one that it kept is gone, or is not what it was. */
     readonly cacheLost: number;
     readonly cacheCorrupt: number;
+    /** A node's own disk takes seconds to answer. */
+    readonly cacheSlow: number;
     /** A node that is asked for a chunk says that it has none, or hands out something else. */
     readonly peerEmpty: number;
     readonly peerLies: number;
@@ -87,10 +91,11 @@ export function drawOptions(random: Random): SimulationOptions {
     replicas: random.chance(0.5) ? 1 : 3,
     standby: random.chance(0.5) ? 'warm' : 'hot',
     cheapSizeBytes: random.chance(0.5) ? 0 : 1024 * 1024,
+    replayEvents: random.chance(0.5) ? 20_000 : 1 + random.below(60),
     chaosMs: 1500 + random.below(10) * 500,
     pauseBetweenOpsMs: 20 + random.below(180),
-    everyEvents: 10 + random.below(60),
-    everyMs: 1500,
+    everyEvents: 5 + random.below(60),
+    everyMs: 500 + random.below(1500),
     rates: {
       requestLost: chosen(random, 0.03),
       answerLost: chosen(random, 0.05),
@@ -106,6 +111,7 @@ export function drawOptions(random: Random): SimulationOptions {
       messageTwice: chosen(random, 0.1),
       cacheLost: chosen(random, 0.5),
       cacheCorrupt: chosen(random, 0.2),
+      cacheSlow: chosen(random, 0.1),
       peerEmpty: chosen(random, 0.5),
       peerLies: chosen(random, 0.3),
     },

@@ -17,6 +17,7 @@ const least: Omit<SimulationOptions, keyof Sections> = {
   replicas: 1,
   standby: 'warm',
   cheapSizeBytes: 0,
+  replayEvents: 20_000,
   chaosMs: 500,
   pauseBetweenOpsMs: 50,
   everyEvents: 40,

@@ -39,6 +39,8 @@ export class World {
   readonly groupNames: string[] = [];
   readonly lines: string[] = [];
   readonly chunkRates: ChunkRates = { ...soundChunks };
+  /** Ids of snapshots that somebody cut who lies. */
+  readonly lies = new Set<string>();
   #checkers = new Map<string, GroupChecker>();
   #keyed = new Map<string, TraceCommand[]>();
   #anonymous = 1;

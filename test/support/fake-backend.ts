@@ -5,6 +5,7 @@ import type {
   GroupDetail,
   GroupDocument,
   GroupSpec,
+  MemberSync,
   NodeDocument,
   OperationDocument,
 } from '../../cluster/documents.js';
@@ -18,6 +19,7 @@ import { UnderstudyError } from '../../replication/errors.js';
 import type {
   Backend,
   EventEntry,
+  NodeCounters,
   QueryRequest,
   ReadRequest,
   StateRequest,
@@ -55,6 +57,16 @@ export class FakeBackend implements Backend {
   operationDocuments: OperationDocument[] = [];
   switchoverAnswer: SwitchoverAnswer | undefined;
   alarms: AlarmDocument[] = [];
+  /** What the one member of every group fetches. */
+  memberSync: MemberSync | null = null;
+  nodeCounters: NodeCounters = {
+    node: 'n1',
+    fetched: { fromSizeBytes: { cache: 1, store: 2, peers: 3 }, corrupt: 4 },
+    cache: { hits: 5, misses: 6, corrupt: 7, sizeBytes: 8 },
+  };
+  /** Awaited by every sync, and by whoever waits for an operation. */
+  syncGate: Promise<void> = Promise.resolve();
+  onLook: () => void = () => undefined;
   /** What the last read asked for. */
   lastRead: ReadRequest | undefined;
   clusterError: Error | undefined;
@@ -92,12 +104,17 @@ export class FakeBackend implements Backend {
 
   async groups() {
     await turn;
-    return [...this.#groups.values()].map(groupDocument);
+    return [...this.#groups.values()].map((group) => groupDocument(group, this.memberSync));
   }
 
   async group(name: string): Promise<GroupDetail> {
     await turn;
-    return { ...groupDocument(this.#group(name)), alarms: this.alarms };
+    this.onLook();
+    return { ...groupDocument(this.#group(name), this.memberSync), alarms: this.alarms };
+  }
+
+  counters() {
+    return this.nodeCounters;
   }
 
   async createGroup(spec: GroupSpec, actor: { by: string }) {
@@ -107,7 +124,7 @@ export class FakeBackend implements Backend {
     if (spec.kind !== 'counter') {
       throw new UnderstudyError('factory-not-found', `no kind ${spec.kind}; known: counter`);
     }
-    return { ...groupDocument(this.#add(spec)), alarms: [] };
+    return { ...groupDocument(this.#add(spec), null), alarms: [] };
   }
 
   async deleteGroup(name: string, actor: { by: string }) {
@@ -168,6 +185,7 @@ export class FakeBackend implements Backend {
   async sync(name: string, actor: { by: string }) {
     await turn;
     this.actors.push(actor.by);
+    await this.syncGate;
     return { through: this.#group(name).events.length };
   }
 
@@ -212,6 +230,7 @@ export class FakeBackend implements Backend {
     const found = this.operationDocuments.find((operation) => operation.id === id);
     if (!found) throw new UnderstudyError('operation-not-found', `no operation ${id}`);
     if (waitMs === 0 || found.state !== 'running') return found;
+    await this.syncGate;
     const done = { ...found, state: 'done', step: 'end' } as const;
     this.operationDocuments[this.operationDocuments.indexOf(found)] = done;
     return done;
@@ -318,7 +337,7 @@ export function nodeDocument(id: string, adminUrl: string | null): NodeDocument 
   };
 }
 
-function groupDocument({ spec, events }: Group): GroupDocument {
+function groupDocument({ spec, events }: Group, sync: MemberSync | null): GroupDocument {
   return {
     name: spec.name,
     kind: spec.kind,
@@ -343,7 +362,7 @@ function groupDocument({ spec, events }: Group): GroupDocument {
         state: 'active',
         lag: 0,
         diverged: 0,
-        sync: null,
+        sync,
         error: null,
       },
     ],

@@ -50,6 +50,9 @@ export interface CutHow {
   /** Ids of snapshots that still stand. Default: the base. */
   readonly standing?: readonly string[];
   readonly doubted?: ReadonlySet<string>;
+  /** Who cuts it, and at which mark. Default: member 0, at none. */
+  readonly cutter?: number;
+  readonly mark?: number;
   /** Runs between two slices. */
   readonly meanwhile?: () => void;
 }
@@ -60,12 +63,9 @@ export function cutWhole(replica: Replica, store: ChunkMap, how: CutHow = {}): W
   if ('problem' in image) throw new Error(image.problem);
   const { base } = replica;
   const { doubted = new Set<string>(), sliceSizeBytes = 1 << 20, meanwhile } = how;
+  const { cutter = 0, mark = null } = how;
   const out: Effect[] = [];
-  const cut = beginCut(
-    { image, cutter: 0, mark: null, base, doubted },
-    { next: 1, peers: [] },
-    out,
-  );
+  const cut = beginCut({ image, cutter, mark, base, doubted }, { next: 1, peers: [] }, out);
   const standing = how.standing ?? (base === null ? [] : [base.snapshotId]);
   for (;;) {
     const effect = out.shift();

@@ -55,6 +55,16 @@ describe('calls', () => {
     expect((await client.state('c', { at: 0 })).value).toEqual({ total: '0', tags: ['a'] });
   });
 
+  test('wait longer for a sync than for anything else', async () => {
+    const { backend, url } = await serve();
+    const client = createAdminClient({ url, timeoutMs: 50 });
+    backend.syncGate = new Promise((resolve) => void setTimeout(resolve, 200));
+    expect(await client.sync('c')).toEqual({ through: 0 });
+    backend.syncGate = new Promise((resolve) => void setTimeout(resolve, 200));
+    const { id } = await client.failover('c');
+    expect((await client.operation(id, 1)).state).toBe('done');
+  });
+
   test('act', async () => {
     const { backend, url } = await serve();
     const client = createAdminClient({ url });

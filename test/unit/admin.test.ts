@@ -9,6 +9,7 @@ import { type Answer, serve } from '../support/admin-server.js';
 const promised = [
   'GET /livez',
   'GET /readyz',
+  'GET /metrics',
   'GET /openapi.json',
   'GET /v1/cluster',
   'GET /v1/nodes',
@@ -68,6 +69,8 @@ describe('the OpenAPI document', () => {
     const { schemas } = (await call('GET', '/openapi.json')).body.components;
     const group = (await call('GET', '/v1/groups/c')).body;
     expect(Object.keys(group).sort()).toEqual(Object.keys(schemas.GroupDetail.properties).sort());
+    const [member] = group.members;
+    expect(Object.keys(member).sort()).toEqual(Object.keys(schemas.Member.properties).sort());
     const [listed] = (await call('GET', '/v1/groups')).body;
     expect(Object.keys(listed).sort()).toEqual(Object.keys(schemas.Group.properties).sort());
     const cluster = (await call('GET', '/v1/cluster')).body;

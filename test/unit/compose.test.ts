@@ -103,7 +103,7 @@ test.each(nodes)('%s waits for healthy brokers and reaches all of them', (name) 
 test.each(nodes)(
   '%s has an id and a zone of its own and advertises the port it publishes',
   (name) => {
-    const { environment, ports, build } = service(name);
+    const { environment, ports, build, volumes } = service(name);
     const others = nodes
       .filter((other) => other !== name)
       .map((other) => service(other).environment);
@@ -113,8 +113,16 @@ test.each(nodes)(
     const published = `127.0.0.1:${7400 + nodes.indexOf(name) + 1}`;
     expect(ports).toEqual([`${published}:${environment.UNDERSTUDY_ADMIN_PORT}`]);
     expect(environment.UNDERSTUDY_ADMIN_URL).toBe(`http://${published}`);
+    expect(volumes).toEqual([`${name}:${environment.UNDERSTUDY_CACHE_DIR}`]);
+    expect(compose.volumes).toHaveProperty(name);
   },
 );
+
+test('the folder of the cache is there for the user that a node runs as', () => {
+  const image = readFileSync('Dockerfile', 'utf8');
+  const { environment } = service('node-1');
+  expect(image).toContain(`RUN mkdir ${environment.UNDERSTUDY_CACHE_DIR} && chown node:node`);
+});
 
 test('the token is the one the file tells to change, unless the environment brings another', () => {
   const hash = createHash('sha256').update('change-me').digest('hex');

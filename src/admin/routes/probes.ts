@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { UnderstudyError } from '../../../replication/errors.js';
 import type { Backend } from '../backend.js';
+import { metricsOf, metricsType } from '../metrics.js';
 import { answers } from '../openapi.js';
 
 const open = { role: 'open' } as const;
@@ -50,5 +51,29 @@ export function probeRoutes(
       },
     },
     () => app.swagger(),
+  );
+  metricsRoute(app, backend);
+}
+
+function metricsRoute(app: FastifyInstance, backend: Backend): void {
+  let scrape: (() => Promise<string>) | null = null;
+  const text = { 'text/plain': { schema: z.string() } };
+  app.get(
+    '/metrics',
+    {
+      config: { role: 'viewer' },
+      schema: {
+        tags: ['probes'],
+        summary: 'What this node measures, in the text format of Prometheus',
+        response: answers({ 200: { description: 'Metrics', content: text } }),
+      },
+    },
+    async (_request, reply) => {
+      scrape ??= metricsOf(backend);
+      return await reply
+        .type(metricsType)
+        .serializer(String)
+        .send(await scrape());
+    },
   );
 }

@@ -91,7 +91,6 @@ it('does not mind that the connection was closed while it read', async () => {
 it.each<[string, Reply]>([
   ['silence', lost],
   ['nobody there', noResponders],
-  ['something else', message(Uint8Array.of(9, 9, 9))],
 ])('fails on %s', async (_name, reply) => {
   const send = (_subject: string, _data: Uint8Array | string, onReply: OnReply) =>
     void setImmediate(() => void onReply(reply));

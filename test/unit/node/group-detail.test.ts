@@ -133,3 +133,35 @@ test('members show how often they diverged, and a quarantined one its way out', 
   expect(members.map(({ diverged }) => diverged)).toEqual([0, 0, 2]);
   expect(members[2]?.error).toBe(`${error}; once the cause is gone: understudy reinit g 2`);
 });
+
+test('a member shows what it fetches, how fast, and how long it will take', async () => {
+  const sync = {
+    generation: 'g/1/3',
+    work: {} as never,
+    doneSizeBytes: 100,
+    knownSizeBytes: 1000,
+    fromSizeBytes: { cache: 10, store: 20, peers: 70 },
+    corrupt: 2,
+    sinceMs: 0,
+    bytesPerSecond: 399.6,
+  };
+  const still = { ...sync, bytesPerSecond: 0.4 };
+  answers.set('b', { report: report(1, 0, { state: 'restoring', sync }), alarms: [] });
+  answers.set('c', { report: report(2, 0, { sync: still }), alarms: [] });
+  const { members } = await backend().group('g');
+  const shown = {
+    doneSizeBytes: 100,
+    knownSizeBytes: 1000,
+    bytesPerSecond: 400,
+    secondsLeft: 3,
+    fromCache: 10,
+    fromStore: 20,
+    fromPeers: 70,
+    corrupt: 2,
+  };
+  expect(members.map((member) => member.sync)).toEqual([
+    null,
+    shown,
+    { ...shown, bytesPerSecond: 0, secondsLeft: null },
+  ]);
+});

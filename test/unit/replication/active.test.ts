@@ -198,9 +198,9 @@ describe('a snapshot', () => {
     rig.deliver(next('a', 'b'.repeat(5000)));
     rig.deliver(next('c'));
     rig.commit();
-    expect(rig.holds('put-snapshot')).toBe(false);
+    expect(rig.holds('announce')).toBe(false);
     rig.commit();
-    expect(rig.take('put-snapshot').id).toMatch(/-3$/);
+    expect(rig.take('announce').id).toMatch(/-3$/);
   });
 
   it('comes although commands never stop', () => {
@@ -210,10 +210,7 @@ describe('a snapshot', () => {
       rig.nowMs += 10;
       rig.deliver(next(i));
       rig.commit();
-      if (rig.holds('put-snapshot')) {
-        const { call } = rig.take('put-snapshot');
-        rig.feed({ kind: 'snapshot-put', call, failure: null });
-      }
+      rig.storeCut();
     }
     expect(rig.store.types().filter((type) => type === 'snapshot').length).toBeGreaterThan(4);
   });
@@ -223,15 +220,14 @@ describe('a snapshot', () => {
     rig.deliver(next('a'));
     rig.settle();
     const request = rig.sync();
-    const { call, id } = rig.take('put-snapshot');
     expect(rig.synced(request)).toBeUndefined();
-    rig.feed({ kind: 'snapshot-put', call, failure: null });
+    rig.storeCut();
+    expect([...rig.store.pins.keys()]).toEqual(['1-1-0', '1-3-1']);
     expect(rig.synced(request)).toBeUndefined();
     rig.commit();
     expect(rig.synced(request)).toEqual({ through: 1 });
     expect(rig.told.at(-2)).toMatchObject({ kind: 'announce-snapshot', seq: 1 });
     expect(rig.take('drop-snapshots').before).toBe('1-1-0');
-    expect(id).toBe('1-3-1');
   });
 
   it('that is at the present seq already is not cut again', () => {
@@ -245,11 +241,11 @@ describe('a snapshot', () => {
     rig.deliver(next('a'));
     rig.settle();
     const early = rig.sync();
-    const { call } = rig.take('put-snapshot');
+    expect(rig.holds('announce')).toBe(true);
     rig.deliver(next('b'));
     rig.commit();
     const late = rig.sync();
-    rig.feed({ kind: 'snapshot-put', call, failure: null }).commit();
+    rig.storeCut().commit();
     expect(rig.synced(early)).toEqual({ through: 1 });
     expect(rig.synced(late)).toBeUndefined();
     rig.settle();

@@ -99,7 +99,7 @@ function run({ pins = [], chunks = [], mark }: Script) {
   const results: Result[] = [];
   const port: ChunkGarbage = {
     mark: (done) => done(mark ?? { at: position(50) }),
-    pins: (_after, _through, done) => done(pins),
+    pins: (_through, done) => done(pins),
     chunks: (done) => done(chunks),
     forget: (one, before, done) => {
       forgotten.push({ hash: one, before });

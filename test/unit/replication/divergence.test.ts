@@ -27,11 +27,11 @@ describe('a hot standby whose state differs from the group’s', () => {
 
   it('holds nothing, and is no candidate, until it is made anew', () => {
     const { group, rig } = diverging();
-    let fetches = 0;
+    let chunks = 0;
     const feed = rig.feed.bind(rig);
     rig.feed = (input) => {
-      if (input.kind === 'snapshot-got') {
-        fetches += 1;
+      if (input.kind === 'fetched') {
+        if (input.result.kind === 'chunk') chunks += 1;
         expect(rig.member.replica).toBeNull();
         expect(report(rig.member)).toMatchObject({ lastSyncMs: null, hot: true, diverged: 1 });
         expect(rig.member.error).toMatch(/^at seq 2/);
@@ -39,14 +39,15 @@ describe('a hot standby whose state differs from the group’s', () => {
       return feed(input);
     };
     group.sync();
-    expect(fetches).toBe(1);
+    // The manifest and the core.
+    expect(chunks).toBe(2);
   });
 
   it('begins anew from the snapshot, names the first difference, and is healthy again', () => {
     const { group, rig } = diverging();
     const before = rig.carried.length;
     group.sync();
-    expect(rig.carried.slice(before)).toContain('get-snapshot');
+    expect(rig.carried.slice(before)).toContain('fetch');
     expect(rig.alarms()).toHaveLength(2);
     expect(rig.alarms()[1]).toBe(
       "the first difference at seq 2 is state.items.0: tampered here, a in the group's",
@@ -70,7 +71,7 @@ describe('a hot standby whose state differs from the group’s', () => {
     group.active.sync();
     const feed = rig.feed.bind(rig);
     rig.feed = (input) => {
-      if (input.kind === 'snapshot-got') group.append('c');
+      if (input.kind === 'fetched' && group.seq === 2) group.append('c');
       return feed(input);
     };
     group.settle();
@@ -83,12 +84,20 @@ describe('a hot standby whose state differs from the group’s', () => {
     group.active.sync();
     const feed = rig.feed.bind(rig);
     rig.feed = (input) => {
-      if (input.kind !== 'snapshot-got') return feed(input);
-      return feed({ ...input, result: { failure: 'it is gone' } });
+      if (input.kind !== 'fetched') return feed(input);
+      return feed({ ...input, result: { kind: 'none' } });
     };
     group.settle();
+    // The store may lag: it is asked some more times.
+    rig.pass(3000);
     expect(itemsOf(rig)).toEqual(['a', 'b']);
-    expect(rig.alarms()[1]).toBe('replaying the whole log: it is gone');
+    expect(rig.alarms()[1]).toMatch(/^replaying the whole log: 1 of 1 chunks cannot be had/);
+    const [body] = group.store
+      .decoded()
+      .flatMap((each) => ('manifest' in each.body ? [each.body] : []))
+      .slice(-1);
+    const lost = { kind: 'report-lost', node: 'n0', hashes: [body?.manifest] };
+    expect(rig.told).toContainEqual(lost);
   });
 
   it('finds out also if it was the one to cut', () => {

@@ -25,7 +25,7 @@ const layout = {
   chunkSizeBytes: 900,
 };
 
-const kind: Kind<State, Event, Event> = {
+const kind: Omit<Kind<State, Event, Event>, 'init'> & { init(): unknown } = {
   name: 'rows',
   version: 1,
   layout,

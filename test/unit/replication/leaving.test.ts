@@ -3,7 +3,7 @@ import { type BatchAnswer, unpackRun } from '../../../replication/batch.js';
 import { epoch } from '../../../replication/ids.js';
 import { limits } from '../../../replication/limits.js';
 import { wakeAtMs } from '../../../replication/member.js';
-import { decodeRecord, isRecord } from '../../../replication/record.js';
+import { decodeRecord, isRecord, recordVersion } from '../../../replication/record.js';
 import { activeRig, add, batchOf, itemsOf, standbyRig } from './support.js';
 
 const answers = (answer: BatchAnswer | undefined) =>
@@ -60,7 +60,7 @@ describe('the fence', () => {
     const claim = Uint8Array.from(rival.settle().store.records.at(-2)?.bytes ?? []);
     const found = decodeRecord(claim);
     expect(isRecord(found) && found.body.type).toBe('claim');
-    claim[1] = 3;
+    claim[1] = recordVersion + 1;
     rig.store.records.splice(-2, 2);
     rig.store.append(claim);
     const request = rig.deliver(next('a'));

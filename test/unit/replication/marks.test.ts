@@ -58,9 +58,11 @@ describe('a mark', () => {
     const { digest } = attestedBy(group.follower(2)).at(-1) as Attestation;
     expect(newestOf(group)).toMatchObject({ at: 2, mark: mark?.number, cutter: 1, digest });
     expect(group.store.decoded().at(-1)?.signature).not.toBeNull();
-    expect(group.active.carried.slice(before)).not.toContain('put-snapshot');
-    expect(group.follower(1).carried).toContain('put-snapshot');
-    expect(group.follower(2).carried).not.toContain('put-snapshot');
+    expect(group.active.carried.slice(before)).not.toContain('announce');
+    expect(group.follower(1).carried).toEqual(
+      expect.arrayContaining(['announce', 'put-chunk', 'pin']),
+    );
+    expect(group.follower(2).carried).not.toContain('announce');
     expect(itemsOf(standbyRig(group.store, 5))).toEqual(['a', 'b']);
   });
 
@@ -145,7 +147,7 @@ describe('the witness', () => {
     group.sync();
     const rig = group.follower(1);
     rig.feed({ kind: 'promote', ...causeOf(1) }).settle();
-    expect(replicaOf(rig).snapshotSizeBytes).toBeGreaterThan(10);
+    expect(replicaOf(rig).coreSizeBytes).toBeGreaterThan(10);
     rig.feed({ kind: 'followers', indexes: [2] });
     rig.deliver(late());
     rig.settle();

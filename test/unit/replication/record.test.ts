@@ -8,6 +8,7 @@ import {
   encodeRecord,
   isRecord,
   type LogRecord,
+  packSnapshot,
 } from '../../../replication/record.js';
 import { emptyTip, misfit, tipOf } from '../../../replication/replica.js';
 import { signed } from '../../../replication/signature.js';
@@ -29,27 +30,35 @@ describe.each(types)('a record of type %s', (type) => {
     expect(decodeRecord(encodeRecord(record))).toEqual(record);
   });
 
-  it('is read from the bytes that version 2 wrote', () => {
-    expect(decodeRecord(fixture(`record-v2-${type}`))).toEqual(record);
+  it('is read from the bytes that version 3 wrote', () => {
+    expect(decodeRecord(fixture(`record-v3-${type}`))).toEqual(record);
   });
 
-  it('is still written as version 2 writes it', () => {
+  it('is still written as version 3 writes it', () => {
     expect(Buffer.from(encodeRecord(record)).toString('hex')).toBe(
-      Buffer.from(fixture(`record-v2-${type}`)).toString('hex'),
+      Buffer.from(fixture(`record-v3-${type}`)).toString('hex'),
     );
   });
 
-  it('as version 1 wrote it is told apart from a stranger’s by the record it follows', () => {
-    expect(decodeRecord(fixture(`record-v1-${type}`))).toEqual({
-      problem: 'record version 1, this program reads 2',
-      follows: record.previous,
-    });
-  });
+  it.each([1, 2])(
+    'as version %d wrote it is told apart from a stranger’s by the record it follows',
+    (version) => {
+      expect(decodeRecord(fixture(`record-v${version}-${type}`))).toEqual({
+        problem: `record version ${version}, this program reads 3`,
+        follows: record.previous,
+      });
+    },
+  );
 });
 
 describe('bytes that are no record', () => {
   const whole = encodeRecord(sample(bodies.snapshot));
-  const { digest } = bodies.snapshot;
+  /** A snapshot's body with one part changed. */
+  const snapshotWith = (at: number, value: unknown) => {
+    const parts: unknown[] = packSnapshot(bodies.snapshot);
+    parts[at] = value;
+    return packed(11, parts, 'snapshot');
+  };
   const packed = (at: number, value: unknown, type: (typeof types)[number] = 'claim') => {
     const parts = packr.unpack(encodeRecord(sample(bodies[type]))) as unknown[];
     parts[at] = value;
@@ -74,14 +83,22 @@ describe('bytes that are no record', () => {
     ['a signature that is text', packed(12, 'signed')],
     ['a part too many', packed(13, null)],
     ['a claim without a cause', packed(11, [1, 2, 3, 4, null])],
-    ['a snapshot without chunks', packed(11, ['1-1-1', 1, 1, null, 1, digest, 1, 1], 'snapshot')],
-    ['a snapshot of text', packed(11, ['1-1-1', 1, 1, ['a'], 1, digest, 1, 1], 'snapshot')],
-    ['a snapshot without a digest', packed(11, ['1-1-1', 1, 1, [], 1, null, 1, 1], 'snapshot')],
+    ['a snapshot without an id', snapshotWith(0, 7)],
+    ['a snapshot at no seq', snapshotWith(1, -1)],
+    ['a snapshot at no position', snapshotWith(2, 0.5)],
+    ['a snapshot without a manifest', snapshotWith(3, null)],
+    ['a snapshot of text', snapshotWith(3, 'a')],
+    ['a snapshot of several manifests', snapshotWith(3, [Uint8Array.of(1)])],
+    ['a snapshot whose manifest takes nothing that is a size', snapshotWith(4, -300)],
+    ['a snapshot whose core has no size', snapshotWith(5, null)],
+    ['a snapshot of no size', snapshotWith(6, 'large')],
+    ['a snapshot without a digest', snapshotWith(7, null)],
+    ['a snapshot of a mark that is none', snapshotWith(8, '')],
+    ['a snapshot that nobody cut', snapshotWith(9, null)],
     [
-      'a snapshot of a mark that is none',
-      packed(11, ['1', 1, 1, [], 1, digest, '', 1], 'snapshot'),
+      'a snapshot as version 2 had it',
+      packed(11, ['1-1-1', 1, 1, [], 1, hash(whole), 1, 1], 'snapshot'),
     ],
-    ['a snapshot that nobody cut', packed(11, ['1-1-1', 1, 1, [], 1, digest, 1, null], 'snapshot')],
     ['a mark without a cutter', packed(11, [null, []], 'barrier')],
     ['events without runs', packed(11, [1, null, new Uint8Array(0)], 'events')],
     ['events that are text', packed(11, [1, [], 'events'], 'events')],
@@ -107,9 +124,9 @@ describe('bytes that are no record', () => {
   it('of a later version are told apart from a stranger’s by the record they follow', () => {
     const previous = sample(bodies.claim).previous;
     const parts = packr.unpack(encodeRecord(sample(bodies.claim))) as unknown[];
-    const later = Uint8Array.from(packr.pack([3, ...parts.slice(1), 'a field of the future']));
+    const later = Uint8Array.from(packr.pack([4, ...parts.slice(1), 'a field of the future']));
     expect(decodeRecord(later)).toEqual({
-      problem: 'record version 3, this program reads 2',
+      problem: 'record version 4, this program reads 3',
       follows: previous,
     });
     expect(decodeRecord(packed(0, 0))).not.toHaveProperty('follows');

@@ -1,7 +1,7 @@
 /** One record of every type, with every field in use; what the fixtures hold as bytes. */
 import { encodeValue, joinCommands } from '../../../replication/batch.js';
 import { epoch, position, seq } from '../../../replication/ids.js';
-import { type Body, type LogRecord, recordVersion } from '../../../replication/record.js';
+import type { Body, LogRecord } from '../../../replication/record.js';
 import { applyEvent, blankReplica, type Replica } from '../../../replication/replica.js';
 import { recordRun } from '../../../replication/sessions.js';
 import { add, hash, lister } from './support.js';
@@ -47,7 +47,9 @@ export const bodies: { readonly [Type in Body['type']]: Extract<Body, { type: Ty
     id: '2-7-40',
     at: seq(40),
     position: position(90),
-    chunks: [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5, 6)],
+    manifest: Uint8Array.of(1, 2, 3),
+    manifestSizeBytes: 300,
+    coreSizeBytes: 70_000,
     sizeBytes: 600_000,
     digest: Uint8Array.of(7, 8, 9),
     mark: 6,
@@ -113,5 +115,3 @@ export function sampleReplica(): Replica {
   };
   return replica;
 }
-
-export const formatVersion = recordVersion;

@@ -15,8 +15,8 @@ import {
   type Sessions,
   unpackSessions,
 } from '../../../replication/sessions.js';
-import { cutSnapshot, restoreSnapshot } from '../../../replication/snapshot/snapshot.js';
 import { seededRandom } from '../../support/scheduler.js';
+import { ChunkMap, cutWhole, restoreWhole } from '../../support/snapshots.js';
 import { sampleReplica } from './samples.js';
 
 function note(
@@ -299,9 +299,9 @@ describe('the size of the table', () => {
       return table;
     });
     const replica = { ...sampleReplica(), sessions: tables[0] as Sessions };
-    const cut = cutSnapshot(replica, 2, null);
-    if ('problem' in cut) throw new Error(cut.problem);
-    const restored = restoreSnapshot(replica.kind, replica.hash, cut.body, cut.chunks);
+    const store = new ChunkMap();
+    const { body } = cutWhole(replica, store);
+    const restored = restoreWhole(replica, body, store);
     if ('problem' in restored) throw new Error(restored.problem);
     const sizes = [...tables, restored.sessions].map((table) => [
       table.answersSizeBytes,

@@ -154,17 +154,17 @@ describe('at the end of the log', () => {
   });
 });
 
-describe('a record of version 1 that continues the log', () => {
+describe.each([1, 2])('a record of version %d that continues the log', (version) => {
   const packr = new Packr({ useRecords: false });
-  /** It had twelve parts, and no signature. */
+  /** The first had twelve parts, and no signature. */
   function former(record: LogRecord): Uint8Array {
     const parts = packr.unpack(encodeRecord(record)) as unknown[];
-    return Uint8Array.from(packr.pack([1, ...parts.slice(1, 12)]));
+    return Uint8Array.from(packr.pack([version, ...parts.slice(1, version === 1 ? 12 : 13)]));
   }
   const stopped = (rig: Rig) => {
     expect(rig.state).toBe('quarantined');
-    expect(rig.member.error).toMatch(
-      /record version 1, this program reads 2. Run the same version/,
+    expect(rig.member.error).toContain(
+      `record version ${version}, this program reads 3. Run the same version`,
     );
     expect(rig.alarms().filter((detail) => /foreign/.test(detail))).toEqual([]);
   };

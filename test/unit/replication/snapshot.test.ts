@@ -1,30 +1,46 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { position, seq } from '../../../replication/ids.js';
+import { keyOf } from '../../../replication/bytes.js';
 import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
-import type { SnapshotBody } from '../../../replication/record.js';
+import { type SnapshotBody, unpackSnapshot } from '../../../replication/record.js';
 import { blankReplica, type Replica } from '../../../replication/replica.js';
-import {
-  type Cut,
-  cutSnapshot,
-  digestOf,
-  restoreSnapshot,
-} from '../../../replication/snapshot/snapshot.js';
+import { beginDigest, stepDigest } from '../../../replication/snapshot/cut.js';
+import { takeImage } from '../../../replication/snapshot/image.js';
+import { decodeManifest } from '../../../replication/snapshot/manifest.js';
+import { ChunkMap, type CutHow, cutWhole, restoreWhole } from '../../support/snapshots.js';
+import { contentsOf, keyFor, Rows, rows } from './rows.js';
 import { sampleReplica } from './samples.js';
 import { hash, lister } from './support.js';
 
-function cut(replica: Replica): Cut {
-  const result = cutSnapshot(replica, 2, 6);
-  if ('problem' in result) throw new Error(result.problem);
-  return result;
+interface Stored {
+  readonly body: SnapshotBody;
+  readonly store: ChunkMap;
 }
 
-/** The sample has seen no snapshot yet. */
-function restore({ body, chunks }: Cut, kind: Kind = lister as Kind) {
-  const restored = restoreSnapshot(kind, hash, body, chunks);
-  return 'problem' in restored ? restored : { ...restored, snapshotSizeBytes: 0 };
+function cut(replica: Replica, how: CutHow = {}): Stored {
+  const store = new ChunkMap();
+  return { body: cutWhole(replica, store, how).body, store };
+}
+
+function restore({ body, store }: Stored, kind: Kind = lister as Kind): Replica {
+  const restored = restoreWhole({ kind, hash }, body, store);
+  if ('problem' in restored) throw new Error(restored.problem);
+  return restored;
+}
+
+/** What a member knows, without where it has it from. */
+function knownTo({ kind, state, sessions, history, tip }: Replica) {
+  return { kind, state, sessions, history, tip };
+}
+
+function digestOf(replica: Replica): Uint8Array {
+  const image = takeImage(replica);
+  if ('problem' in image) throw new Error(image.problem);
+  const digest = stepDigest(beginDigest(image), Number.POSITIVE_INFINITY);
+  if (digest === null) throw new Error('it takes for ever');
+  return digest;
 }
 
 /** With a state of several chunks. */
@@ -37,13 +53,16 @@ function large(): Replica {
 describe('a snapshot', () => {
   it('restores everything a member knew', () => {
     const replica = sampleReplica();
-    expect(restore(cut(replica))).toEqual(replica);
+    expect(knownTo(restore(cut(replica)))).toEqual(knownTo(replica));
   });
 
-  it('tells whoever restores it what the state takes', () => {
-    const { body, chunks } = cut(sampleReplica());
-    const restored = restoreSnapshot(lister as Kind, hash, body, chunks);
-    expect(restored).toMatchObject({ snapshotSizeBytes: body.sizeBytes });
+  it('tells whoever restores it what its core takes, and where everything is', () => {
+    const stored = cut(sampleReplica());
+    const restored = restore(stored);
+    expect(restored.coreSizeBytes).toBe(stored.body.coreSizeBytes);
+    expect(restored.base?.snapshotId).toBe(stored.body.id);
+    const named = [...(restored.base?.uses.keys() ?? []), keyOf(stored.body.manifest)];
+    expect(named.sort()).toEqual([...stored.store.chunks.keys()].sort());
   });
 
   it('names the record it was cut at', () => {
@@ -53,25 +72,50 @@ describe('a snapshot', () => {
   it('names who cut it, the mark it was cut at, and the digest of the state', () => {
     const replica = sampleReplica();
     const digest = digestOf(replica);
-    expect(cut(replica).body).toMatchObject({ cutter: 2, mark: 6, ...digest });
+    expect(cut(replica, { cutter: 2, mark: 6 }).body).toMatchObject({ cutter: 2, mark: 6, digest });
     expect(digestOf({ ...replica, state: { items: [] } })).not.toEqual(digest);
     expect(digestOf({ ...replica, sessions: blankReplica(lister, hash).sessions })).not.toEqual(
       digest,
     );
   });
 
+  it('tells what all of it takes, and its manifest', () => {
+    const group = new Rows().fill(300);
+    const { body } = group.cut();
+    const manifest = group.store.chunks.get(keyOf(body.manifest)) as Uint8Array;
+    expect(body.manifestSizeBytes).toBe(manifest.length);
+    const inTables = [...group.replica.tables.trees.values()].map(({ root }) => root.sizeBytes);
+    expect(body.sizeBytes).toBe(inTables.reduce((a, b) => a + b, body.coreSizeBytes));
+  });
+
   it('is cut into chunks within their limit, and joined again', () => {
     const replica = large();
-    const { body, chunks } = cut(replica);
-    expect(chunks.length).toBeGreaterThan(2);
-    expect(Math.max(...chunks.map(({ length }) => length))).toBe(limits.chunkSizeBytes);
-    expect(restore({ body, chunks })).toEqual(replica);
+    const stored = cut(replica);
+    const sizes = [...stored.store.chunks.values()].map(({ length }) => length);
+    expect(sizes.length).toBeGreaterThan(3);
+    expect(Math.max(...sizes)).toBe(limits.chunkSizeBytes);
+    expect(knownTo(restore(stored))).toEqual(knownTo(replica));
   });
 
   it('of the same state has the same bytes, whatever was packed between', () => {
     const before = cut(large());
     cut(sampleReplica());
-    expect(cut(large()).body.chunks).toEqual(before.body.chunks);
+    const after = cut(large());
+    expect(after.body).toEqual(before.body);
+    expect([...after.store.chunks.keys()]).toEqual([...before.store.chunks.keys()]);
+  });
+
+  it('has the same digest, in whatever slices that was found', () => {
+    const group = new Rows().fill(300);
+    const image = takeImage(group.replica);
+    if ('problem' in image) throw new Error(image.problem);
+    const digesting = beginDigest(image);
+    let slices = 1;
+    let digest = stepDigest(digesting, 400);
+    for (; digest === null; slices++) digest = stepDigest(digesting, 400);
+    expect(slices).toBeGreaterThan(20);
+    expect(digest).toEqual(digestOf(new Rows().fill(300).replica));
+    expect(digest).toEqual(group.cut().body.digest);
   });
 
   test.each<[string, unknown]>([
@@ -85,107 +129,83 @@ describe('a snapshot', () => {
     ['nothing', null],
   ])('keeps %s', (_, state) => {
     const replica = { ...sampleReplica(), state };
-    expect(restore(cut(replica))).toEqual(replica);
+    expect(knownTo(restore(cut(replica)))).toEqual(knownTo(replica));
   });
 
   it('of a state that cannot be packed says so', () => {
     const replica = { ...sampleReplica(), state: { what: Symbol('x') } };
-    expect(cutSnapshot(replica, 2, 6)).toEqual({
-      problem: expect.stringMatching(/of lister cannot/),
-    });
+    expect(takeImage(replica)).toEqual({ problem: expect.stringMatching(/of lister cannot/) });
   });
 
-  it('reads what version 2 wrote, and writes it still', () => {
-    const written = fixture('snapshot-v2');
-    expect(restore(written)).toEqual(sampleReplica());
-    const { body, chunks } = cut(sampleReplica());
-    expect(body).toEqual(written.body);
-    expect(chunks.map(hexOf)).toEqual(written.chunks.map(hexOf));
-  });
-
-  it('of version 1 is not taken for one of the present', () => {
-    expect(restore(fixture('snapshot-v1'))).toEqual({
-      problem: 'snapshot version 1, this program reads 2',
-    });
+  it('of more chunks than a snapshot may have says so', () => {
+    const kind = { ...lister, layout: { ...rows.layout, chunkSizeBytes: 100 } } as Kind;
+    expect(() => cut({ ...large(), kind })).toThrow(/the state takes \d+ chunks, at most 8191/);
   });
 });
 
-const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+/**
+ * Two snapshots of one state, the second on top of the first: manifests, directories, leaves, changes of
+ * leaves and large values as this version stores them. The hashes are the simulation's.
+ */
+describe('what is stored', () => {
+  interface Fixture {
+    /** As in a snapshot record, in hex where they are bytes. */
+    readonly bodies: readonly (readonly (string | number | null)[])[];
+    readonly chunks: readonly string[];
+  }
 
-/** The hashes are the simulation's: they are no part of the format. */
-function fixture(name: string): Cut {
-  const file = join(import.meta.dirname, `fixtures/${name}.json`);
-  const { body, chunks: texts } = JSON.parse(readFileSync(file, 'utf8')) as {
-    body: Omit<SnapshotBody, 'chunks' | 'digest'>;
-    chunks: string[];
-  };
-  const chunks = texts.map((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
-  const digest = hash(chunks[1] ?? new Uint8Array(0));
-  return { body: { ...body, chunks: chunks.map(hash), digest }, chunks };
-}
+  const bytesOf = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'));
+  const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+  const written = JSON.parse(
+    readFileSync(join(import.meta.dirname, 'fixtures/snapshots-v3.json'), 'utf8'),
+  ) as Fixture;
+  const bodies = written.bodies.map((parts) =>
+    unpackSnapshot(parts.map((part, i) => (i === 3 || i === 7 ? bytesOf(String(part)) : part))),
+  );
+  const store = new ChunkMap();
+  for (const chunk of written.chunks) store.put(hash(bytesOf(chunk)), bytesOf(chunk));
 
-describe('a snapshot that is not what its record says', () => {
-  const whole = cut(large());
-  const flipped = whole.chunks.map((chunk, i) => {
-    const copy = Uint8Array.from(chunk);
-    if (i === 1) copy[100] = (copy[100] ?? 0) ^ 1;
-    return copy;
+  /** What it holds is written here, and nowhere else. */
+  function cutTwice() {
+    const group = new Rows().fill(24).apply('large', '0123456789'.repeat(100));
+    group.replica.tip = { ...group.replica.tip, hash: hash(Uint8Array.of(1)) };
+    const first = group.cut();
+    const before = contentsOf(group.replica);
+    group.apply(keyFor(3), 'changed').apply(keyFor(5), null).apply('large too', 'x'.repeat(200));
+    const second = group.cut({ cutter: 1, mark: 4 });
+    return { group, first, second, contents: [before, contentsOf(group.replica)] };
+  }
+
+  it('is read from the bytes that version 3 wrote', () => {
+    const { group, contents } = cutTwice();
+    let held: Replica | null = null;
+    for (const [i, body] of bodies.entries()) {
+      for (const beside of [null, held]) {
+        const restored = restoreWhole(group.replica, body, store, beside);
+        if ('problem' in restored) throw new Error(restored.problem);
+        expect(contentsOf(restored)).toEqual(contents[i]);
+        held = restored;
+      }
+    }
   });
-  const other = { ...lister, name: 'other' } as Kind;
-  const newer = { ...lister, version: 2 } as Kind;
 
-  test.each<[string, Cut, Kind, RegExp]>([
-    ['a flipped bit', { ...whole, chunks: flipped }, lister as Kind, /chunk 1 of snapshot 2-7-2/],
-    [
-      'a chunk cut short',
-      { ...whole, chunks: whole.chunks.map((chunk, i) => (i === 0 ? chunk.subarray(1) : chunk)) },
-      lister as Kind,
-      /chunk 0 .* does not have the recorded hash/,
-    ],
-    [
-      'two chunks swapped',
-      { ...whole, chunks: [...whole.chunks].reverse() },
-      lister as Kind,
-      /does not have the recorded hash/,
-    ],
-    [
-      'a chunk missing',
-      { ...whole, chunks: whole.chunks.slice(1) },
-      lister as Kind,
-      /has \d+ chunks, its record names \d+/,
-    ],
-    ['another kind', whole, other, /state of lister version 1, this node runs other version 1/],
-    ['another version of the kind', whole, newer, /this node runs lister version 2/],
-    [
-      'another seq than it was cut at',
-      { ...whole, body: { ...whole.body, at: seq(3) } },
-      lister as Kind,
-      /was cut at seq 2, position 90; its record says seq 3/,
-    ],
-    [
-      'another position',
-      { ...whole, body: { ...whole.body, position: position(91) } },
-      lister as Kind,
-      /position 91/,
-    ],
-    [
-      'bytes of another format',
-      {
-        body: { ...whole.body, chunks: [hash(Uint8Array.of(193))], sizeBytes: 1 },
-        chunks: [Uint8Array.of(193)],
-      },
-      lister as Kind,
-      /cannot be read/,
-    ],
-    [
-      'another digest than that of the state',
-      { ...whole, body: { ...whole.body, digest: hash(Uint8Array.of(1)) } },
-      lister as Kind,
-      /holds another state than its record's digest says/,
-    ],
-  ])('%s is refused', (_, { body, chunks }, kind, problem) => {
-    expect(restoreSnapshot(kind, hash, body, chunks)).toEqual({
-      problem: expect.stringMatching(problem),
+  it('is still written as version 3 writes it', () => {
+    const { group, first, second } = cutTwice();
+    expect([first.body, second.body]).toEqual(bodies);
+    expect([...group.store.chunks.values()].map(hexOf)).toEqual(written.chunks);
+  });
+
+  it('has a manifest that tells which version wrote it', () => {
+    const manifest = store.chunks.get(keyOf((bodies[0] as SnapshotBody).manifest)) as Uint8Array;
+    const later = Uint8Array.from(manifest);
+    expect(later[1]).toBe(1);
+    later[1] = 2;
+    const problem = 'manifest version 2, this program reads 1';
+    expect(decodeManifest(later)).toEqual({ problem });
+    store.put(hash(later), later);
+    const body = { ...(bodies[0] as SnapshotBody), manifest: hash(later) };
+    expect(restoreWhole({ kind: rows, hash }, body, store)).toEqual({
+      problem: `snapshot ${body.id}: its manifest: ${problem}`,
     });
   });
 });

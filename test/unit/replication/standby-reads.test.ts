@@ -173,17 +173,18 @@ describe('a hot standby', () => {
     const feed = rig.feed.bind(rig);
     const held: Input[] = [];
     rig.feed = (input) => {
-      if (input.kind !== 'snapshot-got') return feed(input);
+      if (input.kind !== 'fetched') return feed(input);
       held.push(input);
       return rig;
     };
     group.sync();
+    // The cache was asked for the manifest.
     expect(held).toHaveLength(1);
     expect(rig.result(rig.read('items', 'standby'))).toMatchObject(moved);
     rig.tick(1000);
     for (const read of reads) expect(rig.result(read)).toMatchObject({ ok: false });
-    feed(held[0] as Input);
-    rig.settle();
+    rig.feed = feed;
+    rig.feed(held[0] as Input).settle();
     expect(rig.result(rig.read('items', 'standby', 1))).toMatchObject({ value: ['a'] });
   });
 

@@ -12,20 +12,17 @@ import type {
   MemberConfig,
   PromotionCause,
 } from '../../../replication/effects.js';
-import {
-  execute,
-  type OutwardEffect,
-  type Ports,
-  type Running,
-} from '../../../replication/execute.js';
-import { epoch, type Position, position, seq } from '../../../replication/ids.js';
+import { execute, type OutwardEffect, type Running } from '../../../replication/execute.js';
+import { epoch, seq } from '../../../replication/ids.js';
 import { type Kind, reject } from '../../../replication/kind.js';
-import { type Member, newMember, step } from '../../../replication/member.js';
-import type { StoredRecord, TailedRecord } from '../../../replication/ports.js';
-import { decodeRecord, isRecord, type LogRecord } from '../../../replication/record.js';
+import { hasWork, type Member, newMember, step, wakeAtMs } from '../../../replication/member.js';
+import type { LogRecord } from '../../../replication/record.js';
 import type { Judge } from '../../../replication/signature.js';
 import { simulationHash } from '../../simulation/hash.js';
 import { simulatedIdentity } from '../../simulation/identity.js';
+import { Store } from './store.js';
+
+export { Store } from './store.js';
 
 export const hash = simulationHash;
 /** Reads the log of the group that these tests are about. */
@@ -58,109 +55,6 @@ export function batchOf(commands: readonly unknown[], rest: Partial<Batch> = {})
   return { session: 's', floor: 1, first: 1, count: commands.length, keys: null, blob, ...rest };
 }
 
-/** An ideal log and snapshot store for one group, shared by the members of a test. */
-export class Store {
-  readonly records: TailedRecord[] = [];
-  readonly snapshots = new Map<string, readonly Uint8Array[]>();
-  readonly dropped: string[] = [];
-  #queue: (() => void)[] = [];
-  #tails = new Set<(record: TailedRecord) => void>();
-  /** Set: no snapshot can be put or read. */
-  failure: string | null = null;
-  /** Set: who follows the log hears nothing of what is stored. */
-  isMute = false;
-
-  append(bytes: Uint8Array): Position {
-    const record = { position: position(this.end + 1), previous: this.end, bytes };
-    this.records.push(record);
-    for (const sink of this.isMute ? [] : this.#tails) {
-      this.#queue.push(() => void (this.#tails.has(sink) && sink(record)));
-    }
-    return record.position;
-  }
-
-  /** How many follow the log. */
-  get followers(): number {
-    return this.#tails.size;
-  }
-
-  get end(): Position {
-    return this.records.at(-1)?.position ?? position(0);
-  }
-
-  decoded(): LogRecord[] {
-    return this.records.map(({ bytes }) => decodeRecord(bytes)).filter(isRecord);
-  }
-
-  types(): string[] {
-    return this.decoded().map((record) => record.body.type);
-  }
-
-  /** Answers come after the call has returned. */
-  drain(): boolean {
-    const queue = this.#queue;
-    this.#queue = [];
-    for (const answer of queue) answer();
-    return queue.length > 0;
-  }
-
-  readonly ports: Ports = {
-    log: {
-      append: (bytes, expected, done) => {
-        const isNext = this.end === expected;
-        const outcome = isNext
-          ? ({ kind: 'stored', position: this.append(bytes) } as const)
-          : ({ kind: 'wrong-last' } as const);
-        this.#queue.push(() => done(outcome));
-      },
-      last: (done) => this.#read(this.records.at(-1), done),
-      next: (after, done) =>
-        this.#read(
-          this.records.find((record) => record.position > after),
-          done,
-        ),
-      at: (at, done) =>
-        this.#read(
-          this.records.find((record) => record.position === at),
-          done,
-        ),
-      replay: (after, through, sink) => {
-        const batch = this.records.filter(
-          (record) => record.position > after && record.position <= through,
-        );
-        this.#queue.push(() => {
-          sink.records(batch);
-          sink.end(null);
-        });
-        return () => undefined;
-      },
-      tail: (sink) => {
-        this.#tails.add(sink);
-        return () => void this.#tails.delete(sink);
-      },
-    },
-    snapshots: {
-      put: (id, chunks, done) => {
-        if (this.failure === null) this.snapshots.set(id, chunks);
-        this.#queue.push(() => done(this.failure));
-      },
-      get: (id, _count, done) => {
-        const chunks = this.snapshots.get(id);
-        const failure = this.failure ?? `no ${id}`;
-        this.#queue.push(() => done(chunks === undefined || this.failure ? { failure } : chunks));
-      },
-      dropBefore: (id) => void this.dropped.push(id),
-    },
-  };
-
-  #read(
-    record: StoredRecord | undefined,
-    done: (outcome: { kind: 'record'; record: StoredRecord } | { kind: 'none' }) => void,
-  ): void {
-    this.#queue.push(() => done(record ? { kind: 'record', record } : { kind: 'none' }));
-  }
-}
-
 export const causeOf = (endsEpoch: number, rest: Partial<PromotionCause> = {}): PromotionCause => ({
   cause: 'test',
   endsEpoch: epoch(endsEpoch),
@@ -185,6 +79,7 @@ export function configOf(index: number, rest: Partial<MemberConfig> = {}): Membe
     identity: simulatedIdentity(index),
     standby: 'warm',
     cheapSizeBytes: 1024 * 1024,
+    replayEvents: 20_000,
     sync: { everyEvents: 1000, everyMs: 60_000 },
     pollMs: 500,
     ...rest,
@@ -229,19 +124,60 @@ export class Rig {
   /** Carries out everything until nothing is left to do without time going on. */
   settle(): this {
     do {
+      this.work();
       const effects = this.pending;
       this.pending = [];
-      for (const effect of effects) {
-        this.carried.push(effect.kind);
-        execute(effect, this.store.ports, this.running, (input) => this.feed(input));
-      }
-    } while (this.store.drain() || this.pending.length > 0);
+      for (const effect of effects) this.#carryOut(effect);
+    } while (this.store.drain() || this.isBusy);
     return this;
+  }
+
+  /** Carries out only these, until none of them is left and there is no work; the others stay. */
+  settleOnly(...kinds: readonly Port['kind'][]): this {
+    const isMine = ({ kind }: Port) => kinds.includes(kind);
+    do {
+      this.work();
+      const effects = this.pending.filter(isMine);
+      this.pending = this.pending.filter((effect) => !isMine(effect));
+      for (const effect of effects) this.#carryOut(effect);
+    } while (this.store.drain() || hasWork(this.member) || this.pending.some(isMine));
+    return this;
+  }
+
+  /** What is being cut is announced, stored and pinned. */
+  storeCut(): this {
+    return this.settleOnly('announce', 'put-chunk', 'keep-chunk', 'pin');
+  }
+
+  #carryOut(effect: Port): void {
+    this.carried.push(effect.kind);
+    execute(effect, this.store.ports, this.running, (input) => this.feed(input));
+  }
+
+  /** As many slices as there is work for, at the same instant. */
+  work(sizeBytes = 1024 * 1024): this {
+    while (hasWork(this.member)) this.feed({ kind: 'work', sizeBytes });
+    return this;
+  }
+
+  /** Something is left to do without time going on. */
+  get isBusy(): boolean {
+    return this.pending.length > 0 || hasWork(this.member);
   }
 
   tick(forMs = 0): this {
     this.nowMs += forMs;
     return this.feed({ kind: 'tick' });
+  }
+
+  /** So much time goes by, with a tick whenever the member wants one. */
+  pass(forMs: number): this {
+    const endMs = this.nowMs + forMs;
+    while (this.nowMs < endMs) {
+      const nextMs = Math.max(this.nowMs + 1, wakeAtMs(this.member));
+      this.tick(Math.min(endMs, nextMs) - this.nowMs).settle();
+    }
+    return this;
   }
 
   /** The next effect of a kind, which the test answers in its own way. */
@@ -341,6 +277,7 @@ const outward: ReadonlySet<Effect['kind']> = new Set<OutwardEffect['kind']>([
   'answer-hand-off',
   'answer-reinit',
   'attest',
+  'report-lost',
   'open',
   'close',
   'announce-snapshot',
@@ -367,7 +304,7 @@ export function activeRig(rest: Partial<MemberConfig> = {}, store = new Store(),
 export function settleAll(...rigs: readonly Rig[]): void {
   do {
     for (const rig of rigs) rig.settle();
-  } while (rigs.some(({ pending }) => pending.length > 0));
+  } while (rigs.some(({ isBusy }) => isBusy));
 }
 
 export function standbyRig(store: Store, index = 1, rest: Partial<MemberConfig> = {}): Rig {

@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { epoch, position, seq } from '../../../replication/ids.js';
 import type { AppendOutcome, ReadOutcome } from '../../../replication/ports.js';
-import { encodeRecord, type LogRecord } from '../../../replication/record.js';
+import { encodeRecord, type LogRecord, recordVersion } from '../../../replication/record.js';
 import { type Tip, tipOf } from '../../../replication/replica.js';
 import { signed } from '../../../replication/signature.js';
 import {
@@ -33,7 +33,7 @@ const rival = signed(forged, { ...judge, identity: simulatedIdentity(0) });
 const stranger = encodeRecord({ ...rival, previous: hash(Uint8Array.of(7)) });
 
 function sent(): Writer {
-  const writer = newWriter(tip, { next: 1 }, { ...judge, hash });
+  const writer = newWriter(tip, { next: 1, peers: [] }, { ...judge, hash });
   send(writer, mine, mineBytes);
   return writer;
 }
@@ -143,9 +143,12 @@ describe('what is read where the append should be', () => {
   it('a record of a later version of this program: it must stop', () => {
     const writer = reading();
     const later = Uint8Array.from(encodeRecord({ ...rival, previous: tip.hash }));
-    later[1] = 3;
+    later[1] = recordVersion + 1;
     expect(read(writer, found(later)).events).toEqual([
-      { kind: 'outdated', problem: 'record version 3, this program reads 2' },
+      {
+        kind: 'outdated',
+        problem: `record version ${recordVersion + 1}, this program reads ${recordVersion}`,
+      },
     ]);
     expect(writer.inFlight).toBeNull();
   });

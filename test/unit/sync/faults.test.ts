@@ -116,10 +116,20 @@ describe('a source that is slow or fails', () => {
   });
 
   it('that fails only for one chunk is not asked for that one any more', () => {
-    const rig = begun(pieces('a', 'b', 'c', 'd')).cold();
-    for (const good of ['b', 'c', 'd']) rig.fail('store', 'a').give('store', good).tick(1000);
-    expect(rig.result).toMatchObject({ kind: 'failed' });
-    expect(rig.account('store')).toMatchObject({ excluded: null, said: { failed: 3 } });
+    const rig = begun(pieces('a'), ['n1']).cold();
+    rig.account('n1').strikes = -9;
+    for (let i = 0; i < 3; i++) rig.fail('n1').fail('store').tick(15_000);
+    expect(rig.asked()).toEqual(['store a']);
+    expect(rig.account('n1')).toMatchObject({ excluded: null, said: { failed: 3 } });
+    expect(rig.give('store').result).toEqual(done);
+  });
+
+  it('is waited for when it is the store, however long its servers elect', () => {
+    const rig = begun(pieces('a')).cold();
+    for (let i = 0; i < 20; i++) rig.fail('store').tick(2000);
+    expect(rig.account('store')).toMatchObject({ excluded: null, strikes: 20 });
+    expect(rig.alarms()).toEqual([]);
+    expect(rig.give('store').result).toEqual(done);
   });
 });
 

@@ -203,9 +203,9 @@ class World {
       expect(busy.sort()).toEqual([...active.keys()].sort());
       const tasks = [...pending, ...[...active.values()].map(({ task }) => task)];
       expect(new Set(tasks).size + completed).toBe(known.size);
-      expect(tasks).toHaveLength(known.size - completed);
+      expect(tasks.length + completed).toBe(known.size);
       const orders = pending.map(({ order }) => order);
-      expect(orders).toEqual(orders.toSorted((a, b) => a - b));
+      expect(orders.every((order, i) => i === 0 || (orders[i - 1] as number) < order)).toBe(true);
     }
     const inFlight = [ledger.cache, ledger.store, ...ledger.peers.values()].reduce(
       (sum, account) => sum + account.inFlight,

@@ -248,28 +248,36 @@ describe('the width', () => {
 
 describe('a ledger', () => {
   it('makes cooldowns longer for who keeps failing, up to 15 s, and shorter for who is of use', () => {
-    const { store } = newLedger([]);
+    const ledger = newLedger(['n1']);
+    const peer = ledger.peers.get('n1') as Account;
     const pauses: number[] = [];
     let nowMs = 0;
     for (let i = 0; i < 12; i++) {
       nowMs += 20_000;
-      if (i % 3 === 2) onUseful(store, 1);
-      else strike(store, nowMs - 1, nowMs);
-      if (i % 3 !== 2) pauses.push(store.coolUntilMs - nowMs);
+      if (i % 3 === 2) onUseful(peer, 1);
+      else strike(peer, nowMs - 1, nowMs);
+      if (i % 3 !== 2) pauses.push(peer.coolUntilMs - nowMs);
     }
     expect(pauses).toEqual([1000, 2000, 2000, 4000, 4000, 8000, 7500, 15_000]);
-    for (let i = 0; i < 9; i++) onUseful(store, 1);
-    strike(store, nowMs, nowMs + 1);
-    expect(store.coolUntilMs - nowMs - 1).toBe(1000);
-    expect(store.excluded).toBeNull();
+    for (let i = 0; i < 9; i++) onUseful(peer, 1);
+    strike(peer, nowMs, nowMs + 1);
+    expect(peer.coolUntilMs - nowMs - 1).toBe(1000);
+    expect(peer.excluded).toBeNull();
+  });
+
+  it('leaves the store alone for 2 s at most, and never for good', () => {
+    const { store } = newLedger([]);
+    for (const atMs of [10, 2000, 5000, 9000]) strike(store, atMs, atMs + 1);
+    expect(store).toMatchObject({ strikes: 4, excluded: null, coolUntilMs: 11_001 });
   });
 
   it('does not know when who is left out could be asked again', () => {
-    const ledger = newLedger([]);
-    for (const atMs of [10, 2000, 5000]) strike(ledger.store, atMs, atMs + 1);
-    expect(ledger.store.excluded).not.toBeNull();
+    const ledger = newLedger(['n1']);
+    const peer = ledger.peers.get('n1') as Account;
+    for (const atMs of [10, 2000, 5000]) strike(peer, atMs, atMs + 1);
+    expect(peer.excluded).not.toBeNull();
     expect(nextCoolMs(ledger, 5001)).toBe(Number.POSITIVE_INFINITY);
-    expect(freeBits(ledger, 90_000, 4) & storeBit).toBe(0);
+    expect(freeBits(ledger, 90_000, 4) & peer.bit).toBe(0);
   });
 
   it('has the one asked that is least busy for what it can take', () => {

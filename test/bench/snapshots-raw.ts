@@ -1,0 +1,70 @@
+/**
+ * The yardstick of `bench:snapshots`: as fast as our client reads messages of a chunk's size from one
+ * stream. Nothing is done with what arrives.
+ */
+import { randomBytes } from 'node:crypto';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { limits } from '../../replication/limits.js';
+import { connectTo } from '../../src/nats/connect.js';
+import { Requests } from '../../src/nats/requests.js';
+import { answerParent } from './child.js';
+
+/** One message for each request, or several. */
+export interface Manner {
+  readonly inFlight: number;
+  readonly batch: number;
+}
+
+const stream = 'raw';
+const publishedAtOnce = 8;
+const connection = await connectTo({
+  servers: [process.env.BENCH_NATS_URL ?? ''],
+  name: 'bench-raw',
+});
+
+async function fill({ sizeBytes }: { sizeBytes: number }): Promise<number> {
+  const manager = await jetstreamManager(connection);
+  await manager.streams.add({ name: stream, subjects: ['raw.>'], allow_direct: true });
+  const js = jetstream(connection);
+  const count = Math.ceil(sizeBytes / limits.chunkSizeBytes);
+  let next = 0;
+  const publisher = async () => {
+    while (next < count) await js.publish(`raw.${next++}`, randomBytes(limits.chunkSizeBytes));
+  };
+  await Promise.all(Array.from({ length: publishedAtOnce }, publisher));
+  return count;
+}
+
+/** Bytes a second. */
+async function read({ count, manner }: { count: number; manner: Manner }): Promise<number> {
+  const { inFlight, batch } = manner;
+  const requests = new Requests(connection, { timeoutMs: 10_000, inFlight, waiting: count });
+  const beganMs = performance.now();
+  let sizeBytes = 0;
+  const readFrom = (seq: number) =>
+    new Promise<void>((resolve, reject) => {
+      requests.send(`$JS.API.DIRECT.GET.${stream}`, question(seq, batch), (reply) => {
+        if (reply.kind !== 'message') {
+          reject(new Error(reply.reason));
+          return 'done';
+        }
+        const { data } = reply.message;
+        sizeBytes += data.length;
+        // A batch ends with a message of its own.
+        if (batch > 1 && data.length > 0) return 'more';
+        resolve();
+        return 'done';
+      });
+    });
+  const seqs = Array.from({ length: Math.ceil(count / batch) }, (_, i) => 1 + i * batch);
+  await Promise.all(seqs.map(readFrom));
+  const tookMs = performance.now() - beganMs;
+  requests.close();
+  return (sizeBytes / tookMs) * 1000;
+}
+
+function question(seq: number, batch: number): string {
+  return JSON.stringify(batch === 1 ? { seq } : { seq, next_by_subj: 'raw.>', batch });
+}
+
+answerParent({ fill, read });
