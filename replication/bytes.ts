@@ -23,5 +23,5 @@ export function plainBytes(bytes: Uint8Array): Uint8Array {
 
 /** Something to look a hash up by. */
 export function keyOf(hash: Uint8Array): string {
-  return String.fromCharCode(...hash);
+  return String.fromCharCode.apply(null, hash as unknown as number[]);
 }

@@ -94,8 +94,7 @@ export function beginRecovery(recovery: Recovery, out: Effect[]): RecoveryResult
   const { goal, replica, config } = recovery;
   const missing = goal.snapshotSeq - replica.tip.seq;
   const behind = goal.snapshotPosition > replica.tip.position;
-  const wants =
-    goal.through === null || goal.distrust === true || missing > config.replayEvents;
+  const wants = goal.through === null || goal.distrust === true || missing > config.replayEvents;
   if (goal.snapshotPosition > 0 && behind && wants) return findSnapshot(recovery, out);
   return replay(recovery, out);
 }

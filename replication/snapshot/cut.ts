@@ -54,7 +54,7 @@ export interface CutOrder {
 
 const busy: CutResult = { kind: 'busy' };
 /** Chunks on their way to the store: they and the one that is being filled are all a cut takes. */
-const putsInFlight = 8;
+export const putsInFlight = 8;
 
 /** In the order of the log; whoever is asked to record one can tell what it must be called. */
 export function snapshotId({ epoch, number, seq }: Pick<Tip, 'epoch' | 'number' | 'seq'>): string {
@@ -182,7 +182,9 @@ export function settleBase(replica: Replica, { placed, base }: Deposited): void 
 
 /** The chunks of the newest snapshot of ours that are not to be built upon. */
 export function doubtedIn(base: Base | null, hashes: readonly Uint8Array[]): string[] {
-  return hashes.map(keyOf).filter((key) => base?.uses.has(key));
+  if (base === null) return [];
+  const manifest = keyOf(base.manifest);
+  return hashes.map(keyOf).filter((key) => key === manifest || base.uses.has(key));
 }
 
 function chunkSizeOf({ kind }: Image): number {

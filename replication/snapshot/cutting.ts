@@ -173,7 +173,8 @@ export function beginSnapshot(
   const { tip } = replica;
   cutting.lastAtMs = now.monoMs;
   const isThere = tip.snapshotPosition > 0 && tip.snapshotSeq === tip.seq;
-  if (isThere && cutting.doubted.size === 0) announce(cutting, tip, out);
+  const isInDoubt = cutting.doubted.size > 0 || cutting.isAlone;
+  if (isThere && !isInDoubt) announce(cutting, tip, out);
   else if (cutting.config.standby === 'hot') return openMark(cutting, tip, now);
   else cutHere(cutting, replica, null, now, out);
   return null;

@@ -20,6 +20,8 @@ import { encodeBranch, leafContent, leafDelta, type NodeName } from './pages.js'
 /** A snapshot that is recorded, and where its chunks and pages are. */
 export interface Base {
   readonly snapshotId: string;
+  /** Names all that follows, and is a chunk itself. */
+  readonly manifest: Uint8Array;
   readonly uses: ChunkUses;
   /** Chunks that hold its core. */
   readonly core: readonly Uint8Array[];
@@ -307,6 +309,6 @@ function* finish(
     coreSizeBytes: image.core.length,
     sizeBytes: roots.reduce((sum, { sizeBytes }) => sum + sizeBytes, image.core.length),
     placed,
-    base: { snapshotId, uses, core, roots },
+    base: { snapshotId, manifest: hash, uses, core, roots },
   };
 }

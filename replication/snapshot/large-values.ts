@@ -6,6 +6,7 @@ import type { NamedValue } from './pages.js';
 interface OpenValue {
   readonly named: NamedValue;
   readonly parts: Uint8Array[];
+  lacks: number;
   /** Where it goes. */
   readonly puts: ((whole: LargeValue) => void)[];
 }
@@ -19,18 +20,21 @@ export class LargeValues {
     if (held !== undefined) return put(held);
     const key = named.pieces.map(keyOf).join('');
     const open = this.#open.get(key);
-    if (open === undefined) this.#open.set(key, { named, parts: [], puts: [put] });
+    const lacks = named.pieces.length;
+    if (open === undefined) this.#open.set(key, { named, parts: [], lacks, puts: [put] });
     else open.puts.push(put);
   }
 
   /** Every piece that is to be fetched, and what to do with it. */
   *pieces(): Generator<readonly [hash: Uint8Array, onPiece: (bytes: Uint8Array) => null]> {
-    for (const { named, parts } of this.#open.values()) {
-      for (const [i, hash] of named.pieces.entries()) {
+    for (const [key, open] of this.#open) {
+      for (const [i, hash] of open.named.pieces.entries()) {
         yield [
           hash,
           (bytes) => {
-            parts[i] = bytes;
+            open.parts[i] = bytes;
+            open.lacks -= 1;
+            if (open.lacks === 0) this.#fill(key, open);
             return null;
           },
         ];
@@ -38,19 +42,26 @@ export class LargeValues {
     }
   }
 
-  /** All pieces are there. Throws if they are not as large as their values' names say. */
-  fill(): void {
-    for (const { named, parts, puts } of this.#open.values()) {
-      const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-      if (bytes.length !== named.sizeBytes) throw new Error('a large value has another size');
-      let at = 0;
-      for (const part of parts) {
-        bytes.set(part, at);
-        at += part.length;
-      }
-      const whole = new LargeValue(bytes, named.pieces);
-      for (const put of puts) put(whole);
+  /**
+   * As soon as the last piece has come: the pieces are not to be held beside the value until all others
+   * are there, too. Throws if they are not as large as the value's name says.
+   */
+  #fill(key: string, { named, parts, puts }: OpenValue): void {
+    const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    if (bytes.length !== named.sizeBytes) throw new Error('a large value has another size');
+    let at = 0;
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
     }
+    this.#open.delete(key);
+    const whole = new LargeValue(bytes, named.pieces);
+    for (const put of puts) put(whole);
+  }
+
+  /** Throws if one is still lacking. */
+  requireAll(): void {
+    if (this.#open.size > 0) throw new Error(`${this.#open.size} large values are not complete`);
   }
 }
 

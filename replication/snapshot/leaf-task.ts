@@ -1,6 +1,7 @@
 /** A leaf of a snapshot on its way into a tree: what of it is held, and what of it has come. */
 import { equalBytes } from '../bytes.js';
 import type { Hash } from '../ports.js';
+import { childIn } from '../state/nodes.js';
 import type { Segment } from '../state/stored.js';
 import {
   type Branch,
@@ -38,8 +39,7 @@ export function nodeAt(tree: Node | null, level: number, bound: string): Node | 
   let least = '';
   while (node !== null && node.level > level) {
     const { bounds, children } = node as Branch;
-    let at = bounds.length - 1;
-    while (at > 0 && (bounds[at] as string) > bound) at -= 1;
+    const at = childIn(bounds, bound);
     if (at > 0) least = bounds[at] as string;
     node = children[at] as Node;
   }

@@ -8,7 +8,7 @@ import { limits } from '../limits.js';
 import { type WorkKind, workKinds } from '../sync/assembly.js';
 import type { Problem } from './image.js';
 import type { ChunkUse, ChunkUses } from './packing.js';
-import { type NodeName, packName, unpackName } from './pages.js';
+import { isWhole, type NodeName, packName, unpackName } from './pages.js';
 
 const packr = new Packr({ useRecords: false });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: true });
@@ -76,11 +76,18 @@ function fromParts(parts: readonly unknown[]): Manifest | Problem {
     [string, unknown][],
     [Uint8Array, number, number, number][],
   ];
+  const areNumbers = [kindVersion, coreSizeBytes].every(isWhole);
+  const areHashes = core.every((hash) => hash instanceof Uint8Array);
+  if (typeof snapshotId !== 'string' || !areNumbers || !areHashes)
+    return { problem: 'no manifest' };
   if (chunks.length > limits.snapshotChunks) return { problem: `it names ${chunks.length} chunks` };
   const uses: ChunkUses = new Map();
   for (const [hash, sizeBytes, work, usedSizeBytes] of chunks) {
     const use: ChunkUse = { hash, sizeBytes, work: workKinds[work] as WorkKind, usedSizeBytes };
     if (use.work === undefined) return { problem: `work ${work} is unknown` };
+    const areSizes =
+      [sizeBytes, usedSizeBytes].every(isWhole) && sizeBytes <= limits.chunkSizeBytes;
+    if (!areSizes || !(hash instanceof Uint8Array)) return { problem: 'it names what is no chunk' };
     uses.set(keyOf(hash), use);
   }
   const roots = tables.map(([table, root]) => [table, unpackName(root)] as const);

@@ -158,17 +158,23 @@ export function decodeBranch(bytes: Uint8Array): BranchPage {
   ) {
     throw new Error('no branch');
   }
-  const own = chunks.map((chunk) => Uint8Array.from(chunk));
+  const own = chunks.map(ownBytes);
   const children = rows.map(([hash, entries, sizeBytes, ...places]) => {
     return checkedName({
       level: level - 1,
-      hash: Uint8Array.from(hash),
+      hash: ownBytes(hash),
       entries,
       sizeBytes,
       segments: segmentsIn(places, own),
     });
   });
   return { level, bounds, children };
+}
+
+/** A copy: a page is a view of its chunk, which is not to be kept for the names in it. */
+function ownBytes(bytes: unknown): Uint8Array {
+  if (!(bytes instanceof Uint8Array)) throw new Error('no hash');
+  return Uint8Array.from(bytes);
 }
 
 function segmentsIn(places: readonly number[], chunks: readonly Uint8Array[]): Segment[] {
@@ -210,5 +216,5 @@ function checkedName(name: NodeName): NodeName {
   return name;
 }
 
-const isWhole = (value: unknown): value is number =>
+export const isWhole = (value: unknown): value is number =>
   Number.isSafeInteger(value) && (value as number) >= 0;

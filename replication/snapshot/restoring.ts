@@ -8,6 +8,8 @@
  * Q2 What is held already and stored where the snapshot says is taken over with all below it, unread.
  * Q3 A leaf that is held as it was before is brought up with only what was changed on top of it.
  * Q4 All that is wanted of a chunk is known before it is asked for: no chunk is wanted twice.
+ * Q5 Whatever there may be many of, pages, places, leaves, is worked on in slices: a chunk is only taken
+ *    apart when it comes, so that nothing else on this node waits for long.
  */
 import { equalBytes, keyOf } from '../bytes.js';
 import type { Kind } from '../kind.js';
@@ -40,14 +42,25 @@ interface BranchTask {
 
 type OnChunk = (bytes: Uint8Array) => Problem | null;
 
+/** A directory's page that has come, and where it belongs. */
+interface Page {
+  readonly place: Place;
+  readonly bytes: Uint8Array;
+}
+
+/** What a directory's page costs for each of its bytes, and a place, as if it were bytes of leaves. */
+const pageFactor = 16;
+const placeSizeBytes = 4096;
+
 export class Restoring implements Assembly {
   readonly #options: RestoreOptions;
   readonly #held: ReadonlyMap<string, Node>;
   #manifest: Manifest | null = null;
   #roots: Place[] = [];
-  /** Nodes of the level that is being resolved, and of the one below it. */
+  /** Nodes of the level that is being resolved, the last first, and of the one below it. */
   #places: Place[] = [];
   #below: Place[] = [];
+  readonly #pages: Page[] = [];
   #level = 0;
   readonly #branches: BranchTask[] = [];
   readonly #ready: LeafTask[] = [];
@@ -74,7 +87,7 @@ export class Restoring implements Assembly {
   }
 
   get hasWork(): boolean {
-    return this.#ready.length > 0;
+    return this.#ready.length + this.#pages.length + this.#places.length > 0;
   }
 
   begin(): readonly Want[] {
@@ -100,16 +113,31 @@ export class Restoring implements Assembly {
   work(sizeBytes: number): readonly Want[] | Problem {
     return this.#guarded(() => {
       let left = sizeBytes;
-      while (left > 0 && this.#ready.length > 0) {
-        const task = this.#ready.pop() as LeafTask;
-        left -= task.sizeBytes;
-        this.#waitingSizeBytes -= task.sizeBytes;
-        const problem = task.build(this.#options.hash, this.#values);
-        if (problem !== null) return problem;
-        this.#leaves -= 1;
+      while (left > 0 && this.hasWork) {
+        const cost = this.#workOnce();
+        if (typeof cost !== 'number') return cost;
+        left -= cost;
       }
       return this.#advance();
     });
+  }
+
+  /** Q5. Returns what it cost. */
+  #workOnce(): number | Problem {
+    const task = this.#ready.pop();
+    if (task !== undefined) {
+      this.#waitingSizeBytes -= task.sizeBytes;
+      this.#leaves -= 1;
+      return task.build(this.#options.hash, this.#values) ?? task.sizeBytes;
+    }
+    const page = this.#pages.pop();
+    if (page !== undefined) {
+      const { length } = page.bytes;
+      this.#waitingSizeBytes -= length;
+      return this.#onBranch(page) ?? length * pageFactor;
+    }
+    const problem = this.#resolve(this.#places.pop() as Place);
+    return problem ?? placeSizeBytes;
   }
 
   /** Q1: whatever is wrong with the bytes of a snapshot is wrong with the snapshot. */
@@ -121,6 +149,8 @@ export class Restoring implements Assembly {
     } catch (error) {
       return { problem: `snapshot ${id} cannot be read: ${(error as Error).message}` };
     }
+    // Q4
+    if (this.#places.length > 0) return [];
     const wants = this.#wants;
     this.#wants = [];
     return wants;
@@ -174,31 +204,36 @@ export class Restoring implements Assembly {
       return { name: root, bound: '', tree: held, held: nodeAt(held, root.level, ''), node: null };
     });
     this.#level = Math.max(0, ...this.#roots.map(({ name: { level } }) => level));
-    return this.#resolveLevel();
+    return this.#openLevel();
   }
 
   /** Q4: one level of all tables after the other. */
-  #resolveLevel(): Problem | null {
+  #openLevel(): Problem | null {
     const roots = this.#roots.filter(({ name }) => name.level === this.#level);
     this.#places = [...this.#below, ...roots];
     this.#below = [];
-    if (this.#level === 0) return this.#resolveLeaves();
-    for (const place of this.#places) {
-      if (isHeldAs(place)) place.node = place.held;
-      else {
-        const [segment] = place.name.segments as [Segment];
-        const problem = this.#wantSegment('healing', segment, (page) =>
-          this.#onBranch(place, page),
-        );
-        if (problem !== null) return problem;
-      }
-    }
-    return null;
+    if (this.#level > 0) return null;
+    this.#phase = 'ranges';
+    return this.#wantCore();
   }
 
-  #onBranch(place: Place, page: Uint8Array): Problem | null {
+  #resolve(place: Place): Problem | null {
+    if (isHeldAs(place)) {
+      place.node = place.held;
+      return null;
+    }
+    if (this.#level === 0) return this.#openLeaf(place);
+    const [segment] = place.name.segments as [Segment];
+    return this.#wantSegment('healing', segment, (bytes) => {
+      this.#pages.push({ place, bytes });
+      this.#waitingSizeBytes += bytes.length;
+      return null;
+    });
+  }
+
+  #onBranch({ place, bytes }: Page): Problem | null {
     const { hash } = this.#options;
-    const { level, bounds, children } = decodeBranch(page);
+    const { level, bounds, children } = decodeBranch(bytes);
     const hashes = children.map((child) => child.hash);
     const isRight =
       level === place.name.level && hasHash(place, branchHash(hash, level, bounds, hashes));
@@ -213,12 +248,7 @@ export class Restoring implements Assembly {
     return null;
   }
 
-  #resolveLeaves(): Problem | null {
-    this.#phase = 'ranges';
-    for (const place of this.#places) {
-      const problem = isHeldAs(place) ? this.#takeOver(place) : this.#openLeaf(place);
-      if (problem !== null) return problem;
-    }
+  #wantCore(): Problem | null {
     const { core } = this.#manifest as Manifest;
     for (const [i, hash] of core.entries()) {
       const problem = this.#want('values', hash, (bytes) => {
@@ -227,11 +257,6 @@ export class Restoring implements Assembly {
       });
       if (problem !== null) return problem;
     }
-    return null;
-  }
-
-  #takeOver(place: Place): null {
-    place.node = place.held;
     return null;
   }
 
@@ -254,14 +279,18 @@ export class Restoring implements Assembly {
     this.#waitingSizeBytes += task.sizeBytes;
   }
 
+  get #isLevelDone(): boolean {
+    return this.#waiting.size === 0 && this.#leaves === 0 && !this.hasWork;
+  }
+
   /** On to the next level or phase, if this one lacks nothing any more. */
   #advance(): Problem | null {
-    while (this.#manifest !== null && this.#waiting.size === 0 && this.#leaves === 0) {
+    while (this.#manifest !== null && this.#isLevelDone) {
       if (this.#phase === 'values') return null;
       let problem: Problem | null;
       if (this.#phase === 'directories') {
         this.#level -= 1;
-        problem = this.#resolveLevel();
+        problem = this.#openLevel();
       } else {
         problem = this.#wantValues();
       }
@@ -272,8 +301,12 @@ export class Restoring implements Assembly {
 
   #wantValues(): Problem | null {
     this.#phase = 'values';
+    const { core } = this.#manifest as Manifest;
+    const inCore = new Map(core.map((hash, i) => [keyOf(hash), this.#core[i] as Uint8Array]));
     for (const [hash, onPiece] of this.#values.pieces()) {
-      const problem = this.#want('values', hash, onPiece);
+      // Much of nothing is the same nothing, whether in the core or in a large value.
+      const bytes = inCore.get(keyOf(hash));
+      const problem = bytes ? onPiece(bytes) : this.#want('values', hash, onPiece);
       if (problem !== null) return problem;
     }
     return null;
@@ -292,7 +325,7 @@ export class Restoring implements Assembly {
   #assemble(): Replica | Problem {
     const { kind, hash, body } = this.#options;
     const manifest = this.#manifest as Manifest;
-    this.#values.fill();
+    this.#values.requireAll();
     // The last found are the lowest.
     for (const task of this.#branches.toReversed()) task.place.node = branchOf(task);
     const roots = this.#roots.map(({ node }) => node as Node);
@@ -310,7 +343,7 @@ export class Restoring implements Assembly {
     const byName = new Map(names.map(([name], i) => [name, roots[i] as Node]));
     const tables = newTables(kind, kind.layout, byName);
     const { uses, core } = manifest;
-    const base = { snapshotId: body.id, uses, core, roots };
+    const base = { snapshotId: body.id, manifest: body.manifest, uses, core, roots };
     const state = tables.attach(plain);
     const { coreSizeBytes } = body;
     return { kind, hash, state, tables, sessions, history, tip, coreSizeBytes, base };

@@ -70,6 +70,8 @@ export class MemberDriver {
   #report: MemberReport;
   #wakeAtMs = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
+  /** After a crash. What reaches the member meanwhile must not keep it from starting. */
+  #restart: NodeJS.Timeout | null = null;
   #stopped = false;
   #requests = 1;
   #crashes = 0;
@@ -106,6 +108,7 @@ export class MemberDriver {
     this.#stopped = true;
     this.#pacer.stop();
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#restart !== null) clearTimeout(this.#restart);
     stopAll(this.#running);
     this.#dropRequests();
   }
@@ -282,11 +285,15 @@ export class MemberDriver {
     this.#running = new Map();
     this.#dropRequests();
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#restart !== null) clearTimeout(this.#restart);
+    const { peers } = this.#member.calls;
     this.#member = newMember(this.config);
+    // They are told only when they change.
+    this.#member.calls.peers = peers;
     this.#wakeAtMs = Number.NaN;
     if (isHopeless) return this.#giveUp(error);
     this.#tellIfChanged();
-    this.#timer = setTimeout(() => this.start(), pauseMs);
+    this.#restart = setTimeout(() => this.start(), pauseMs);
   }
 
   #giveUp(error: unknown): void {

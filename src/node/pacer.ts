@@ -26,6 +26,8 @@ export class Pacer {
   #timer: NodeJS.Timeout | null = null;
   #immediate: NodeJS.Immediate | null = null;
   #isWorking = false;
+  /** The rest after the last slice is owed even if there was nothing to do for a while. */
+  #restsUntilMs = 0;
 
   constructor(paced: Paced) {
     this.#paced = paced;
@@ -34,7 +36,7 @@ export class Pacer {
   /** To be called whenever there may be work. */
   nudge(): void {
     const isAtIt = this.#isWorking || this.#timer !== null || this.#immediate !== null;
-    if (!isAtIt && this.#paced.hasWork()) this.#schedule(0);
+    if (!isAtIt && this.#paced.hasWork()) this.#schedule();
   }
 
   stop(): void {
@@ -44,7 +46,8 @@ export class Pacer {
     this.#immediate = null;
   }
 
-  #schedule(pauseMs: number): void {
+  #schedule(): void {
+    const pauseMs = Math.ceil(this.#restsUntilMs - instant().monoMs);
     if (pauseMs > 0) this.#timer = setTimeout(() => this.#slice(), pauseMs);
     else this.#immediate = setImmediate(() => this.#slice());
   }
@@ -55,10 +58,11 @@ export class Pacer {
     this.#isWorking = true;
     this.#paced.work(this.#sizeBytes);
     this.#isWorking = false;
-    const tookMs = instant().monoMs - beganMs;
+    const endedMs = instant().monoMs;
+    const tookMs = endedMs - beganMs;
     this.#adapt(tookMs);
-    if (!this.#paced.hasWork()) return;
-    this.#schedule(this.#paced.isServing() ? Math.max(1, Math.ceil(restFactor * tookMs)) : 0);
+    this.#restsUntilMs = this.#paced.isServing() ? endedMs + restFactor * tookMs : endedMs;
+    if (this.#paced.hasWork()) this.#schedule();
   }
 
   /** A slice that ended early, for want of work, says nothing. */

@@ -1,5 +1,5 @@
 /** The processes of `bench:snapshots`: a broker, three nodes that can be measured, and a client. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -67,6 +67,15 @@ export class MeasuredNode {
   syncs = () => this.child.ask<Synced[]>('syncs');
   watch = () => this.child.ask<null>('watch');
   delay = () => this.child.ask<Delay>('delay');
+}
+
+/** Of Linux, on every machine that Node runs on. */
+const ticksPerSecond = 100;
+
+/** What a process has used of the machine's cores. */
+export function cpuMsOf(pid: number): number {
+  const [user, system] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ').slice(13, 15);
+  return ((Number(user) + Number(system)) / ticksPerSecond) * 1000;
 }
 
 export interface Cut {

@@ -31,6 +31,8 @@ export interface Synced {
   readonly firstSizeBytes: number;
   readonly peakSizeBytes: number;
   readonly lastSizeBytes: number;
+  /** All threads of the process. */
+  readonly cpuMs: number;
 }
 
 const dist = process.env.BENCH_DIST ?? '';
@@ -88,23 +90,25 @@ function peakSizeBytes(): number {
 }
 
 const syncs: Synced[] = [];
-let begun: { atMs: number; sizeBytes: number } | null = null;
+let begun: { atMs: number; sizeBytes: number; cpu: NodeJS.CpuUsage } | null = null;
 
 function onChanged({ state, lastSyncMs }: { state: string; lastSyncMs: number | null }): void {
   const sizeBytes = process.memoryUsage.rss();
   if (state === 'restoring') {
     // The peak counts from here on.
     writeFileSync('/proc/self/clear_refs', '5');
-    begun = { atMs: nowMs(), sizeBytes };
+    begun = { atMs: nowMs(), sizeBytes, cpu: process.cpuUsage() };
     return;
   }
   if (begun !== null && state === 'standby' && lastSyncMs !== null) {
+    const { user, system } = process.cpuUsage(begun.cpu);
     syncs.push({
       beganMs: begun.atMs,
       endedMs: nowMs(),
       firstSizeBytes: begun.sizeBytes,
       peakSizeBytes: peakSizeBytes(),
       lastSizeBytes: sizeBytes,
+      cpuMs: (user + system) / 1000,
     });
   }
   begun = null;

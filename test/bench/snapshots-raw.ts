@@ -35,11 +35,17 @@ async function fill({ sizeBytes }: { sizeBytes: number }): Promise<number> {
   return count;
 }
 
-/** Bytes a second. */
-async function read({ count, manner }: { count: number; manner: Manner }): Promise<number> {
+export interface RawRead {
+  readonly bytesPerSecond: number;
+  /** Of this process. */
+  readonly cpuMs: number;
+}
+
+async function read({ count, manner }: { count: number; manner: Manner }): Promise<RawRead> {
   const { inFlight, batch } = manner;
   const requests = new Requests(connection, { timeoutMs: 10_000, inFlight, waiting: count });
   const beganMs = performance.now();
+  const cpuBefore = process.cpuUsage();
   let sizeBytes = 0;
   const readFrom = (seq: number) =>
     new Promise<void>((resolve, reject) => {
@@ -60,7 +66,8 @@ async function read({ count, manner }: { count: number; manner: Manner }): Promi
   await Promise.all(seqs.map(readFrom));
   const tookMs = performance.now() - beganMs;
   requests.close();
-  return (sizeBytes / tookMs) * 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { bytesPerSecond: (sizeBytes / tookMs) * 1000, cpuMs: (user + system) / 1000 };
 }
 
 function question(seq: number, batch: number): string {

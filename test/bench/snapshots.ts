@@ -11,9 +11,9 @@ import { cpus, tmpdir, totalmem } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { machine, percentile } from './cluster.js';
-import { type Cut, type MeasuredNode, SnapshotCluster } from './snapshots-cluster.js';
+import { type Cut, cpuMsOf, type MeasuredNode, SnapshotCluster } from './snapshots-cluster.js';
 import type { Delay, Synced } from './snapshots-node.js';
-import type { Manner } from './snapshots-raw.js';
+import type { Manner, RawRead } from './snapshots-raw.js';
 
 const { values: given } = parseArgs({
   options: {
@@ -199,6 +199,9 @@ interface Fetched {
   readonly store: number;
   readonly peers: Readonly<Record<string, number>>;
   readonly settledSizeBytes: number;
+  /** Of the broker, and of the nodes that are asked, from the node's start to the end of its sync. */
+  readonly brokerCpuMs: number;
+  readonly othersCpuMs: number;
 }
 
 /** The node starts with nothing, or with what its disk has, and syncs at once. */
@@ -210,13 +213,42 @@ async function syncAnew(
   const { seq } = await cluster.until(() => true);
   await node.kill();
   if (!hasCache) node.forget();
+  const others = cluster.nodes.filter((each) => each !== node).map(({ child }) => child.pid);
+  const cpuMs = () => [cpuMsOf(cluster.broker.pid), sum(others.map(cpuMsOf))] as const;
+  const before = cpuMs();
   await node.start();
   await cluster.untilSynced(seq);
+  const after = cpuMs();
   const [sync] = await node.syncs();
   if (sync === undefined) throw new Error(`${node.id} holds the state, and has not synced`);
   const { storeSizeBytes: store, peerSizeBytes: peers } = await node.traffic();
   await delay(settleMs);
-  return { sync, store, peers, settledSizeBytes: await node.memory() };
+  return {
+    sync,
+    store,
+    peers,
+    settledSizeBytes: await node.memory(),
+    brokerCpuMs: after[0] - before[0],
+    othersCpuMs: after[1] - before[1],
+  };
+}
+
+const cpu = (cpuMs: number) => `${(cpuMs / 1000).toFixed(2)} CPU s`;
+const secondsOf = ({ sync }: Fetched) => (sync.endedMs - sync.beganMs) / 1000;
+const sizeOf = ({ store, peers }: Fetched) => store + fromAll(peers);
+const rateOf = (fetched: Fetched) => sizeOf(fetched) / secondsOf(fetched);
+
+function told(fetched: Fetched): string {
+  const { sync, store, peers, settledSizeBytes, brokerCpuMs, othersCpuMs } = fetched;
+  const all = Object.entries({ ...peers, broker: store });
+  const shares = all.map(([source, part]) => `${source} ${percent(part / (sizeOf(fetched) || 1))}`);
+  return (
+    `${mib(sizeOf(fetched))} in ${secondsOf(fetched).toFixed(2)} s, ${mib(rateOf(fetched))}/s, ` +
+    `from ${shares.join(', ')}; ${cpu(sync.cpuMs)} itself, ${cpu(brokerCpuMs)} broker, ` +
+    `${cpu(othersCpuMs)} others; resident ${mib(sync.firstSizeBytes)} before, ` +
+    `${mib(sync.peakSizeBytes)} at most, ${mib(sync.lastSizeBytes)} at the end, ` +
+    `${mib(settledSizeBytes)} ${settleMs / 1000} s later`
+  );
 }
 
 const manners: readonly Manner[] = [
@@ -228,8 +260,8 @@ async function bestManner(cluster: SnapshotCluster, count: number): Promise<Mann
   let best = manners[0] as Manner;
   let bestRate = 0;
   for (const manner of manners) {
-    const rate = await cluster.raw.ask<number>('read', { count, manner });
-    if (rate > bestRate) [best, bestRate] = [manner, rate];
+    const { bytesPerSecond } = await cluster.raw.ask<RawRead>('read', { count, manner });
+    if (bytesPerSecond > bestRate) [best, bestRate] = [manner, bytesPerSecond];
   }
   return best;
 }
@@ -246,38 +278,28 @@ async function syncBlank(cluster: SnapshotCluster, stateSizeBytes: number): Prom
   const ratios: number[] = [];
   const overs: number[] = [];
   for (let round = 0; round <= rounds; round++) {
-    const raw = await cluster.raw.ask<number>('read', { count, manner });
-    const { sync, store, peers, settledSizeBytes } = await syncAnew(cluster, node, false);
-    const seconds = (sync.endedMs - sync.beganMs) / 1000;
-    const sizeBytes = store + fromAll(peers);
-    const ratio = sizeBytes / seconds / raw;
-    const shares = Object.entries({ ...peers, broker: store }).map(
-      ([source, part]) => `${source} ${percent(part / sizeBytes)}`,
-    );
-    const over = sync.peakSizeBytes - settledSizeBytes;
+    const brokerCpuMs = cpuMsOf(cluster.broker.pid);
+    const raw = await cluster.raw.ask<RawRead>('read', { count, manner });
+    const rawCpu = `${cpu(raw.cpuMs)} itself, ${cpu(cpuMsOf(cluster.broker.pid) - brokerCpuMs)} broker`;
+    const fetched = await syncAnew(cluster, node, false);
+    const ratio = rateOf(fetched) / raw.bytesPerSecond;
+    const what = round === 0 ? 'blank sync, not counted' : `blank sync, round ${round}`;
     row(
-      round === 0 ? 'blank sync, not counted' : `blank sync, round ${round}`,
-      `raw ${mib(raw)}/s; ${mib(sizeBytes)} in ${seconds.toFixed(2)} s, ${mib(sizeBytes / seconds)}/s, ` +
-        `ratio ${ratio.toFixed(2)}; from ${shares.join(', ')}; resident ${mib(sync.firstSizeBytes)} before, ` +
-        `${mib(sync.peakSizeBytes)} at most, ${mib(sync.lastSizeBytes)} at the end, ` +
-        `${mib(settledSizeBytes)} ${settleMs / 1000} s later`,
+      what,
+      `raw ${mib(raw.bytesPerSecond)}/s (${rawCpu}); ratio ${ratio.toFixed(2)}: ${told(fetched)}`,
     );
     if (round === 0) continue;
     ratios.push(ratio);
-    overs.push(over);
+    overs.push(fetched.sync.peakSizeBytes - fetched.settledSizeBytes);
   }
   row('**blank sync against raw reading**', spread(ratios, percent));
   row(
     '**most memory above what it ends with**',
     `${spread(overs, mib)}, of the state ${percent(median(overs) / stateSizeBytes)}`,
   );
-  const { sync, store, peers } = await syncAnew(cluster, node, true);
-  const seconds = (sync.endedMs - sync.beganMs) / 1000;
-  row(
-    'sync from its own disk after a restart',
-    `${mib(stateSizeBytes)} of state in ${seconds.toFixed(2)} s, ${mib(stateSizeBytes / seconds)}/s; ` +
-      `from elsewhere ${mib(store + fromAll(peers))}`,
-  );
+  const kept = await syncAnew(cluster, node, true);
+  const perSecond = mib(stateSizeBytes / secondsOf(kept));
+  row('sync from its own disk after a restart', `${perSecond}/s of state; ${told(kept)}`);
 }
 
 async function main(): Promise<void> {

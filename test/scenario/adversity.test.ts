@@ -1,5 +1,6 @@
 /** Stale actives, strangers, broken snapshots, poison: what must not happen, told one story at a time. */
 import { describe, expect, it } from 'vitest';
+import { epoch } from '../../replication/ids.js';
 import { Stage } from './stage.js';
 
 describe('commands', () => {
@@ -73,6 +74,65 @@ describe('a stale active', () => {
       'n0',
     ]);
     expect(snapshots.filter(({ epoch }) => epoch === 1)).toHaveLength(1);
+  });
+
+  it('that has to rebuild its state first asks whether anybody still wants that', () => {
+    const stage = new Stage({ replayEvents: 10 });
+    stage.events(30);
+    stage.sync();
+    const batch = stage.batch('poison');
+    stage.pause('n0');
+    stage.promoted(2);
+    stage.breakSnapshots(true);
+    const host = stage.host('n0');
+    const answers: string[] = [];
+    host.run(() =>
+      host.deliver('g0', batch, (answer) => answers.push(answer.ok ? '' : answer.code)),
+    );
+    const states = new Set<string>();
+    stage.resume('n0');
+    stage.until(
+      'it has left',
+      () => {
+        const { role } = stage.member('n0');
+        states.add(role.state === 'active' && role.rebuild ? 'rebuilding' : role.state);
+        return role.state !== 'active';
+      },
+      100,
+    );
+    expect(states).toContain('rebuilding');
+    expect(answers).toEqual(['moved']);
+    stage.breakSnapshots(false);
+    stage.whole();
+    stage.events(1);
+    stage.sync();
+    expect(stage.contents('n0')).toEqual(stage.contents(stage.active ?? ''));
+  });
+
+  it('that is none goes on with what it rebuilt, as if nobody had asked', () => {
+    const stage = new Stage({ replayEvents: 3 });
+    stage.events(5);
+    stage.sync();
+    stage.breakSnapshots(true);
+    const batch = stage.batch('poison', 1);
+    const host = stage.host('n0');
+    const answers: boolean[] = [];
+    host.deliver('g0', batch, (answer) => answers.push(answer.ok));
+    host.input('g0', { kind: 'epoch-seen', epoch: epoch(9) });
+    const { role } = stage.member('n0');
+    if (role.state !== 'active') throw new Error(role.state);
+    const before = stage.records().length;
+    stage.run(100);
+    expect(role.rebuild?.phase).toBe('fetching');
+    expect(stage.records()).toHaveLength(before + 1);
+    stage.until('it is rebuilt', () => role.rebuild === null);
+    expect(role.active.replica.tip).toEqual(role.active.writer.tip);
+    stage.until('it has answered', () => answers.length > 0);
+    expect(answers).toEqual([true]);
+    stage.breakSnapshots(false);
+    expect(stage.sync()).toEqual({ through: 6 });
+    expect(stage.contents('n1')).toEqual(stage.contents('n0'));
+    expect([stage.active, stage.epoch]).toEqual(['n0', 1]);
   });
 
   it('that nobody delivers to learns of its successor all the same', () => {

@@ -23,6 +23,7 @@ export interface StageOptions {
   readonly members?: number;
   readonly groups?: number;
   readonly standby?: 'warm' | 'hot';
+  readonly replayEvents?: number;
 }
 
 /** What a command is to become: so many events, a refusal, or poison. */
@@ -35,6 +36,7 @@ function quiet({
   members = nodes,
   groups = 1,
   standby = 'warm',
+  replayEvents = 20_000,
 }: StageOptions): SimulationOptions {
   const drawn = drawOptions(seededRandom('stage'));
   const rates = Object.fromEntries(Object.keys(drawn.rates).map((rate) => [rate, 0]));
@@ -47,7 +49,7 @@ function quiet({
     replicas: 3,
     standby,
     cheapSizeBytes: 1024 * 1024,
-    replayEvents: 20_000,
+    replayEvents,
     staleLeaderMs: 0,
     everyEvents: forEverMs,
     everyMs: forEverMs,
@@ -236,7 +238,8 @@ export class Stage {
       result = told;
     });
     host.input(this.group, { kind: 'sync', request });
-    this.until('the sync is answered', () => result !== null);
+    // A cutter that has died is waited for 10 s.
+    this.until('the sync is answered', () => result !== null, 12_000);
     this.run(50);
     return result;
   }
@@ -320,6 +323,10 @@ export class Stage {
   alarms(name: string): string[] {
     const marked = ` ${name} ${this.group} {"kind":"alarm"`;
     return this.world.lines.filter((line) => line.includes(marked));
+  }
+
+  leads(name: string): void {
+    this.until(`${name} leads`, () => this.active === name);
   }
 
   promoted(by: number): void {

@@ -106,10 +106,7 @@ export class Injector {
         this.#world.model.deafen(host.name);
         break;
       case 'liar':
-        host.lies = new Liar(lies[fault.target % 3] as Lie, (id) => this.#world.lies.add(id));
-        this.#world.scheduler.after(fault.durationMs, () => {
-          host.lies = null;
-        });
+        this.#lie(fault, this.#preferCutter(fault, host));
         break;
       case 'reinit':
         this.#reinit(fault, host);
@@ -136,6 +133,29 @@ export class Injector {
     const group = this.#world.groupNames[fault.target % this.#world.groupNames.length] as string;
     const active = this.#world.hosts.find((each) => each.alive && each.open.has(group));
     return fault.target % 4 < 2 && active !== undefined ? active : host;
+  }
+
+  /** Whoever would cut the next snapshot of a hot group. */
+  #preferCutter(fault: Fault, host: Host): Host {
+    let cutter: Host | undefined;
+    this.#withActive(fault, (active, group) => {
+      const role = active.member(group)?.role;
+      const index = role?.state === 'active' ? role.active.cutting.followers[0] : undefined;
+      const { node } = this.#world.registry.get(group)?.config.members[index ?? -1] ?? {};
+      cutter = this.#world.hosts.find(({ name }) => name === node);
+    });
+    return fault.target % 4 < 3 ? (cutter ?? host) : host;
+  }
+
+  /** Long enough for a snapshot to come by; and somebody may have to believe it. */
+  #lie({ target, durationMs }: Fault, host: Host): void {
+    const { faults, hosts, scheduler, lies: told } = this.#world;
+    host.lies = new Liar(lies[target % 3] as Lie, (what) => told.add(what));
+    scheduler.after(1500 + durationMs, () => {
+      host.lies = null;
+    });
+    const other = hosts[(target + 1) % hosts.length] as Host;
+    if (faults.chance(0.5)) scheduler.after(faults.next() * 2500, () => this.crash(other, 100));
   }
 
   #withActive(fault: Fault, act: (host: Host, group: string) => void): void {

@@ -1,6 +1,7 @@
 /** What a standby says and stores that has lost its mind, though not its key. */
 import type { Beat } from '../../cluster/types.js';
 import { decodeAttestation, encodeAttestation } from '../../replication/attestation.js';
+import { keyOf } from '../../replication/bytes.js';
 import type { Effect, MemberConfig } from '../../replication/effects.js';
 import { seq } from '../../replication/ids.js';
 import type { ChunkStore } from '../../replication/ports.js';
@@ -22,8 +23,8 @@ export class Liar {
 
   constructor(
     private readonly about: Lie,
-    /** Told which snapshots are lies. */
-    private readonly confess: (snapshotId: string) => void = () => undefined,
+    /** Told which snapshots are lies, and which chunks: `keyOf` them. */
+    private readonly confess: (what: string) => void = () => undefined,
   ) {}
 
   /** It has everything, and has synced just now. */
@@ -42,6 +43,7 @@ export class Liar {
     if (effect.kind === 'put-chunk' && this.about === 'chunks') {
       const bytes = Uint8Array.from(effect.bytes);
       bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+      this.confess(keyOf(effect.hash));
       return { ...effect, bytes };
     }
     const doing = member.follow?.marks.work?.doing;

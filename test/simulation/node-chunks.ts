@@ -1,5 +1,5 @@
 /** The chunks that a simulated node keeps on its disk, and what its peers get of them. */
-import { keyOf } from '../../replication/bytes.js';
+import { equalBytes, keyOf } from '../../replication/bytes.js';
 import type { Ports } from '../../replication/execute.js';
 import type { Kind } from '../../replication/kind.js';
 import type { ChunkCache, ChunkGarbage, Fetched } from '../../replication/ports.js';
@@ -19,6 +19,7 @@ export interface ChunkRates {
   cacheSlow: number;
   peerEmpty: number;
   peerLies: number;
+  peerSilent: number;
 }
 
 export const soundChunks: Readonly<ChunkRates> = {
@@ -27,6 +28,7 @@ export const soundChunks: Readonly<ChunkRates> = {
   cacheSlow: 0,
   peerEmpty: 0,
   peerLies: 0,
+  peerSilent: 0,
 };
 
 const kept = 48;
@@ -60,6 +62,16 @@ export class NodeChunks {
     };
   }
 
+  /** Whatever the disk has done to it; null: it is gone. */
+  alter(hash: Uint8Array, bytes: Uint8Array | null): void {
+    if (bytes === null) this.#chunks.delete(keyOf(hash));
+    else this.#chunks.set(keyOf(hash), Uint8Array.from(bytes));
+  }
+
+  has(hash: Uint8Array): boolean {
+    return this.#chunks.has(keyOf(hash));
+  }
+
   #read(hash: Uint8Array): Fetched {
     const key = keyOf(hash);
     if (this.random.chance(this.rates.cacheLost)) this.#chunks.delete(key);
@@ -72,9 +84,10 @@ export class NodeChunks {
     return { kind: 'chunk', bytes: Uint8Array.from(bad) };
   }
 
-  /** What a peer is told that asks for it. */
-  handOut(hash: Uint8Array, lies: boolean): Fetched {
-    const { peerEmpty, peerLies } = this.rates;
+  /** What a peer is told that asks for it; null: nothing. */
+  handOut(hash: Uint8Array, lies: boolean): Fetched | null {
+    const { peerEmpty, peerLies, peerSilent } = this.rates;
+    if (this.random.chance(peerSilent)) return null;
     const bytes = this.#chunks.get(keyOf(hash));
     if (lies || this.random.chance(peerLies)) {
       const any = bytes ?? [...this.#chunks.values()][0] ?? Uint8Array.of(1, 2, 3);
@@ -141,7 +154,7 @@ function askPeer(
   }
   bus.send(from, target, () => {
     const answer = target.chunks.handOut(hash, target.lies !== null);
-    bus.send(target, from, () => end(answer));
+    if (answer !== null) bus.send(target, from, () => end(answer));
   });
 }
 
@@ -150,6 +163,7 @@ export function collectGated(
   { model }: World,
   client: string,
   gate: (task: () => void) => void,
+  done: () => void = () => undefined,
 ): void {
   const garbage = model.garbage(client);
   const later =
@@ -162,7 +176,7 @@ export function collectGated(
     chunks: (done) => garbage.chunks(later(done)),
     forget: (hash, before, done) => garbage.forget(hash, before, later(done)),
   };
-  collect(gated, () => undefined);
+  collect(gated, done);
 }
 
 /**
@@ -174,9 +188,16 @@ export function checkChunks(world: World, group: string): void {
   const { snapshot } = checker;
   if (snapshot === null || world.lies.has(snapshot.id)) return;
   const { stored } = world.model;
-  const get = (hash: Uint8Array) => stored.chunk(hash);
+  let isSpoilt = false;
+  const get = (hash: Uint8Array) => {
+    const bytes = stored.chunk(hash);
+    const isLie = world.lies.has(keyOf(hash)) && bytes !== undefined;
+    isSpoilt ||= isLie && !equalBytes(simulationHash(bytes), hash);
+    return bytes;
+  };
   const source = { kind: traceKind as Kind, hash: simulationHash };
   const restored = restoreWhole(source, snapshot, { get });
+  if (isSpoilt) return;
   if ('problem' in restored) {
     const what = `snapshot ${snapshot.id} of ${group} cannot be restored from the store`;
     throw new Violation('I7', `${what}: ${restored.problem}`);

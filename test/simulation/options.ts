@@ -39,6 +39,8 @@ export interface SimulationOptions {
     /** A node that is asked for a chunk says that it has none, or hands out something else. */
     readonly peerEmpty: number;
     readonly peerLies: number;
+    /** Or does not answer. */
+    readonly peerSilent: number;
   };
   /** Relative weights of the scheduled faults; 0: absent. */
   readonly weights: Readonly<Record<FaultKind, number>>;
@@ -114,6 +116,7 @@ export function drawOptions(random: Random): SimulationOptions {
       cacheSlow: chosen(random, 0.1),
       peerEmpty: chosen(random, 0.5),
       peerLies: chosen(random, 0.3),
+      peerSilent: chosen(random, 0.3),
     },
     weights: {
       crash: 4,
@@ -129,7 +132,7 @@ export function drawOptions(random: Random): SimulationOptions {
       stranger: random.chance(0.4) ? 1 + random.below(3) : 0,
       forger: random.chance(0.3) ? 1 + random.below(2) : 0,
       deaf: random.below(3),
-      liar: random.chance(0.5) ? 1 + random.below(3) : 0,
+      liar: random.chance(0.5) ? 2 + random.below(5) : 0,
       reinit: random.below(2),
       'disk-full': random.chance(0.2) ? 1 : 0,
       move: random.chance(0.4) ? 1 : 0,

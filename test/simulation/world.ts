@@ -39,7 +39,7 @@ export class World {
   readonly groupNames: string[] = [];
   readonly lines: string[] = [];
   readonly chunkRates: ChunkRates = { ...soundChunks };
-  /** Ids of snapshots that somebody cut who lies. */
+  /** Ids of snapshots that somebody cut who lies, and `keyOf` chunks that are not what they are called. */
   readonly lies = new Set<string>();
   #checkers = new Map<string, GroupChecker>();
   #keyed = new Map<string, TraceCommand[]>();

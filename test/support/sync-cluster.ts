@@ -9,15 +9,19 @@ import type { GroupDocument, MemberDocument, MemberSync } from '../../cluster/do
 import { startTestBroker, type TestBroker } from './broker.js';
 import { Cluster } from './cluster.js';
 import { NodeProcess } from './node-process.js';
+import { StoredChunks } from './stored-chunks.js';
 import { TcpProxy } from './tcp-proxy.js';
+import { until } from './until.js';
 
 export interface Fetched {
+  /** Bytes. */
   readonly cache: number;
   readonly store: number;
   readonly peers: number;
   /** Answers with other bytes than those asked for. */
   readonly corrupt: number;
-  /** Files of the node's own cache that were damaged. */
+  /** Files of the node's own cache that were read, and those of them that were damaged. */
+  readonly hits: number;
   readonly damaged: number;
 }
 
@@ -27,6 +31,7 @@ export class SyncCluster extends Cluster {
 
   constructor(
     broker: TestBroker,
+    readonly chunks: StoredChunks,
     private readonly proxies: readonly TcpProxy[],
     env: Readonly<Record<string, string>>,
   ) {
@@ -57,15 +62,29 @@ export class SyncCluster extends Cluster {
     return new Map(files.filter(([name]) => /^[0-9a-f]+$/.test(name)));
   }
 
-  /** Whether the node runs or not: what it misses it does not have. */
   emptyCache(node: NodeProcess): void {
-    for (const path of this.cached(node).values()) rmSync(path, { force: true });
+    this.forget(node, [...this.cached(node).keys()]);
+  }
+
+  /** Whether the node runs or not: what it does not find it does not have. */
+  forget(node: NodeProcess, hashes: readonly string[]): void {
+    const paths = this.cached(node);
+    for (const hash of hashes) rmSync(paths.get(hash) ?? '', { force: true });
   }
 
   memberOn({ id }: NodeProcess, { members }: GroupDocument): MemberDocument {
     const found = members.find(({ nodeId }) => nodeId === id);
     if (found === undefined) throw new Error(`node ${id} has no member`);
     return found;
+  }
+
+  /** Resolves when the newest snapshot that is recorded covers `seq`. */
+  async snapshotAt(name: string, seq: number): Promise<void> {
+    const group = await this.admin.group(name);
+    await until(`a snapshot of ${name} covers seq ${seq}`, async () => {
+      const { body } = await this.chunks.snapshot(group);
+      return body.at >= seq;
+    });
   }
 
   /** What its member fetches, once that is so far. Asked of another node, as itself may be slow. */
@@ -99,11 +118,13 @@ export class SyncCluster extends Cluster {
       store: from('store'),
       peers: from('peers'),
       corrupt: value('sync_corrupt_total'),
+      hits: value('chunk_cache_hits_total'),
       damaged: value('chunk_cache_corrupt_total'),
     };
   }
 
   override async remove(): Promise<void> {
+    await this.chunks.close();
     await super.remove();
     await Promise.all(this.proxies.map((proxy) => proxy.close()));
     rmSync(this.#dir, { recursive: true, force: true });
@@ -115,10 +136,11 @@ export async function startSyncCluster(
   env: Readonly<Record<string, string>> = {},
 ): Promise<SyncCluster> {
   const broker = await startTestBroker();
+  const chunks = await StoredChunks.open(broker.url);
   const proxies = await Promise.all(
     Array.from({ length: 3 }, () => TcpProxy.start(Number(broker.port))),
   );
-  const cluster = new SyncCluster(broker, proxies, env);
+  const cluster = new SyncCluster(broker, chunks, proxies, env);
   try {
     await cluster.start();
     return cluster;

@@ -4,8 +4,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Ports } from '../../../replication/execute.js';
 import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
+import { hasWork } from '../../../replication/member.js';
 import { MemberDriver, type MemberEvents } from '../../../src/node/member-driver.js';
-import { configOf, lister, Store } from '../replication/support.js';
+import { causeOf, configOf, lister, Store } from '../replication/support.js';
 
 let isBroken: boolean;
 let looks: number;
@@ -14,7 +15,7 @@ let driver: MemberDriver;
 let store: Store;
 
 function brokenPorts(): Ports {
-  const { log, snapshots } = store.ports;
+  const { log } = store.ports;
   const last: typeof log.last = (done) => {
     looks += 1;
     if (isBroken) {
@@ -23,7 +24,7 @@ function brokenPorts(): Ports {
     }
     log.last(done);
   };
-  return { log: { ...log, last }, snapshots };
+  return { ...store.ports, log: { ...log, last } };
 }
 
 beforeEach(() => {
@@ -43,6 +44,25 @@ afterEach(() => {
 });
 
 describe('a member that crashes', () => {
+  test('is started again whatever reaches it meanwhile', () => {
+    driver.start();
+    driver.input({ kind: 'tick' });
+    driver.input({ kind: 'followers', indexes: [2] });
+    vi.advanceTimersByTime(499);
+    expect(looks).toBe(1);
+    driver.input({ kind: 'tick' });
+    vi.advanceTimersByTime(1);
+    expect(looks).toBe(2);
+  });
+
+  test('still knows whom to ask for chunks: that is told only when it changes', () => {
+    driver.start();
+    driver.input({ kind: 'peers', nodes: ['n5', 'n6'] });
+    vi.advanceTimersByTime(500);
+    expect(crashes).toBe(2);
+    expect(driver.member.calls.peers).toEqual(['n5', 'n6']);
+  });
+
   test('is started again after growing pauses', () => {
     driver.start();
     expect(looks).toBe(1);
@@ -86,5 +106,43 @@ describe('a member that crashes', () => {
       vi.advanceTimersByTime(500);
       expect(crashes).toBe(i + 1);
     }
+  });
+});
+
+describe('a member with work to do beside everything else', () => {
+  /** A group whose active is the driver's. */
+  function active(): MemberDriver {
+    isBroken = false;
+    driver.start();
+    store.drain();
+    driver.input({ kind: 'promote', ...causeOf(0) });
+    while (store.drain());
+    expect(driver.report().state).toBe('active');
+    return driver;
+  }
+
+  test('is given time for it, and is not once it is done', () => {
+    active();
+    vi.advanceTimersByTime(100);
+    while (store.drain());
+    // The snapshot is announced; what it takes is worked out in slices.
+    expect(store.types()).toEqual(['claim', 'barrier']);
+    expect(store.chunks.size).toBe(0);
+    vi.advanceTimersByTime(10);
+    while (store.drain()) vi.advanceTimersByTime(10);
+    expect(store.types()).toEqual(['claim', 'barrier', 'snapshot']);
+    expect(hasWork(driver.member)).toBe(false);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('gets none after the end', () => {
+    active();
+    vi.advanceTimersByTime(100);
+    while (store.drain());
+    expect(hasWork(driver.member)).toBe(true);
+    driver.stop();
+    vi.advanceTimersByTime(1000);
+    while (store.drain()) vi.advanceTimersByTime(10);
+    expect(store.chunks.size).toBe(0);
   });
 });

@@ -2,6 +2,7 @@
 import type { MemberConfig } from '../../../replication/effects.js';
 import { seq } from '../../../replication/ids.js';
 import type { Replica } from '../../../replication/replica.js';
+import type { ChunkUse } from '../../../replication/snapshot/packing.js';
 import { activeRig, add, batchOf, type ListState, Rig, Store, settleAll } from './support.js';
 
 export function followerRig(store: Store, index = 1, rest: Partial<MemberConfig> = {}): Rig {
@@ -13,6 +14,12 @@ export function replicaOf({ member }: Rig): Replica {
   const held = role.state === 'active' ? role.active.replica : replica;
   if (held === null) throw new Error(`a member that is ${role.state} holds nothing`);
   return held;
+}
+
+/** The chunks of leaves in the newest snapshot that it cut or was restored from. */
+export function leafChunksOf(rig: Rig): string[] {
+  const uses = replicaOf(rig).base?.uses ?? new Map<string, ChunkUse>();
+  return [...uses].filter(([, { work }]) => work === 'ranges').map(([key]) => key);
 }
 
 /** Something in its memory changes behind its back. */

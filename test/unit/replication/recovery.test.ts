@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { keyOf } from '../../../replication/bytes.js';
 import type { Kind } from '../../../replication/kind.js';
 import { wakeAtMs } from '../../../replication/member.js';
+import { flipped } from './store.js';
 import {
   activeRig,
   add,
@@ -12,7 +13,6 @@ import {
   Store,
   standbyRig,
 } from './support.js';
-import { flipped } from './store.js';
 
 let first = 1;
 const next = (...items: unknown[]) => {
@@ -181,7 +181,9 @@ describe('a standby', () => {
     expect(rig.state).toMatch(/^(standby|restoring)$/);
     const refused = rig.alarms().filter((detail) => /^snapshot refused/.test(detail));
     expect(refused).toHaveLength(1);
-    expect(rig.alarms().slice(0, why.length)).toEqual(why.map((each) => expect.stringMatching(each)));
+    expect(rig.alarms().slice(0, why.length)).toEqual(
+      why.map((each) => expect.stringMatching(each)),
+    );
     expect(rig.member.error).not.toBeNull();
     store.chunks.set(keyOf(core), good);
     rig.pass(5000);

@@ -132,6 +132,17 @@ describe('a snapshot', () => {
     expect(knownTo(restore(cut(replica)))).toEqual(knownTo(replica));
   });
 
+  it('keeps a large value of which a part is also in the core', () => {
+    const group = new Rows().fill(30).apply('zeros', new Uint8Array(4000));
+    Object.assign(group.replica.state as object, { zeros: new Uint8Array(4000) });
+    const { body } = group.cut();
+    const restored = group.restore(body);
+    expect(contentsOf(restored)).toEqual(contentsOf(group.replica));
+    expect(restored.state).toHaveProperty('zeros', new Uint8Array(4000));
+    const shared = group.replica.base?.core.map(keyOf) ?? [];
+    expect(new Set(shared).size).toBeLessThan(shared.length);
+  });
+
   it('of a state that cannot be packed says so', () => {
     const replica = { ...sampleReplica(), state: { what: Symbol('x') } };
     expect(takeImage(replica)).toEqual({ problem: expect.stringMatching(/of lister cannot/) });

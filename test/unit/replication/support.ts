@@ -91,6 +91,8 @@ export class Rig {
   readonly member: Member;
   nowMs = 1000;
   wallMs: number | null = null;
+  /** Set: there is no time for what it does beside everything else. */
+  isResting = false;
   /** What it told the world, in order. */
   readonly told: OutwardEffect[] = [];
   /** Effects on the ports that nobody has carried out yet. */
@@ -140,7 +142,7 @@ export class Rig {
       const effects = this.pending.filter(isMine);
       this.pending = this.pending.filter((effect) => !isMine(effect));
       for (const effect of effects) this.#carryOut(effect);
-    } while (this.store.drain() || hasWork(this.member) || this.pending.some(isMine));
+    } while (this.store.drain() || this.#hasWork || this.pending.some(isMine));
     return this;
   }
 
@@ -156,13 +158,17 @@ export class Rig {
 
   /** As many slices as there is work for, at the same instant. */
   work(sizeBytes = 1024 * 1024): this {
-    while (hasWork(this.member)) this.feed({ kind: 'work', sizeBytes });
+    while (this.#hasWork) this.feed({ kind: 'work', sizeBytes });
     return this;
+  }
+
+  get #hasWork(): boolean {
+    return !this.isResting && hasWork(this.member);
   }
 
   /** Something is left to do without time going on. */
   get isBusy(): boolean {
-    return this.pending.length > 0 || hasWork(this.member);
+    return this.pending.length > 0 || this.#hasWork;
   }
 
   tick(forMs = 0): this {
