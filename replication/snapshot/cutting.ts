@@ -369,7 +369,8 @@ export function onRecorded(
   replica.coreSizeBytes = coreSizeBytes;
   cutting.loggedSizeBytes = 0;
   cutting.failures = 0;
-  cutting.lastAtMs = now.monoMs;
+  // What was lost meanwhile is not in this one.
+  cutting.lastAtMs = cutting.doubted.size > 0 ? Number.NEGATIVE_INFINITY : now.monoMs;
   // The one before stays readable for members that are fetching it.
   if (cutting.newestId !== null) out.push({ kind: 'drop-snapshots', before: cutting.newestId });
   cutting.newestId = id;

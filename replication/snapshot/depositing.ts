@@ -11,9 +11,10 @@ import { keyOf } from '../bytes.js';
 import { limits } from '../limits.js';
 import type { Segment, StoredBranch, StoredLeaf } from '../state/stored.js';
 import { type Branch, LargeValue, type Leaf, type Node } from '../state/tree.js';
+import { piecesOf, tagged } from './chunk-tags.js';
 import { digestOfParts, type Image, type Problem } from './image.js';
 import { encodeManifest, type Manifest } from './manifest.js';
-import { collect, isLeaf, lookSizeBytes, nameBranch, namePieces, piecesOf } from './naming.js';
+import { collect, isLeaf, lookSizeBytes, nameBranch, namePieces } from './naming.js';
 import { type Chunk, type ChunkUses, copyUses, Packer, useSegments } from './packing.js';
 import { encodeBranch, leafContent, leafDelta, type NodeName } from './pages.js';
 
@@ -92,7 +93,7 @@ export function* depositImage(
   return yield* finish(deposit, core, roots);
 }
 
-function newPacker({ image, chunkSizeBytes }: Deposit, work: Chunk['work']): Packer {
+function newPacker({ image, chunkSizeBytes }: Deposit, work: Packer['work']): Packer {
   return new Packer(work, image.hash, chunkSizeBytes);
 }
 
@@ -124,8 +125,9 @@ function* depositCore(deposit: Deposit): Generator<number | Chunk, Uint8Array[]>
   for (const hash of base?.core ?? []) useWhole(uses, hash, -1);
   const hashes: Uint8Array[] = [];
   for (const piece of piecesOf(image.core, chunkSizeBytes)) {
-    const hash = image.hash(piece);
-    yield* depositPiece(deposit, piece, hash);
+    const chunk = tagged('core', piece);
+    const hash = image.hash(chunk);
+    yield* depositPiece(deposit, hash, () => chunk);
     hashes.push(hash);
   }
   return hashes;
@@ -134,12 +136,12 @@ function* depositCore(deposit: Deposit): Generator<number | Chunk, Uint8Array[]>
 /** A chunk of its own, unless it is there. */
 function* depositPiece(
   { uses, avoided }: Deposit,
-  bytes: Uint8Array,
   hash: Uint8Array,
+  make: () => Uint8Array,
 ): Generator<number | Chunk, void> {
   const key = keyOf(hash);
   const isThere = uses.has(key) && !avoided.has(key);
-  if (!isThere) yield* put(uses, { hash, bytes, work: 'values' });
+  if (!isThere) yield* put(uses, { hash, bytes: make(), work: 'values' });
   useWhole(uses, hash, 1);
 }
 
@@ -188,9 +190,9 @@ function* depositLeaf(
 }
 
 function* depositLarge(deposit: Deposit, { bytes, pieces }: LargeValue) {
-  const parts = piecesOf(bytes, deposit.chunkSizeBytes);
+  const parts = [...piecesOf(bytes, deposit.chunkSizeBytes)];
   for (const [i, hash] of (pieces ?? []).entries()) {
-    yield* depositPiece(deposit, parts[i] as Uint8Array, hash);
+    yield* depositPiece(deposit, hash, () => tagged('value', parts[i] as Uint8Array));
   }
 }
 
@@ -262,8 +264,8 @@ function* releaseBase({ base, kept, uses }: Deposit): Generator<number, void> {
       if (stored !== null) useSegments(uses, [stored.segment], -1);
       continue;
     }
-    if (node.stored === null) continue;
-    useSegments(uses, node.stored.segments, -1);
+    // Where a leaf is not known to be stored, nothing is counted as used.
+    if (node.stored !== null) useSegments(uses, node.stored.segments, -1);
     for (const value of node.values) {
       if (!(value instanceof LargeValue)) continue;
       for (const piece of value.pieces ?? []) useWhole(uses, piece, -1);

@@ -13,6 +13,7 @@ import {
 } from '../state/tree.js';
 import type { Problem } from './image.js';
 import type { LargeValues } from './large-values.js';
+import { type ChunkUses, useSegments } from './packing.js';
 import {
   decodeLeaf,
   leafContent,
@@ -102,7 +103,7 @@ export class LeafTask {
     return this.isReady;
   }
 
-  build(hash: Hash, large: LargeValues): Problem | null {
+  build(hash: Hash, large: LargeValues, uses: ChunkUses): Problem | null {
     const { name, held } = this.#place;
     const ground = isSame(this.#place) ? (held as Leaf) : this.#ground;
     const pages = this.#pages.filter((page) => page !== undefined);
@@ -124,10 +125,11 @@ export class LeafTask {
         leaf.values[at] = whole;
       });
     }
-    this.#place.node = Object.assign(leaf, {
-      hash: name.hash,
-      stored: { segments: name.segments },
-    });
+    // Q6
+    const isFound = !isSame(this.#place);
+    if (!isFound) useSegments(uses, name.segments, -1);
+    const stored = isFound ? { segments: name.segments } : null;
+    this.#place.node = Object.assign(leaf, { hash: name.hash, stored });
     return null;
   }
 }

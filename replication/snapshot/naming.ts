@@ -4,6 +4,7 @@
  */
 import type { Hash } from '../ports.js';
 import { type Branch, LargeValue, type Leaf, type Node } from '../state/tree.js';
+import { piecesOf, tagged } from './chunk-tags.js';
 import { digestOfParts, type Image } from './image.js';
 import { branchHash, leafContent } from './pages.js';
 
@@ -45,7 +46,7 @@ export function* digestImage(image: Image, chunkSizeBytes: number): Generator<nu
   }
   const pieces: Uint8Array[] = [];
   for (const piece of piecesOf(core, chunkSizeBytes)) {
-    pieces.push(hash(piece));
+    pieces.push(hash(tagged('core', piece)));
     yield piece.length;
   }
   const roots = tables.map(([name, root]) => [name, root.hash as Uint8Array] as const);
@@ -81,20 +82,11 @@ export function* namePieces(
     if (!(value instanceof LargeValue) || value.pieces !== null) continue;
     const pieces: Uint8Array[] = [];
     for (const piece of piecesOf(value.bytes, chunkSizeBytes)) {
-      pieces.push(hash(piece));
+      pieces.push(hash(tagged('value', piece)));
       yield piece.length;
     }
     value.pieces = pieces;
   }
-}
-
-/** At least one: nothing, too, is stored somewhere. */
-export function piecesOf(bytes: Uint8Array, chunkSizeBytes: number): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; at += chunkSizeBytes) {
-    pieces.push(bytes.subarray(at, at + chunkSizeBytes));
-  }
-  return pieces.length > 0 ? pieces : [bytes];
 }
 
 export function isLeaf(node: Node): node is Leaf {

@@ -3,6 +3,7 @@ import { keyOf } from '../bytes.js';
 import type { Hash } from '../ports.js';
 import type { Segment } from '../state/stored.js';
 import type { WorkKind } from '../sync/assembly.js';
+import { chunkTags } from './chunk-tags.js';
 
 export interface Chunk {
   readonly hash: Uint8Array;
@@ -28,7 +29,7 @@ export class Packer {
   #segments: OpenSegment[] = [];
 
   constructor(
-    readonly work: WorkKind,
+    readonly work: 'healing' | 'ranges',
     private readonly hash: Hash,
     private readonly chunkSizeBytes: number,
   ) {
@@ -41,12 +42,18 @@ export class Packer {
   }
 
   add(page: Uint8Array): Segment {
-    if (this.#used === 0) this.#bytes = new Uint8Array(Math.max(this.chunkSizeBytes, page.length));
+    if (this.#used === 0) this.#open(page.length);
     this.#bytes.set(page, this.#used);
     const segment = { chunk: this.#bytes, offset: this.#used, sizeBytes: page.length };
     this.#used += page.length;
     this.#segments.push(segment);
     return segment;
+  }
+
+  #open(leastSizeBytes: number): void {
+    this.#bytes = new Uint8Array(Math.max(this.chunkSizeBytes, 1 + leastSizeBytes));
+    this.#bytes[0] = chunkTags[this.work];
+    this.#used = 1;
   }
 
   /** Null: nothing was added since the last. */

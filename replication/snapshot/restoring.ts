@@ -10,6 +10,8 @@
  * Q4 All that is wanted of a chunk is known before it is asked for: no chunk is wanted twice.
  * Q5 Whatever there may be many of, pages, places, leaves, is worked on in slices: a chunk is only taken
  *    apart when it comes, so that nothing else on this node waits for long.
+ * Q6 Where something is stored is believed only if it was found there, by this sync or an earlier one: for
+ *    what it is there is a digest that others vouch for, for where it is there is not.
  */
 import { equalBytes, keyOf } from '../bytes.js';
 import type { Kind } from '../kind.js';
@@ -20,10 +22,12 @@ import type { Segment } from '../state/stored.js';
 import { newTables } from '../state/tables.js';
 import { type Branch, type Node, newBranch } from '../state/tree.js';
 import type { Assembly, Want, WorkKind } from '../sync/assembly.js';
+import { untagged } from './chunk-tags.js';
 import { decodeCore, digestOfParts, type Problem } from './image.js';
 import { LargeValues } from './large-values.js';
 import { isHeldAs, LeafTask, nodeAt, type Place } from './leaf-task.js';
 import { decodeManifest, type Manifest } from './manifest.js';
+import { type ChunkUses, useSegments } from './packing.js';
 import { branchHash, decodeBranch } from './pages.js';
 
 export interface RestoreOptions {
@@ -128,7 +132,8 @@ export class Restoring implements Assembly {
     if (task !== undefined) {
       this.#waitingSizeBytes -= task.sizeBytes;
       this.#leaves -= 1;
-      return task.build(this.#options.hash, this.#values) ?? task.sizeBytes;
+      const { uses } = this.#manifest as Manifest;
+      return task.build(this.#options.hash, this.#values, uses) ?? task.sizeBytes;
     }
     const page = this.#pages.pop();
     if (page !== undefined) {
@@ -252,7 +257,7 @@ export class Restoring implements Assembly {
     const { core } = this.#manifest as Manifest;
     for (const [i, hash] of core.entries()) {
       const problem = this.#want('values', hash, (bytes) => {
-        this.#core[i] = bytes;
+        this.#core[i] = untagged(bytes);
         return null;
       });
       if (problem !== null) return problem;
@@ -301,12 +306,8 @@ export class Restoring implements Assembly {
 
   #wantValues(): Problem | null {
     this.#phase = 'values';
-    const { core } = this.#manifest as Manifest;
-    const inCore = new Map(core.map((hash, i) => [keyOf(hash), this.#core[i] as Uint8Array]));
     for (const [hash, onPiece] of this.#values.pieces()) {
-      // Much of nothing is the same nothing, whether in the core or in a large value.
-      const bytes = inCore.get(keyOf(hash));
-      const problem = bytes ? onPiece(bytes) : this.#want('values', hash, onPiece);
+      const problem = this.#want('values', hash, (bytes) => onPiece(untagged(bytes)));
       if (problem !== null) return problem;
     }
     return null;
@@ -327,7 +328,7 @@ export class Restoring implements Assembly {
     const manifest = this.#manifest as Manifest;
     this.#values.requireAll();
     // The last found are the lowest.
-    for (const task of this.#branches.toReversed()) task.place.node = branchOf(task);
+    for (const task of this.#branches.toReversed()) task.place.node = branchOf(task, manifest.uses);
     const roots = this.#roots.map(({ node }) => node as Node);
     const names = manifest.tables.map(([name, root]) => [name, root.hash] as const);
     if (!equalBytes(digestOfParts(hash, manifest.core, names), body.digest)) {
@@ -354,12 +355,15 @@ function hasHash({ name }: Place, hash: Uint8Array): boolean {
   return equalBytes(hash, name.hash);
 }
 
-function branchOf({ place, bounds, children }: BranchTask): Branch {
+/** Q6: what is below it is where its page says only if all of that was found there. */
+function branchOf({ place, bounds, children }: BranchTask, uses: ChunkUses): Branch {
   const { name } = place;
   const nodes = children.map(({ node }) => node as Node);
   const branch = newBranch(bounds.slice(), nodes);
   const [segment] = name.segments as [Segment];
-  return Object.assign(branch, { hash: name.hash, stored: { segment } });
+  const isFound = nodes.every(({ stored }) => stored !== null);
+  if (!isFound) useSegments(uses, name.segments, -1);
+  return Object.assign(branch, { hash: name.hash, stored: isFound ? { segment } : null });
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {

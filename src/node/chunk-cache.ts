@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 import { equalBytes } from '../../replication/bytes.js';
 import type { ChunkCache, Fetched, Hash } from '../../replication/ports.js';
-import { asItIs, unpackChunk } from '../nats/chunk-codec.js';
+import { asItIs, asItIsInParts, unpackChunk } from '../nats/chunk-codec.js';
 import { plain } from '../nats/replies.js';
 
 export interface ChunkCacheOptions {
@@ -96,8 +96,6 @@ class DiskChunkCache implements NodeChunkCache {
   /** What is or will be written, by name, in turn. */
   readonly #pending = new Map<string, Uint8Array>();
   readonly #writing = new Set<string>();
-  /** Made by now. */
-  readonly #folders = new Set<string>();
   /** Everything under way on the disk. */
   readonly #work = new Set<Promise<void>>();
   #pendingSizeBytes = 0;
@@ -203,17 +201,15 @@ class DiskChunkCache implements NodeChunkCache {
     const half = `${path}.half`;
     try {
       // As quick as chunks come in: what waits too long for its turn is not kept at all.
-      const packed = asItIs(bytes);
-      if (packed.length <= this.#options.sizeBytes) {
-        await this.#makeFolder(folderOf(name));
-        await writeFile(half, packed);
+      const parts = asItIsInParts(bytes);
+      const sizeBytes = parts.reduce((sum, { length }) => sum + length, 0);
+      if (sizeBytes <= this.#options.sizeBytes) {
+        await writeWhole(half, parts, sizeBytes);
         await rename(half, path);
-        this.#add(name, packed.length);
+        this.#add(name, sizeBytes);
       }
       this.#hasFailed = false;
     } catch (error) {
-      // Somebody may have removed it.
-      this.#folders.clear();
       this.#run(rm(half, { force: true }));
       this.#complain(error);
     }
@@ -221,12 +217,6 @@ class DiskChunkCache implements NodeChunkCache {
     this.#pending.delete(name);
     this.#pendingSizeBytes -= bytes.length;
     this.#advance();
-  }
-
-  async #makeFolder(folder: string): Promise<void> {
-    if (this.#folders.has(folder)) return;
-    await mkdir(join(this.#options.dir, folder), { recursive: true });
-    this.#folders.add(folder);
   }
 
   /** Once until something works again: a full disk would say so with every chunk. */
@@ -299,11 +289,14 @@ async function readWhole(path: string, sizeBytes: number): Promise<Uint8Array> {
   }
 }
 
-async function writeWhole(path: string, parts: readonly Uint8Array[]): Promise<void> {
+async function writeWhole(
+  path: string,
+  parts: readonly Uint8Array[],
+  sizeBytes: number,
+): Promise<void> {
   const file = await openedIn(path);
   try {
     const { bytesWritten } = await written(file, parts);
-    const sizeBytes = parts.reduce((sum, { length }) => sum + length, 0);
     if (bytesWritten < sizeBytes) throw new Error(`${bytesWritten} of ${sizeBytes} were written`);
   } finally {
     await closed(file);

@@ -58,6 +58,21 @@ describe('the death of the active’s node', () => {
     expect(causes(next.run(50, ['n1', 'n2']))).toEqual([['disconnect', 1]]);
   });
 
+  it('lets the next wait as long though the best has begun already, and said so first', () => {
+    const [, next] = settled() as [Judge, Judge];
+    next.beat('n1', [reportOf(1, 'promoting', { synced: 5 })]);
+    expect(causes(died(next))).toEqual([]);
+    expect(causes(next.run(timings.rankDelayMs - 50, ['n1', 'n2']))).toEqual([]);
+    expect(causes(next.run(50, ['n1', 'n2']))).toEqual([['disconnect', 1]]);
+  });
+
+  it('is tried by the best once, while that goes on', () => {
+    const [best] = settled() as [Judge];
+    died(best);
+    best.report(reportOf(1, 'promoting', { synced: 5 }));
+    expect(causes(best.run(2000, ['n1', 'n2']))).toEqual([]);
+  });
+
   it('is no business of a candidate that hears of a promotion', () => {
     const [, next] = settled() as [Judge, Judge];
     died(next);

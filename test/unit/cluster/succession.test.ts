@@ -48,14 +48,14 @@ describe('the order of candidates', () => {
       [1, 2, 3],
     ],
     [
-      'and none that is no standby',
+      'and none that is no standby, or was none until it began',
       [
         reportOf(0, 'active'),
         reportOf(1, 'promoting'),
         reportOf(2, 'quarantined'),
         reportOf(3, 'handing-off'),
       ],
-      [],
+      [1],
     ],
   ])('%s', (_, reports, order) => {
     const ranked = rankCandidates(members(), group, byIndex(...reports));

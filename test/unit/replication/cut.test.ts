@@ -248,6 +248,23 @@ describe('upon its base a cut', () => {
     }
   });
 
+  it('builds a changed leaf upon nothing that was given up while it was changed', () => {
+    const group = new Rows().fill(200);
+    group.cut();
+    const doubted = new Set(baseOf(group).uses.keys());
+    for (let i = 0; i < 200; i += 4) group.apply(keyFor(i), 'x');
+    let writes = 0;
+    const meanwhile = () => void group.apply(keyFor((4 * writes++) % 200), 'y');
+    group.cut({ doubted, sliceSizeBytes: 500, meanwhile });
+    expect(writes).toBeGreaterThan(20);
+    const { uses, manifest } = baseOf(group);
+    for (const key of [...group.store.chunks.keys()]) {
+      if (!uses.has(key) && key !== keyOf(manifest)) group.store.chunks.delete(key);
+    }
+    const { body } = group.cut();
+    expect(contentsOf(group.restore(body))).toEqual(contentsOf(group.replica));
+  });
+
   it('says nothing to the next one before it is recorded', () => {
     const group = new Rows().fill(200);
     const { body } = group.cut();

@@ -120,6 +120,37 @@ describe('an incremental snapshot', () => {
     expect(contents(standby)).not.toEqual(contents(next));
   });
 
+  it('has no chunks of two kinds that are equal, whoever chooses what is in them', () => {
+    const group = filled(30);
+    group.apply('large', 'x'.repeat(2000));
+    const { deposited } = recorded(group.replica, group.store);
+    const kinds = new Map<number, Set<string>>();
+    for (const [key, { work }] of deposited.base.uses) {
+      const [tag] = group.store.chunks.get(key) as Uint8Array;
+      kinds.set(tag as number, (kinds.get(tag as number) ?? new Set()).add(work));
+    }
+    expect([...kinds.keys()].sort()).toEqual([1, 2, 3, 4]);
+    expect([...kinds.values()].map(({ size }) => size)).toEqual([1, 1, 1, 1]);
+  });
+
+  it('is where it was found, whatever a later one says without being read', () => {
+    const group = filled(300);
+    const standby = restored(group, recorded(group.replica, group.store).body);
+    // All behind it moves on a little when everything is put anew.
+    group.apply(keyFor(0), 'longer than before, by some characters '.repeat(4));
+    group.replica.base = null;
+    const { body } = recorded(group.replica, group.store);
+    const moved = restored(group, body, standby);
+    const rows = moved.tables.trees.get('rows')?.root;
+    expect(rows?.stored).toBeNull();
+    expect(contents(moved)).toEqual(contents(group.replica));
+    group.store.written();
+    expect(contents(restored(group, recorded(moved, group.store).body))).toEqual(contents(moved));
+    for (const { usedSizeBytes, sizeBytes } of moved.base?.uses.values() ?? []) {
+      expect(usedSizeBytes).toBeLessThanOrEqual(sizeBytes);
+    }
+  });
+
   it('is what it was when it was begun, whatever is applied meanwhile', () => {
     const group = filled(300);
     const before = contents(group.replica);

@@ -143,6 +143,16 @@ describe('a snapshot', () => {
     expect(new Set(shared).size).toBeLessThan(shared.length);
   });
 
+  it('keeps no chunk in memory for the few changes of leaves in it', () => {
+    const group = new Rows().fill(60);
+    group.cut();
+    group.apply(keyFor(30), 'changed');
+    const { body } = group.cut();
+    const restored = group.restore(body);
+    const value = restored.tables.trees.get('rows')?.get(keyFor(30)) as Uint8Array;
+    expect(value.buffer.byteLength).toBe(value.length);
+  });
+
   it('of a state that cannot be packed says so', () => {
     const replica = { ...sampleReplica(), state: { what: Symbol('x') } };
     expect(takeImage(replica)).toEqual({ problem: expect.stringMatching(/of lister cannot/) });

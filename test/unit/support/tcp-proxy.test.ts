@@ -1,0 +1,112 @@
+import { once } from 'node:events';
+import {
+  type AddressInfo,
+  createConnection,
+  createServer,
+  type Server,
+  type Socket,
+} from 'node:net';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { TcpProxy } from '../../support/tcp-proxy.js';
+import { until } from '../../support/until.js';
+
+let echo: Server;
+let proxy: TcpProxy;
+const sockets: Socket[] = [];
+
+beforeEach(async () => {
+  echo = createServer((socket) => socket.on('error', () => undefined).pipe(socket));
+  await new Promise<void>((done) => echo.listen(0, '127.0.0.1', done));
+  proxy = await TcpProxy.start((echo.address() as AddressInfo).port);
+});
+
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  await proxy.close();
+  await new Promise((done) => echo.close(done));
+});
+
+class Caller {
+  received = Buffer.alloc(0);
+  readonly ended: Promise<unknown>;
+  readonly socket: Socket;
+
+  constructor({ url } = proxy) {
+    this.socket = createConnection({ host: '127.0.0.1', port: Number(new URL(url).port) });
+    sockets.push(this.socket);
+    this.socket.on('data', (bytes) => {
+      this.received = Buffer.concat([this.received, bytes]);
+    });
+    this.socket.on('error', () => undefined);
+    this.ended = new Promise((done) => this.socket.once('close', done));
+  }
+
+  /** Sends it, and resolves with the milliseconds until all of it is back. */
+  async echoed(bytes: Buffer): Promise<number> {
+    const fromMs = performance.now();
+    this.socket.write(bytes);
+    await until('all is back', () => this.received.length >= bytes.length);
+    expect(this.received.equals(bytes)).toBe(true);
+    this.received = Buffer.alloc(0);
+    return performance.now() - fromMs;
+  }
+}
+
+const noise = (sizeBytes: number) =>
+  Buffer.from(Array.from({ length: sizeBytes }, (_, i) => (i * 31 + (i >> 8)) & 255));
+
+it('passes everything on, whatever its size, and counts what comes back', async () => {
+  const caller = new Caller();
+  await caller.echoed(noise(3_000_000));
+  expect(proxy.downSizeBytes).toBe(3_000_000);
+});
+
+it('takes as long as its rate and its delay say, until they are lifted', async () => {
+  const caller = new Caller();
+  proxy.charge({ bytesPerSecond: 1_000_000 });
+  // The last piece is let through when those before it have taken their time.
+  expect(await caller.echoed(noise(400_000))).toBeGreaterThan(250);
+  proxy.charge({ delayMs: 100 });
+  expect(await caller.echoed(noise(10))).toBeGreaterThan(190);
+  proxy.charge({ bytesPerSecond: 1 });
+  caller.socket.write(noise(1000));
+  await until('the first is back', () => caller.received.length === 1000);
+  caller.socket.write(noise(1000));
+  proxy.charge();
+  await until('the second is back, too', () => caller.received.length === 2000);
+});
+
+it('hangs while it is paused, also for those who come then', async () => {
+  const before = new Caller();
+  await before.echoed(noise(10));
+  proxy.pause();
+  const during = new Caller();
+  await once(during.socket, 'connect');
+  before.socket.write(noise(20));
+  during.socket.write(noise(30));
+  const free = await TcpProxy.start((echo.address() as AddressInfo).port);
+  await new Caller(free).echoed(noise(1_000_000));
+  await free.close();
+  expect([before.received.length, during.received.length]).toEqual([0, 0]);
+  proxy.resume();
+  await until('both are answered', () => {
+    return before.received.length === 20 && during.received.length === 30;
+  });
+});
+
+it('cuts what is there, and takes who comes then', async () => {
+  const before = new Caller();
+  await before.echoed(noise(10));
+  proxy.cut();
+  await before.ended;
+  await new Caller().echoed(noise(10));
+});
+
+it('ends a connection whose other end is gone, or was never there', async () => {
+  const before = new Caller();
+  await before.echoed(noise(10));
+  before.socket.end();
+  await before.ended;
+  echo.close();
+  await new Caller().ended;
+});
