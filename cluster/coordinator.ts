@@ -321,7 +321,7 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   if (vacancy === null || now.monoMs < group.actAtMs) return;
   const ranked = rankCandidates(node.membership, group.config, group.reports);
   const place = ranked.findIndex(({ index }) => index === group.ownIndex);
-  if (place < 0) return;
+  if (place < 0 || ranked[place]?.state === 'promoting') return;
   // At creation nobody knows who else is there yet, but everybody knows that index 0 goes first.
   const rank = vacancy.cause === 'created' ? group.ownIndex : place;
   const { rankDelayMs, observeMs } = node.membership.timings;

@@ -67,7 +67,8 @@ function nodeGone(view: NodeView, writer: WriterId): Omit<Vacancy, 'epoch'> | nu
   };
 }
 
-const promotable = new Set(['starting', 'restoring', 'standby']);
+/** Who has begun keeps its place: or all behind it would move up, and act at once as well. */
+const promotable = new Set(['starting', 'restoring', 'standby', 'promoting']);
 
 /**
  * Candidates, best first: ever synced before never synced, then the highest `syncedThrough`, then

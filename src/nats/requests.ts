@@ -38,8 +38,13 @@ export interface RequestsOptions {
 
 /** Appends and small reads: at most one append for each group of the node. */
 export const controlLimits = { timeoutMs: 2000, inFlight: 4096, waiting: 65_536 } as const;
-/** With 4 MiB for a batch and 512 KiB for a chunk: at most 32 MiB on the wire. */
+/** With 4 MiB for a batch of a replay: at most 32 MiB on the wire. */
 export const bulkLimits = { timeoutMs: 2000, inFlight: 8, waiting: 65_536 } as const;
+/**
+ * With 512 KiB for a chunk at most 8 MiB beside. Whoever fetches chunks gives up sooner by itself, and asks
+ * for fewer at once: on a slow link an answer that comes late is not to be thrown away before that.
+ */
+export const chunkLimits = { timeoutMs: 10_000, inFlight: 16, waiting: 65_536 } as const;
 
 interface Request {
   readonly subject: string;

@@ -21,7 +21,7 @@ import type { Connections } from '../nats/connect.js';
 import { natsGarbage } from '../nats/garbage.js';
 import { natsLog } from '../nats/log.js';
 import { askPeer } from '../nats/peers.js';
-import { bulkLimits, controlLimits, Requests } from '../nats/requests.js';
+import { bulkLimits, chunkLimits, controlLimits, Requests } from '../nats/requests.js';
 import { type Names, type Notice, shardOf } from '../nats/subjects.js';
 import type { NodeChunkCache } from './chunk-cache.js';
 import { instant } from './clock.js';
@@ -63,6 +63,7 @@ export class Runtime {
   readonly #options: RuntimeOptions;
   readonly #control: Requests;
   readonly #bulk: Requests;
+  readonly #chunks: Requests;
   readonly #collector: Collector;
   readonly #members = new Map<string, Hosted>();
   /** Who waits for a group to open. */
@@ -76,6 +77,7 @@ export class Runtime {
     const { connections, names, info, config, logger } = options;
     this.#control = new Requests(connections.control, controlLimits);
     this.#bulk = new Requests(connections.bulk, bulkLimits);
+    this.#chunks = new Requests(connections.bulk, chunkLimits);
     this.#collector = new Collector(natsGarbage({ bulk: this.#bulk, names }), logger);
     this.rpc = new Rpc(connections.control, names, info.id);
     this.coordinator = newCoordinator(info, config.timings, instant());
@@ -127,6 +129,7 @@ export class Runtime {
     for (const name of [...this.#members.keys()]) this.#stopMember(name);
     this.#control.close();
     this.#bulk.close();
+    this.#chunks.close();
   }
 
   /** Connection to the broker lost or back: who cannot hear must not judge (P9). */
@@ -175,13 +178,13 @@ export class Runtime {
       subject: names.log(shard, config.groupId, config.standby),
       tailSubject: names.tail(shard, config.groupId),
     });
-    const chunks = natsChunks({ bulk: this.#bulk, names, groupId: config.groupId });
+    const chunks = natsChunks({ bulk: this.#chunks, names, groupId: config.groupId });
     const dropBefore = (id: string) => {
       chunks.dropBefore(id);
       this.#collector.nudge();
     };
     const { cache } = this.#options;
-    return { log, chunks: { ...chunks, dropBefore }, cache, askPeer: askPeer(this.#bulk, names) };
+    return { log, chunks: { ...chunks, dropBefore }, cache, askPeer: askPeer(this.#chunks, names) };
   }
 
   /** A group was deleted: its chunks may be of use to nobody now. */

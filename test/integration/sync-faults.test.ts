@@ -61,11 +61,14 @@ const member = (group: GroupDocument): MemberDocument => cluster.memberOn(cast.s
 /** The syncing member forgets what it holds, and fetches all of it: resolves when it has begun. */
 async function beginAnew(): Promise<{ readonly held: Promise<void> }> {
   const { id } = await cluster.admin.reinit(cast.name, member(cast.group).index);
-  const held = async () => {
+  const untilHeld = async () => {
     const ended = await cluster.admin.operation(id, 20_000);
     expect(ended).toMatchObject({ state: 'done', lastError: null });
   };
-  return { held: held() };
+  const held = untilHeld();
+  // A test that fails before it waits for this has another failure to show.
+  held.catch(() => undefined);
+  return { held };
 }
 
 /** With nothing on its disk. */
