@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import { limits } from '../../replication/limits.js';
 import type { Fetched } from '../../replication/ports.js';
+import { hashAhead } from '../sha256.js';
 import { plain } from './replies.js';
 
 const asIs = 0;
@@ -63,14 +64,19 @@ function marked(how: number, bytes: Uint8Array): Uint8Array {
  * Never rejects.
  */
 export async function unpackChunk(packed: Uint8Array): Promise<Fetched> {
-  const body = plain(packed).subarray(1);
-  if (packed[0] === asIs) return { kind: 'chunk', bytes: tight(body) };
-  if (packed[0] !== deflated) return { kind: 'chunk', bytes: plain(packed) };
+  const bytes = await unpacked(plain(packed));
+  await hashAhead(bytes);
+  return { kind: 'chunk', bytes };
+}
+
+async function unpacked(packed: Uint8Array): Promise<Uint8Array> {
+  const body = packed.subarray(1);
+  if (packed[0] === asIs) return tight(body);
+  if (packed[0] !== deflated) return packed;
   try {
-    const bytes = await inflate(body, { ...whole, maxOutputLength: mostSizeBytes });
-    return { kind: 'chunk', bytes: tight(bytes) };
+    return tight(await inflate(body, { ...whole, maxOutputLength: mostSizeBytes }));
   } catch {
-    return { kind: 'chunk', bytes: plain(packed) };
+    return packed;
   }
 }
 

@@ -16,7 +16,7 @@ import {
 import type { Judge } from '../../replication/signature.js';
 import type { EventEntry, EventPage } from '../admin/backend.js';
 import { nothingSeen, type Seen } from '../client/token.js';
-import { sha256 } from './sha256.js';
+import { sha256 } from '../sha256.js';
 import { restoreSnapshot } from './snapshot-reader.js';
 
 type Read = (done: (outcome: ReadOutcome) => void) => void;

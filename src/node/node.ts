@@ -12,6 +12,7 @@ import { type Client, createClient } from '../client/client.js';
 import { type Connections, closeConnections, openConnections } from '../nats/connect.js';
 import { ensureStreams } from '../nats/streams.js';
 import { namesFor } from '../nats/subjects.js';
+import { sha256 } from '../sha256.js';
 import { version } from '../version.js';
 import { NodeBackend } from './backend.js';
 import { type NodeChunkCache, noCache, openChunkCache } from './chunk-cache.js';
@@ -19,7 +20,6 @@ import { compileConfig, type NodeConfig, type NodeOptions } from './config.js';
 import { loadKinds } from './kinds.js';
 import { Operations } from './operations.js';
 import { Runtime } from './runtime.js';
-import { sha256 } from './sha256.js';
 
 export interface StartOptions {
   /** Beside the shipped kinds and those of `kindsFile`. */

@@ -23,6 +23,7 @@ import { natsLog } from '../nats/log.js';
 import { askPeer } from '../nats/peers.js';
 import { bulkLimits, chunkLimits, controlLimits, Requests } from '../nats/requests.js';
 import { type Names, type Notice, shardOf } from '../nats/subjects.js';
+import { sha256 } from '../sha256.js';
 import type { NodeChunkCache } from './chunk-cache.js';
 import { instant } from './clock.js';
 import { Collector } from './collector.js';
@@ -34,7 +35,6 @@ import { attestVerb, listen, lostVerb } from './listening.js';
 import { MemberDriver } from './member-driver.js';
 import { Registry } from './registry.js';
 import { isNoResponders, Rpc } from './rpc.js';
-import { sha256 } from './sha256.js';
 import { serveNode } from './verbs.js';
 
 const probeTimeoutMs = 500;

@@ -8,7 +8,7 @@ import type { SnapshotBody } from '../../replication/record.js';
 import type { Replica } from '../../replication/replica.js';
 import { Restoring } from '../../replication/snapshot/restoring.js';
 import type { Want } from '../../replication/sync/assembly.js';
-import { sha256 } from './sha256.js';
+import { sha256 } from '../sha256.js';
 
 const sliceSizeBytes = 512 * 1024;
 
