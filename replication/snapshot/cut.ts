@@ -171,8 +171,12 @@ function onPinned(cut: Cut, failure: string | null): CutResult {
   return { kind: 'cut', body, deposited };
 }
 
-/** C2: the snapshot is recorded, and so the next one may build upon it. */
-export function settleBase(replica: Replica, { placed, base }: Deposited): void {
+/**
+ * C2: the snapshot is recorded, and so the next one may build upon it. Unless the replica was made anew
+ * meanwhile: then its nodes are others, and so is its base.
+ */
+export function settleBase(replica: Replica, { placed, base, of }: Deposited): void {
+  if (replica.tables !== of) return;
   for (const [node, stored] of placed) {
     if (node.level === 0) (node as Leaf).stored = stored as StoredLeaf;
     else (node as Branch).stored = stored as StoredBranch;

@@ -50,6 +50,8 @@ export interface Deposited {
   readonly sizeBytes: number;
   readonly placed: Placed;
   readonly base: Base;
+  /** Whose nodes were placed. */
+  readonly of: Image['of'];
 }
 
 /** So many changes on top of a leaf's base. */
@@ -198,9 +200,18 @@ function* depositLarge(deposit: Deposit, { bytes, pieces }: LargeValue) {
 
 /** Stored as it is, in chunks that are not to be given up. */
 function staysAt({ base, avoided, kept }: Deposit, leaf: Leaf): boolean {
-  if (base === null || leaf.stored === null || touches(avoided, leaf.stored.segments)) return false;
+  if (base === null || leaf.stored === null) return false;
+  if (touches(avoided, leaf.stored.segments) || hasPieceIn(avoided, leaf)) return false;
   kept.add(leaf);
   return true;
+}
+
+function hasPieceIn(chunks: ReadonlySet<string>, { values }: Leaf): boolean {
+  if (chunks.size === 0) return false;
+  return values.some(
+    (value) =>
+      value instanceof LargeValue && value.pieces?.some((piece) => chunks.has(keyOf(piece))),
+  );
 }
 
 function touches(chunks: ReadonlySet<string>, segments: readonly Segment[]): boolean {
@@ -311,6 +322,7 @@ function* finish(
     coreSizeBytes: image.core.length,
     sizeBytes: roots.reduce((sum, { sizeBytes }) => sum + sizeBytes, image.core.length),
     placed,
+    of: image.of,
     base: { snapshotId, manifest: hash, uses, core, roots },
   };
 }

@@ -8,6 +8,7 @@ import type { Kind } from '../kind.js';
 import type { Hash } from '../ports.js';
 import type { EpochNote, Replica, Tip } from '../replica.js';
 import { packSessions, type Sessions, unpackSessions } from '../sessions.js';
+import type { Tables } from '../state/tables.js';
 import type { Node } from '../state/tree.js';
 
 /** `moreTypes`: a kind's state may hold Maps, Sets and dates. */
@@ -24,6 +25,8 @@ export interface Image {
   /** Tip, history, sessions and what of the state is in no table. */
   readonly core: Uint8Array;
   readonly tables: readonly (readonly [name: string, root: Node])[];
+  /** The replica's: one that was made anew since holds other nodes. */
+  readonly of: Tables;
 }
 
 /**
@@ -38,7 +41,7 @@ export function takeImage(replica: Replica): Image | Problem {
   try {
     const core = new Packr(options).pack(parts);
     const roots = [...tables.trees].map(([name, tree]) => [name, tree.freeze()] as const);
-    return { kind, hash, tip, core, tables: roots };
+    return { kind, hash, tip, core, tables: roots, of: tables };
   } catch (error) {
     return { problem: `the state of ${kind.name} cannot be packed: ${(error as Error).message}` };
   }

@@ -115,6 +115,29 @@ describe('an active that is deposed in the middle of a cut', () => {
   });
 });
 
+describe('an active whose state is made anew in the middle of a cut', () => {
+  it('builds upon what it restored, not upon what it cut', () => {
+    const stage = filled({ replayEvents: 10 }, 60);
+    stage.sync();
+    stage.deliver(1, 3, 1);
+    const resume = withholdWork(stage, 'n0');
+    beginSync(stage);
+    stage.until('it is announced', () => leftovers(stage).begun === 1);
+    const batch = stage.batch('poison', 1);
+    const answers: boolean[] = [];
+    stage.host('n0').deliver('g0', batch, ({ ok }) => answers.push(ok));
+    const { role } = stage.member('n0');
+    expect(role.state === 'active' && role.rebuild).not.toBeNull();
+    resume();
+    stage.until('it is rebuilt, and has answered', () => answers.length === 1);
+    stage.until('the snapshot is recorded', () => newestSnapshot(stage).at === 65);
+    expect(role.state === 'active' && role.active.replica.base?.snapshotId).not.toBe(
+      newestSnapshot(stage).id,
+    );
+    expectClean(stage);
+  });
+});
+
 describe('a follower that is promoted in the middle of a cut', () => {
   it('gives it up, and cuts another as the active', () => {
     const stage = cutting('n1');

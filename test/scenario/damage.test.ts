@@ -1,6 +1,7 @@
 /** Chunks that are lost, spoilt or not what they are called: told one story at a time. */
 import { describe, expect, it } from 'vitest';
 import { decodeAttestation, encodeAttestation } from '../../replication/attestation.js';
+import { keyOf } from '../../replication/bytes.js';
 import type { Effect, MemberConfig } from '../../replication/effects.js';
 import type { SnapshotBody } from '../../replication/record.js';
 import { syncOf } from '../../replication/syncing.js';
@@ -53,7 +54,7 @@ describe.each(damages)('a chunk %s', (_, damage) => {
 
   /** The end of it: all is right, and there was one alarm about this source. */
   function expectHealed(stage: Stage, source: string, corrupt: number): void {
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2', 0);
     stage.until('it is over', () => sync.result.kind !== 'busy');
     expect(sync.result.kind).toBe('done');
@@ -71,7 +72,7 @@ describe.each(damages)('a chunk %s', (_, damage) => {
       ['n1'],
       chunks.map(([hash]) => hash),
     );
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2', 0);
     stage.until('it is over', () => sync.result.kind !== 'busy');
     expect(sync.result.kind).toBe('done');
@@ -105,17 +106,49 @@ describe.each(damages)('a chunk %s', (_, damage) => {
   });
 });
 
+/** Everybody has the second of two snapshots: with directories, leaves, changes and large values. */
+function filledTwice(): Stage {
+  const stage = filled();
+  stage.sync();
+  stage.deliver(1, 1, 1);
+  stage.sync();
+  stage.until('all have it', () =>
+    ['n1', 'n2'].every((name) => stage.syncedThrough(name) === stage.seq),
+  );
+  return stage;
+}
+
 describe('a chunk that nobody has', () => {
+  it('is put anew whatever it holds, and once', () => {
+    const sample = filledTwice();
+    const count = chunksOf(sample, newestSnapshot(sample)).length;
+    for (let i = 0; i < count; i++) {
+      const stage = filledTwice();
+      const { at } = newestSnapshot(stage);
+      stage.kill('n2');
+      const lost = chunksOf(stage, newestSnapshot(stage))[i] as Uint8Array;
+      forget(stage, all, [lost]);
+      alterStore(stage, lost, null);
+      const before = stage.records().length;
+      stage.start('n2');
+      stage.until(`n2 has it without chunk ${i}`, () => stage.syncedThrough('n2') === at, 9000);
+      expect(stage.records().length - before).toBeLessThanOrEqual(2);
+      expectLevel(stage, 'n2');
+    }
+  });
+
   it('is missed aloud, what was there stays, and the writer puts it anew', () => {
     const stage = filled();
     stage.sync();
+    const first = new Set(chunksOf(stage, newestSnapshot(stage)).map(keyOf));
     stage.deliver(1, 1, 1);
     recordedWithout(stage, 'n2');
     const { id, at } = newestSnapshot(stage);
-    const lost = chunksOf(stage, newestSnapshot(stage)).at(-1) as Uint8Array;
+    const anew = chunksOf(stage, newestSnapshot(stage)).filter((hash) => !first.has(keyOf(hash)));
+    const lost = anew.at(-1) as Uint8Array;
     forget(stage, all, [lost]);
     alterStore(stage, lost, null);
-    stage.reconnect('n2');
+    stage.resume('n2');
     stage.until('it says so', () => stage.member('n2').error !== null);
     expect(stage.member('n2').error).toMatch(/chunks cannot be had/);
     expect(stage.alarms('n2').join()).toContain('snapshot refused');

@@ -77,6 +77,7 @@ export class Stage {
     this.world = new World('stage', quiet(options), true);
     this.group = 'g0';
     this.world.build();
+    for (const host of this.world.hosts) host.collectSoon = () => undefined;
     this.until('the group is whole', () => this.world.isWhole());
     this.until('the first sync is done', () => this.standbys().every((m) => m.lastSyncMs !== null));
   }
@@ -240,7 +241,7 @@ export class Stage {
     host.input(this.group, { kind: 'sync', request });
     // A cutter that has died is waited for 10 s.
     this.until('the sync is answered', () => result !== null, 12_000);
-    this.run(50);
+    this.run(300);
     return result;
   }
 

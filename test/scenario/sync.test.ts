@@ -22,7 +22,7 @@ describe('a failover while a standby syncs', () => {
   it('may promote that standby: it replays what it lacks, and its sync is over', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2');
     stage.failover('n2');
     stage.leads('n2');
@@ -37,7 +37,7 @@ describe('a failover while a standby syncs', () => {
   it('may promote another: it finishes its sync, and has the next epoch’s snapshot soon after', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
-    stage.reconnect('n2');
+    stage.resume('n2');
     amidSync(stage, 'n2');
     stage.kill('n0');
     stage.promoted(2);
@@ -78,7 +78,7 @@ describe('a snapshot that is superseded while it is fetched', () => {
     recordedWithout(stage, 'n2');
     const first = newestSnapshot(stage);
     const old = chunksOf(stage, first);
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2');
     stage.pause('n2');
     for (let i = 0; i < 2; i++) {
@@ -106,7 +106,7 @@ describe('a snapshot that is superseded while it is fetched', () => {
   it('is finished all the same as long as its chunks are there', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2');
     stage.pause('n2');
     stage.events(3);
@@ -125,7 +125,7 @@ describe('a source', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
     forget(stage, ['n0'], chunksOf(stage, newestSnapshot(stage)));
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2');
     stage.world.model.loseLeader('silent');
     stage.kill('n1');
@@ -144,7 +144,7 @@ describe('a source', () => {
     stage.run(1000);
     stage.events(10);
     recordedWithout(stage, 'n2');
-    stage.reconnect('n2');
+    stage.resume('n2');
     const next = amidSync(stage, 'n2', 1);
     expect(next.generation).not.toBe(sync.generation);
     expect(next.ledger.peers.get('n1')).toMatchObject({ strikes: 0, isGone: false });
@@ -156,7 +156,7 @@ describe('a source', () => {
   it('that stands still is left alone once that is known, and nobody is blamed', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2', 0);
     stage.pause('n1');
     stage.until('it is asked', () => sync.ledger.peers.get('n1')?.inFlight === 1);
@@ -171,7 +171,7 @@ describe('a source', () => {
     forget(stage, ['n0'], chunksOf(stage, newestSnapshot(stage)));
     const failed = { kind: 'failed', reason: 'the disk does not answer' } as const;
     stage.host('n1').chunks.handOut = () => failed;
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2', 0);
     stage.world.model.loseLeader('silent');
     const { said } = sync.ledger.peers.get('n1') ?? {};
@@ -187,7 +187,7 @@ describe('a source', () => {
   it('that is slow is waited for, and not blamed', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2', 0);
     stage.world.bus.rates = { messageLost: 0, messageSlow: 1 };
     stage.until('it is over', () => sync.result.kind === 'done');
@@ -202,7 +202,7 @@ describe('a source', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
     forget(stage, ['n0', 'n1'], chunksOf(stage, newestSnapshot(stage)));
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2');
     stage.until('it is over', () => sync.result.kind === 'done');
     for (const [, peer] of sync.ledger.peers) {
@@ -218,7 +218,7 @@ describe('a standby that dies in the middle of a sync', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
     const fetches = watchFetches(stage, 'n2');
-    stage.reconnect('n2');
+    stage.resume('n2');
     const { doneSizeBytes } = amidSync(stage, 'n2', 5);
     stage.kill('n2');
     stage.start('n2');
@@ -236,7 +236,7 @@ describe('a broker without a leader', () => {
   it.each(['refusing', 'silent'] as const)('(%s) is not needed while peers have it all', (how) => {
     const stage = filled();
     recordedWithout(stage, 'n2');
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2');
     stage.world.model.loseLeader(how);
     stage.until('it is over', () => sync.result.kind === 'done', 5000);
@@ -249,7 +249,7 @@ describe('a broker without a leader', () => {
     const stage = filled();
     recordedWithout(stage, 'n2');
     forget(stage, ['n0', 'n1'], chunksOf(stage, newestSnapshot(stage)));
-    stage.reconnect('n2');
+    stage.resume('n2');
     const sync = amidSync(stage, 'n2');
     stage.world.model.loseLeader(how);
     stage.run(8000);

@@ -17,14 +17,19 @@ export function filled(options: StageOptions = {}, events = 120): Stage {
   return stage;
 }
 
-/** A snapshot is recorded while this member cannot hear of it: then it is level with nothing. */
+/** A snapshot is recorded while this member stands still: it hears of it when it goes on. */
 export function recordedWithout(stage: Stage, name: string): void {
-  stage.cutOff(name);
+  stage.pause(name);
   expect(stage.sync()).toEqual({ through: stage.seq });
+  const others = all.filter((each) => each !== name && each !== stage.active);
+  stage.until('the others have it', () =>
+    others.every((each) => stage.syncedThrough(each) === stage.seq),
+  );
 }
 
 export function expectLevel(stage: Stage, name: string): void {
-  expect(stage.syncedThrough(name)).toBe(newestSnapshot(stage).at);
+  const { at } = newestSnapshot(stage);
+  stage.until(`${name} is level`, () => stage.syncedThrough(name) === at);
   expect(stage.contents(name)).toEqual(stage.contents(stage.active ?? ''));
 }
 

@@ -1,11 +1,13 @@
 /** Strikes the world with the faults of a schedule, and heals it. */
 import { epoch } from '../../replication/ids.js';
-import { decodeRecord, encodeRecord, isRecord, type LogRecord } from '../../replication/record.js';
+import { encodeRecord, type LogRecord } from '../../replication/record.js';
 import { noFaults } from '../support/model-wire.js';
 import type { Host } from './host.js';
-import { Liar, type Lie, lies } from './liar.js';
+import { tellLies } from './liar.js';
 import { soundChunks } from './node-chunks.js';
 import type { Fault } from './options.js';
+import { rot } from './rot.js';
+import { strange } from './stranger.js';
 import type { World } from './world.js';
 
 const broker = { name: 'broker', life: 0, alive: true, partitioned: false, run: () => undefined };
@@ -106,7 +108,7 @@ export class Injector {
         this.#world.model.deafen(host.name);
         break;
       case 'liar':
-        this.#lie(fault, this.#preferCutter(fault, host));
+        tellLies(fault, host, this.#world);
         break;
       case 'reinit':
         this.#reinit(fault, host);
@@ -123,6 +125,9 @@ export class Injector {
       case 'collect':
         host.collect();
         break;
+      case 'rot':
+        rot(fault, this.#world);
+        break;
       default:
         throw fault.kind satisfies never;
     }
@@ -133,29 +138,6 @@ export class Injector {
     const group = this.#world.groupNames[fault.target % this.#world.groupNames.length] as string;
     const active = this.#world.hosts.find((each) => each.alive && each.open.has(group));
     return fault.target % 4 < 2 && active !== undefined ? active : host;
-  }
-
-  /** Whoever would cut the next snapshot of a hot group. */
-  #preferCutter(fault: Fault, host: Host): Host {
-    let cutter: Host | undefined;
-    this.#withActive(fault, (active, group) => {
-      const role = active.member(group)?.role;
-      const index = role?.state === 'active' ? role.active.cutting.followers[0] : undefined;
-      const { node } = this.#world.registry.get(group)?.config.members[index ?? -1] ?? {};
-      cutter = this.#world.hosts.find(({ name }) => name === node);
-    });
-    return fault.target % 4 < 3 ? (cutter ?? host) : host;
-  }
-
-  /** Long enough for a snapshot to come by; and somebody may have to believe it. */
-  #lie({ target, durationMs }: Fault, host: Host): void {
-    const { faults, hosts, scheduler, lies: told } = this.#world;
-    host.lies = new Liar(lies[target % 3] as Lie, (what) => told.add(what));
-    scheduler.after(1500 + durationMs, () => {
-      host.lies = null;
-    });
-    const other = hosts[(target + 1) % hosts.length] as Host;
-    if (faults.chance(0.5)) scheduler.after(faults.next() * 2500, () => this.crash(other, 100));
   }
 
   #withActive(fault: Fault, act: (host: Host, group: string) => void): void {
@@ -176,6 +158,13 @@ export class Injector {
     }
     this.#world.scheduler.after(downForMs, () => {
       if (!host.alive && host.life === life) host.start();
+    });
+  }
+
+  /** Unless it is over by then. */
+  crashLater(afterMs: number, host: Host, downForMs: number): void {
+    this.#world.scheduler.after(afterMs, () => {
+      if (this.#isOn) this.crash(host, downForMs);
     });
   }
 
@@ -216,11 +205,11 @@ export class Injector {
 
   /** Now and then one of the two dies before the role has changed hands. */
   #crashMeanwhile(fault: Fault, active: Host, targetNode: string | undefined): void {
-    const { faults, scheduler, hosts } = this.#world;
+    const { faults, hosts } = this.#world;
     if (!faults.chance(0.3)) return;
     const target = hosts.find((host) => host.name === targetNode) ?? active;
     const victim = faults.chance(0.5) ? active : target;
-    scheduler.after(faults.next() * 30, () => this.crash(victim, fault.durationMs));
+    this.crashLater(faults.next() * 30, victim, fault.durationMs);
   }
 
   /** By seconds, or by days: forwards or back. */
@@ -388,15 +377,4 @@ export class Injector {
       if (!host.alive) host.start();
     }
   }
-}
-
-/** A copy of an older record, a piece of one, one of an epoch that never was, or nothing like one. */
-function strange(copy: Uint8Array, how: number, salt: number): Uint8Array {
-  if (how === 0) return copy;
-  if (how === 1) return copy.subarray(0, salt % (copy.length + 1));
-  const record = decodeRecord(copy);
-  if (how === 2 && isRecord(record)) {
-    return encodeRecord({ ...record, epoch: epoch(record.epoch + (salt % 3)), number: salt });
-  }
-  return Uint8Array.from({ length: 1 + (salt % 64) }, (_, i) => (salt * (i + 7)) % 256);
 }

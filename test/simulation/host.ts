@@ -247,7 +247,8 @@ export class Host extends Process {
     this.later(this.#pace.next() ** 3 * 20, () => {
       hosted.willWork = false;
       if (this.#members.get(name) !== hosted) return;
-      this.input(name, { kind: 'work', sizeBytes: 1 + this.#pace.below(4000) });
+      const sizeBytes = 1 + Math.floor(this.#pace.next() ** 3 * 60_000);
+      this.input(name, { kind: 'work', sizeBytes });
     });
   }
 

@@ -1,4 +1,5 @@
 /** What a standby says and stores that has lost its mind, though not its key. */
+import { Packr } from 'msgpackr';
 import type { Beat } from '../../cluster/types.js';
 import { decodeAttestation, encodeAttestation } from '../../replication/attestation.js';
 import { keyOf } from '../../replication/bytes.js';
@@ -6,9 +7,14 @@ import type { Effect, MemberConfig } from '../../replication/effects.js';
 import { seq } from '../../replication/ids.js';
 import type { ChunkStore } from '../../replication/ports.js';
 import type { SnapshotBody } from '../../replication/record.js';
+import { packSessions } from '../../replication/sessions.js';
 import { depositImage } from '../../replication/snapshot/depositing.js';
-import type { Image } from '../../replication/snapshot/image.js';
+import { decodeCore, type Image } from '../../replication/snapshot/image.js';
+import type { Host } from './host.js';
 import type { Hosted } from './hosted.js';
+import type { TraceState } from './kind.js';
+import type { Fault } from './options.js';
+import type { World } from './world.js';
 
 /**
  * The chunks: it stores other bytes than their hashes say. The manifest: that of another state, under a
@@ -53,10 +59,12 @@ export class Liar {
     return effect;
   }
 
-  /** A snapshot of a state that ends in another number, with everything that belongs to it. */
+  /** A snapshot of a state that never was, with everything that belongs to it. */
   #forge(id: string, image: Image, store: ChunkStore): void {
-    const core = Uint8Array.from(image.core);
-    core[core.length - 1] = (core.at(-1) ?? 0) ^ 1;
+    const { tip, history, sessions, plain } = decodeCore(image.core);
+    const state = plain as TraceState;
+    const parts = [tip, history, packSessions(sessions), { ...state, hash: state.hash ^ 1 }];
+    const core = new Packr({ moreTypes: true }).pack(parts);
     const { chunkSizeBytes = 400 } = image.kind.layout ?? {};
     const options = { snapshotId: id, base: null, doubted: new Set<string>(), chunkSizeBytes };
     const deposit = depositImage({ ...options, image: { ...image, core } });
@@ -89,4 +97,27 @@ export class Liar {
     const digest = forged?.digest ?? attestation.digest.map((byte) => byte ^ (config.id.index + 1));
     return encodeAttestation({ ...attestation, digest, body }, config);
   }
+}
+
+/** Long enough for a snapshot to come by; and somebody may have to believe it. */
+export function tellLies(fault: Fault, host: Host, world: World): void {
+  const { target, durationMs } = fault;
+  const { faults, hosts, injector, scheduler, lies: told } = world;
+  const liar = target % 4 < 3 ? (cutterOf(fault, world) ?? host) : host;
+  liar.lies = new Liar(lies[target % 3] as Lie, (what) => told.add(what));
+  scheduler.after(1500 + durationMs, () => {
+    liar.lies = null;
+  });
+  const other = hosts[(target + 1) % hosts.length] as Host;
+  if (faults.chance(0.5)) injector.crashLater(faults.next() * 2500, other, 100);
+}
+
+/** Whoever would cut the next snapshot of a hot group. */
+function cutterOf({ target }: Fault, { groupNames, hosts, registry }: World): Host | undefined {
+  const group = groupNames[target % groupNames.length] as string;
+  const active = hosts.find((host) => host.alive && host.open.has(group));
+  const role = active?.member(group)?.role;
+  const index = role?.state === 'active' ? role.active.cutting.followers[0] : undefined;
+  const { node } = registry.get(group)?.config.members[index ?? -1] ?? {};
+  return hosts.find(({ name }) => name === node);
 }

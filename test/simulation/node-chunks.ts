@@ -191,8 +191,8 @@ export function checkChunks(world: World, group: string): void {
   let isSpoilt = false;
   const get = (hash: Uint8Array) => {
     const bytes = stored.chunk(hash);
-    const isLie = world.lies.has(keyOf(hash)) && bytes !== undefined;
-    isSpoilt ||= isLie && !equalBytes(simulationHash(bytes), hash);
+    const isRight = bytes !== undefined && equalBytes(simulationHash(bytes), hash);
+    isSpoilt ||= !isRight && world.lies.has(keyOf(hash));
     return bytes;
   };
   const source = { kind: traceKind as Kind, hash: simulationHash };

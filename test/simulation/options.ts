@@ -70,6 +70,7 @@ export const faultKinds = [
   'disk-full',
   'move',
   'collect',
+  'rot',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -137,6 +138,7 @@ export function drawOptions(random: Random): SimulationOptions {
       'disk-full': random.chance(0.2) ? 1 : 0,
       move: random.chance(0.4) ? 1 : 0,
       collect: random.below(4),
+      rot: random.chance(0.4) ? 1 + random.below(3) : 0,
     },
     faultEveryMs: 300 + random.below(1500),
     driftPercent: chosen(random, 2),

@@ -300,13 +300,16 @@ export class World {
     return isAnswered && this.#unsettled().length === 0 && this.#isLevel();
   }
 
-  /** Whoever follows the log lacks nothing of it. */
+  /** Whoever follows the log lacks nothing of it, and whoever does not has the newest snapshot. */
   #isLevel(): boolean {
-    if (this.options.standby === 'warm') return true;
     return this.groupNames.every((group) => {
       const members = this.hosts.map((host) => host.member(group));
-      const { seq } = this.checker(group);
-      return members.every((member) => (member?.replica?.tip.seq ?? seq) === seq);
+      const { seq, snapshot } = this.checker(group);
+      const least = this.options.standby === 'warm' ? (snapshot?.at ?? 0) : seq;
+      return members.every((member) => {
+        if (member === undefined || member.role.state === 'active') return true;
+        return member.lastSyncMs !== null && (member.replica?.tip.seq ?? -1) >= least;
+      });
     });
   }
 
