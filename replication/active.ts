@@ -422,7 +422,7 @@ export function chunksLost(
   now: Instant,
   out: Effect[],
 ): void {
-  doubt(active.cutting, active.replica, hashes);
+  doubt(active.cutting, active.replica, hashes, now);
   pump(active, now, out);
 }
 

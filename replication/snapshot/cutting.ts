@@ -41,6 +41,7 @@ export interface Cutting {
   digesting: Digesting | null;
   /** `keyOf` chunks of the newest snapshot that somebody could not get: put anew with the next. */
   readonly doubted: Set<string>;
+  doubtedAtMs: number;
   /** The place in the log at which followers were asked for their digests. */
   mark: OpenMark | null;
   /** The last mark came to nothing: this time the active cuts by itself. */
@@ -99,6 +100,7 @@ export function newCutting(
     deposited: null,
     digesting: null,
     doubted: new Set(),
+    doubtedAtMs: Number.NEGATIVE_INFINITY,
     mark: null,
     isAlone: false,
     followers: [],
@@ -265,12 +267,20 @@ export function stepCutting(cutting: Cutting, input: Input, now: Instant, out: E
  * Somebody could not get these: the next snapshot, which is due now, puts them anew. One that was cut
  * elsewhere can only be followed by one that is put anew as a whole.
  */
-export function doubt(cutting: Cutting, { base }: Replica, hashes: readonly Uint8Array[]): void {
+export function doubt(
+  cutting: Cutting,
+  { base }: Replica,
+  hashes: readonly Uint8Array[],
+  now: Instant,
+): void {
   const found = doubtedIn(base, hashes);
   for (const key of found) cutting.doubted.add(key);
   const isElsewhere = cutting.newestId !== null && base?.snapshotId !== cutting.newestId;
   if (found.length === 0 && !isElsewhere) return;
   if (found.length === 0) cutting.isAlone = true;
+  // Who keeps asking must not keep the active cutting.
+  cutting.notBeforeMs = Math.max(cutting.notBeforeMs, cutting.doubtedAtMs + retryMs);
+  cutting.doubtedAtMs = now.monoMs;
   cutting.lastAtMs = Number.NEGATIVE_INFINITY;
 }
 

@@ -153,8 +153,26 @@ export const mutants: readonly Mutant[] = [
     file: 'replication/snapshot/cut.ts',
     find: '  const deposited = cut.deposited as Deposited;\n',
     replace: `  const deposited = cut.deposited as Deposited;
-  settleBase({ base: null } as Replica, deposited);
+  settleBase({ base: null, tables: deposited.of } as Replica, deposited);
 `,
+  },
+  {
+    name: 'what was cut of one replica is the base of another',
+    file: 'replication/snapshot/cut.ts',
+    find: 'if (replica.tables !== of) return;',
+    replace: '',
+  },
+  {
+    name: 'a cut puts as many chunks at once as there are',
+    file: 'replication/snapshot/cut.ts',
+    find: 'puts.size < putsInFlight',
+    replace: 'puts.size < 1000',
+  },
+  {
+    name: 'a source is never free of what it was asked for',
+    file: 'replication/sync/coordinator.ts',
+    find: 'from.inFlight -= 1;',
+    replace: '',
   },
   {
     name: 'a base is built upon though it does not stand any more',

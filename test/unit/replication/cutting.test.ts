@@ -113,8 +113,10 @@ describe('an active that is told of lost chunks', () => {
     lose(rig, [one]).settleOnly('announce');
     const before = snapshotsIn(rig.store).length;
     rig.feed({ kind: 'chunks-lost', hashes: [two] });
-    // The next is due at once, though nothing is new.
+    // The next is due soon, though nothing is new.
     rig.storeCut().settleOnly('append', 'drop-snapshots');
+    rig.pending = [];
+    rig.tick(1000);
     expect(snapshotsIn(rig.store)).toHaveLength(before + 1);
     const reused = announced(rig);
     expect(reused).not.toContain(keyOf(two));
