@@ -10,7 +10,7 @@
 import { keyOf } from '../bytes.js';
 import { limits } from '../limits.js';
 import type { Segment, StoredBranch, StoredLeaf } from '../state/stored.js';
-import { type Branch, entriesIn, LargeValue, type Leaf, type Node } from '../state/tree.js';
+import { type Branch, LargeValue, type Leaf, type Node } from '../state/tree.js';
 import { piecesOf, tagged } from './chunk-tags.js';
 import { digestOfParts, type Image, type Problem } from './image.js';
 import { encodeManifest, type Manifest } from './manifest.js';
@@ -261,7 +261,8 @@ export function nameOf(placed: Placed, node: Node): NodeName {
   const { level, hash, sizeBytes } = node;
   const stored = (placed.get(node) ?? node.stored) as StoredLeaf | StoredBranch;
   const segments = 'segment' in stored ? [stored.segment] : stored.segments;
-  return { level, hash: hash as Uint8Array, entries: entriesIn(node), sizeBytes, segments };
+  const entries = isLeaf(node) ? node.keys.length : (node as Branch).entries;
+  return { level, hash: hash as Uint8Array, entries, sizeBytes, segments };
 }
 
 /** What of the base is no part of the image any more is not used any more. */

@@ -2,7 +2,6 @@
 import { equalBytes } from '../bytes.js';
 import type { Hash } from '../ports.js';
 import { childIn } from '../state/nodes.js';
-import { packedLeaf } from '../state/packed-leaf.js';
 import type { Segment } from '../state/stored.js';
 import {
   type Branch,
@@ -66,9 +65,6 @@ function startsWith(all: readonly Segment[], first: readonly Segment[], least: n
 /** Stands for a large value until that is there. */
 const noBytes = new Uint8Array(0);
 
-/** Of plain values. */
-const unpack = (page: Uint8Array) => decodeLeaf(page) as { keys: string[]; values: Uint8Array[] };
-
 export class LeafTask {
   readonly #place: Place;
   /** Q3 */
@@ -112,14 +108,10 @@ export class LeafTask {
     const ground = isSame(this.#place) ? (held as Leaf) : this.#ground;
     const pages = this.#pages.filter((page) => page !== undefined);
     const isWhole = ground === null && pages.length === 1;
-    const whole = isWhole ? (pages[0] as Uint8Array) : null;
-    const isRight = whole !== null && equalBytes(hash(whole), name.hash);
-    const packed = isRight ? packedLeaf(whole, unpack) : null;
-    if (packed !== null) return this.#put(packed, uses);
     const content = mergePages(ground, pages);
     if (content === null) return { problem: 'a leaf begins with what was changed of it' };
-    const isNamed = whole === null ? equalBytes(hash(leafContent(content)), name.hash) : isRight;
-    if (!isNamed) return { problem: 'a leaf is not what its name says' };
+    const found = isWhole ? hash(pages[0] as Uint8Array) : hash(leafContent(content));
+    if (!equalBytes(found, name.hash)) return { problem: 'a leaf is not what its name says' };
     const known = knownValues(held);
     const named: [at: number, value: NamedValue][] = [];
     const values = content.values.map((value, at): StoredValue => {
@@ -133,11 +125,6 @@ export class LeafTask {
         leaf.values[at] = whole;
       });
     }
-    return this.#put(leaf, uses);
-  }
-
-  #put(leaf: Leaf, uses: ChunkUses): null {
-    const { name } = this.#place;
     // Q6
     const isFound = !isSame(this.#place);
     if (!isFound) useSegments(uses, name.segments, -1);

@@ -46,8 +46,6 @@ export type Owner = object;
 export interface Leaf {
   readonly level: 0;
   owner: Owner;
-  /** How many entries, if that is known without looking at them. */
-  readonly count?: number;
   keys: string[];
   values: StoredValue[];
   sizeBytes: number;
@@ -76,7 +74,7 @@ export function isLeaf(node: Node): node is Leaf {
 }
 
 export function entriesIn(node: Node): number {
-  return isLeaf(node) ? (node.count ?? node.keys.length) : node.entries;
+  return isLeaf(node) ? node.keys.length : node.entries;
 }
 
 /** What a large value leaves in its leaf, about: its size and the hash of one chunk. */

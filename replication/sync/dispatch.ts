@@ -14,7 +14,7 @@ export function dispatch(sync: Sync, out: Effect[]): void {
   let count = requests.length;
   let sizeBytes = requests.reduce((sum, { task }) => sum + task.want.sizeBytes, 0);
   let free = freeFor(sync, sizeBytes, count, isStuck);
-  for (const task of inOrder(sync)) {
+  for (const task of inOrder(sync, alive)) {
     if (free === 0) return;
     const from = sourceFor(sync, task, alive, free);
     if (from === null) continue;
@@ -32,15 +32,21 @@ function freeFor(sync: Sync, sizeBytes: number, count: number, isStuck: boolean)
   return freeBits(sync.ledger, sync.nowMs, sync.pace.width);
 }
 
+/** Of thousands that are pending only the first are looked at: the others' turn comes with progress. */
+const lookedAt = 64;
+
 /**
  * Values before ranges before healing, the oldest first: what is here already waits for these, and takes
- * memory as long as it does. The caller may ask for the task while it looks at it.
+ * memory as long as it does. The caller may ask for the task while it looks at it. What nobody has is
+ * passed over, so that it stands in nobody's way.
  */
-function* inOrder(sync: Sync): Generator<Task, void> {
+function* inOrder(sync: Sync, alive: number): Generator<Task, void> {
   for (const { pending } of coordinatorsOf(sync).reverse()) {
-    for (let at = 0; at < pending.length; ) {
+    for (let at = 0, left = lookedAt; at < pending.length && left > 0; ) {
       const task = pending[at] as Task;
-      yield task;
+      const isOpen = (alive & ~task.barred) !== 0;
+      if (isOpen) yield task;
+      if (isOpen) left -= 1;
       if (pending[at] === task) at += 1;
     }
   }
@@ -59,7 +65,8 @@ function sourceFor(sync: Sync, task: Task, alive: number, free: number): Account
   if ((liked & free & resting) !== 0) {
     sync.storeWakeMs = Math.min(sync.storeWakeMs, task.storeAfterMs);
   }
-  return leastBusy(ledger, liked & free & ~resting, pace.width);
+  const bits = liked & free & ~resting;
+  return bits === 0 ? null : leastBusy(ledger, bits, pace.width);
 }
 
 function ask(sync: Sync, task: Task, from: Account, out: Effect[]): void {
