@@ -278,9 +278,11 @@ export function doubt(
   const isElsewhere = cutting.newestId !== null && base?.snapshotId !== cutting.newestId;
   if (found.length === 0 && !isElsewhere) return;
   if (found.length === 0) cutting.isAlone = true;
-  // Who keeps asking must not keep the active cutting.
-  cutting.notBeforeMs = Math.max(cutting.notBeforeMs, cutting.doubtedAtMs + retryMs);
-  cutting.doubtedAtMs = now.monoMs;
+  // Who keeps asking must neither keep the active cutting nor put off what is due already.
+  if (cutting.lastAtMs !== Number.NEGATIVE_INFINITY) {
+    cutting.notBeforeMs = Math.max(cutting.notBeforeMs, cutting.doubtedAtMs + retryMs);
+    cutting.doubtedAtMs = now.monoMs;
+  }
   cutting.lastAtMs = Number.NEGATIVE_INFINITY;
 }
 
