@@ -157,12 +157,6 @@ export const mutants: readonly Mutant[] = [
 `,
   },
   {
-    name: 'what was cut of one replica is the base of another',
-    file: 'replication/snapshot/cut.ts',
-    find: 'if (replica.tables !== of) return;',
-    replace: '',
-  },
-  {
     name: 'a cut puts as many chunks at once as there are',
     file: 'replication/snapshot/cut.ts',
     find: 'puts.size < putsInFlight',
