@@ -345,12 +345,6 @@ export const mutants: readonly Mutant[] = [
     replace: 'for (const { read } of reader.reads.slice(0, 0)) {',
   },
   {
-    name: 'a linearizable read is answered by whoever stands by',
-    file: 'replication/member.ts',
-    find: "read.consistency === 'standby' && member.replica !== null",
-    replace: 'member.replica !== null',
-  },
-  {
     name: 'an active begins anew when asked to',
     file: 'replication/member.ts',
     find: "const leads = state === 'active' ||",
