@@ -9,12 +9,13 @@
  */
 import { keyOf } from '../bytes.js';
 import { limits } from '../limits.js';
+import { childIn } from '../state/nodes.js';
 import type { Segment, StoredBranch, StoredLeaf } from '../state/stored.js';
 import { type Branch, LargeValue, type Leaf, type Node } from '../state/tree.js';
 import { piecesOf, tagged } from './chunk-tags.js';
 import { digestOfParts, type Image, type Problem } from './image.js';
 import { encodeManifest, type Manifest } from './manifest.js';
-import { collect, isLeaf, lookSizeBytes, nameBranch, namePieces } from './naming.js';
+import { collect, isLeaf, type Levels, lookSizeBytes, nameBranch, namePieces } from './naming.js';
 import { type Chunk, type ChunkUses, copyUses, Packer, useSegments } from './packing.js';
 import { encodeBranch, leafContent, leafDelta, type NodeName } from './pages.js';
 
@@ -82,17 +83,33 @@ export function* depositImage(
   };
   const core = yield* depositCore(deposit);
   const roots = image.tables.map(([, root]) => root);
-  const levels = yield* collect(roots, (node) => isDirty(deposit, node));
-  for (const [level, nodes] of levels.entries()) {
+  const tables: Levels[] = [];
+  for (const root of roots) {
+    tables.push(yield* collect([root], (node) => isDirty(deposit, node)));
+  }
+  const height = Math.max(0, ...tables.map(({ length }) => length));
+  for (let level = 0; level < height; level++) {
     const packer = newPacker(deposit, level === 0 ? 'ranges' : 'healing');
-    for (const node of nodes) {
-      if (isLeaf(node)) yield* depositLeaf(deposit, node, packer);
-      else yield* depositBranch(deposit, node as Branch, packer);
+    for (const [at, levels] of [...tables.entries()].reverse()) {
+      yield* depositLevel(deposit, levels[level] ?? [], base?.roots[at] ?? null, packer);
     }
     yield* closed(deposit, packer);
   }
   yield* releaseBase(deposit);
   return yield* finish(deposit, core, roots);
+}
+
+/** `before`: the base's root of the same table. */
+function* depositLevel(
+  deposit: Deposit,
+  nodes: readonly Node[],
+  before: Node | null,
+  packer: Packer,
+): Generator<number | Chunk, void> {
+  for (const node of nodes) {
+    if (isLeaf(node)) yield* depositLeaf(deposit, node, before, packer);
+    else yield* depositBranch(deposit, node as Branch, packer);
+  }
 }
 
 function newPacker({ image, chunkSizeBytes }: Deposit, work: Packer['work']): Packer {
@@ -172,12 +189,13 @@ function* closed(deposit: Deposit, packer: Packer): Generator<number | Chunk, vo
 function* depositLeaf(
   deposit: Deposit,
   leaf: Leaf,
+  before: Node | null,
   packer: Packer,
 ): Generator<number | Chunk, void> {
-  const { image, base, chunkSizeBytes, placed } = deposit;
+  const { image, chunkSizeBytes, placed } = deposit;
   if (staysAt(deposit, leaf)) return;
   yield* namePieces(image.hash, leaf, chunkSizeBytes);
-  const ground = base === null ? null : groundOf(deposit, leaf);
+  const ground = groundOf(deposit, before && formerOf(leaf, before));
   const content = leafContent(leaf);
   leaf.hash ??= image.hash(content);
   yield content.length + lookSizeBytes;
@@ -225,15 +243,28 @@ interface Ground {
   roomSizeBytes(leafSizeBytes: number): number;
 }
 
+/**
+ * The leaf that the base has where this one is now. Whoever holds the base has this one, and not what its
+ * origin was: a leaf that was changed while the base was being cut does not come from there.
+ */
+function formerOf(leaf: Leaf, before: Node): Leaf | null {
+  const { keys, origin } = leaf;
+  const [first] = keys;
+  if (origin === null || first === undefined) return origin;
+  let node = before;
+  while (!isLeaf(node)) node = node.children[childIn(node.bounds, first)] as Node;
+  return node.keys[0] === first && node !== leaf ? node : origin;
+}
+
 /** D1, D2: what a leaf was before it was changed, if the base holds that. */
-function groundOf({ base, avoided }: Deposit, { origin }: Leaf): Ground | null {
-  const segments = origin?.stored?.segments;
-  if (!origin || !segments || segments.length > mostDeltas || touches(avoided, segments))
+function groundOf({ base, avoided }: Deposit, former: Leaf | null): Ground | null {
+  const segments = former?.stored?.segments;
+  if (!former || !segments || segments.length > mostDeltas || touches(avoided, segments))
     return null;
   if (!segments.every(({ chunk }) => base?.uses.has(keyOf(chunk)))) return null;
   const changed = segments.slice(1).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const roomSizeBytes = (leafSizeBytes: number) => Math.floor(leafSizeBytes / 2) - changed;
-  return { leaf: origin, segments, roomSizeBytes };
+  return { leaf: former, segments, roomSizeBytes };
 }
 
 function* depositBranch(

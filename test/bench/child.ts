@@ -70,6 +70,14 @@ export class BenchChild {
     else waiting?.reject(new Error(failure));
   }
 
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT');
+  }
+
   /** What it holds is of no use afterwards: no goodbyes. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');

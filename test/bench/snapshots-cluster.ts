@@ -13,6 +13,7 @@ import { Rpc } from '../../src/node/rpc.js';
 import { BenchChild } from './child.js';
 import { createGroup } from './cluster.js';
 import type { Delay, Synced, Traffic } from './snapshots-node.js';
+import { sum } from './snapshots-print.js';
 
 export const groupName = 'bench';
 const count = 3;
@@ -60,6 +61,13 @@ export class MeasuredNode {
   get child(): BenchChild {
     if (this.#child === null) throw new Error(`${this.id} was not started`);
     return this.#child;
+  }
+
+  /** What its syncs have read from its own disk. */
+  async cached(): Promise<number> {
+    const text = await (await fetch(`${this.adminUrl}/metrics`)).text();
+    const found = /understudy_sync_fetched_bytes_total\{source="cache"\} (\S+)/.exec(text);
+    return Number(found?.[1] ?? Number.NaN);
   }
 
   traffic = () => this.child.ask<Traffic>('traffic');
@@ -170,3 +178,24 @@ export class SnapshotCluster {
     return { through: result.through, tookMs, sizeBytes: sent(after) - sent(before) };
   }
 }
+
+/** One run of the measurement. */
+export interface Run {
+  readonly cluster: SnapshotCluster;
+  readonly active: MeasuredNode;
+  readonly keys: number;
+  readonly rounds: number;
+  readonly windowMs: number;
+}
+
+/** Over the network, whoever gave it, and from their own disks. */
+export async function fetchedBy(nodes: readonly MeasuredNode[]) {
+  const all = await Promise.all(nodes.map((node) => node.traffic()));
+  const sent = all.map(
+    ({ storeSizeBytes, peerSizeBytes }) => storeSizeBytes + fromAll(peerSizeBytes),
+  );
+  const cached = await Promise.all(nodes.map((node) => node.cached()));
+  return { network: sum(sent), disk: sum(cached) };
+}
+
+export const fromAll = (peers: Readonly<Record<string, number>>) => sum(Object.values(peers));

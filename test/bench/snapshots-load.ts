@@ -1,5 +1,6 @@
 /** The client of `bench:snapshots`: fills the state, and keeps a group busy with changes of it. */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { createClient } from '../../src/client/client.js';
 import type { GroupClient } from '../../src/client/group.js';
 import type { KvCommand, kv } from '../../src/kinds/kv.js';
@@ -39,10 +40,14 @@ let delivered = 0;
 let isLoading = false;
 let callers: Promise<unknown> = Promise.resolve();
 
-async function keepDelivering(): Promise<void> {
+/** `everyMs` 0: as fast as it goes. */
+async function keepDelivering(everyMs: number): Promise<void> {
   while (isLoading) {
+    const nextMs = performance.now() + everyMs;
     await group.deliver(change(chosen[next++ % chosen.length] as number));
     delivered += 1;
+    const restMs = nextMs - performance.now();
+    if (restMs > 0) await delay(restMs);
   }
 }
 
@@ -55,9 +60,9 @@ answerParent({
     next = 0;
     return delivered;
   },
-  begin: ({ width }: { width: number }) => {
+  begin: ({ width, everyMs }: { width: number; everyMs: number }) => {
     isLoading = true;
-    callers = Promise.all(Array.from({ length: width }, keepDelivering));
+    callers = Promise.all(Array.from({ length: width }, () => keepDelivering(everyMs)));
   },
   count: () => ({ delivered, atMs: performance.now() }),
   end: async () => {

@@ -149,7 +149,20 @@ describe('the size of a slice', () => {
   };
 
   test('is halved while it takes longer than it should, down to a limit', () => {
-    expect(sizesFor(2.5, 7)).toEqual([256, 128, 64, 32, 16, 16, 16].map((each) => each * KiB));
+    expect(sizesFor(2.5, 4)).toEqual([256, 128, 128, 128].map((each) => each * KiB));
+  });
+
+  test('does not care for a single slice that took long, nor does the rest after it', () => {
+    const load = new Load(6);
+    load.isServing = true;
+    load.during = () => {
+      workedMs += load.sizes.length % 3 === 0 ? 50 : 0;
+    };
+    load.tookMs = 0.4;
+    load.run();
+    expect(new Set(load.sizes)).toEqual(new Set([256 * KiB]));
+    const restsMs = load.atMs.slice(1).map((at, i) => at - (load.atMs[i] ?? 0));
+    expect(Math.max(...restsMs)).toBe(2);
   });
 
   test('grows a little while it takes about as long as it should, up to a limit', () => {

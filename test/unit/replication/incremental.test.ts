@@ -120,6 +120,30 @@ describe('an incremental snapshot', () => {
     expect(contents(standby)).not.toEqual(contents(next));
   });
 
+  it('builds upon the one before where that was changed while it was cut, too', () => {
+    const group = filled(2000);
+    const first = recorded(group.replica, group.store);
+    const whole = group.store.written();
+    const change = (value: string) => {
+      for (let i = 0; i < 20; i++) group.apply(keyFor(i * 97), `${value} ${i} `.repeat(4));
+    };
+    change('before');
+    let changes = 0;
+    const meanwhile = () => {
+      if (changes++ === 0) change('while');
+    };
+    const second = recorded(group.replica, group.store, { sliceSizeBytes: 100, meanwhile });
+    const standby = restored(group, second.body, restored(group, first.body));
+    change('after');
+    group.store.written();
+    const third = recorded(group.replica, group.store);
+    expect(group.store.written()).toBeLessThan(whole / 10);
+    group.store.read();
+    const next = restored(group, third.body, standby);
+    expect(group.store.read()).toBeLessThan(whole / 10);
+    expect(contents(next)).toEqual(contents(group.replica));
+  });
+
   it('has no chunks of two kinds that are equal, whoever chooses what is in them', () => {
     const group = filled(30);
     group.apply('large', 'x'.repeat(2000));
