@@ -11,7 +11,14 @@ import { keyOf } from '../bytes.js';
 import { limits } from '../limits.js';
 import { childIn } from '../state/nodes.js';
 import type { Segment, StoredBranch, StoredLeaf } from '../state/stored.js';
-import { type Branch, LargeValue, type Leaf, type Node } from '../state/tree.js';
+import {
+  type Branch,
+  entriesIn,
+  type LargeValue,
+  type Leaf,
+  largeValuesIn,
+  type Node,
+} from '../state/tree.js';
 import { piecesOf, tagged } from './chunk-tags.js';
 import { digestOfParts, type Image, type Problem } from './image.js';
 import { encodeManifest, type Manifest } from './manifest.js';
@@ -205,8 +212,7 @@ function* depositLeaf(
   const below = delta ? ground.segments : [];
   useSegments(deposit.uses, below, 1);
   placed.set(leaf, { segments: [...below, packer.add(page)] });
-  for (const value of leaf.values)
-    if (value instanceof LargeValue) yield* depositLarge(deposit, value);
+  for (const value of largeValuesIn(leaf)) yield* depositLarge(deposit, value);
 }
 
 function* depositLarge(deposit: Deposit, { bytes, pieces }: LargeValue) {
@@ -224,11 +230,10 @@ function staysAt({ base, avoided, kept }: Deposit, leaf: Leaf): boolean {
   return true;
 }
 
-function hasPieceIn(chunks: ReadonlySet<string>, { values }: Leaf): boolean {
+function hasPieceIn(chunks: ReadonlySet<string>, leaf: Leaf): boolean {
   if (chunks.size === 0) return false;
-  return values.some(
-    (value) =>
-      value instanceof LargeValue && value.pieces?.some((piece) => chunks.has(keyOf(piece))),
+  return largeValuesIn(leaf).some(({ pieces }) =>
+    pieces?.some((piece) => chunks.has(keyOf(piece))),
   );
 }
 
@@ -292,8 +297,7 @@ export function nameOf(placed: Placed, node: Node): NodeName {
   const { level, hash, sizeBytes } = node;
   const stored = (placed.get(node) ?? node.stored) as StoredLeaf | StoredBranch;
   const segments = 'segment' in stored ? [stored.segment] : stored.segments;
-  const entries = isLeaf(node) ? node.keys.length : (node as Branch).entries;
-  return { level, hash: hash as Uint8Array, entries, sizeBytes, segments };
+  return { level, hash: hash as Uint8Array, entries: entriesIn(node), sizeBytes, segments };
 }
 
 /** What of the base is no part of the image any more is not used any more. */
@@ -308,9 +312,8 @@ function* releaseBase({ base, kept, uses }: Deposit): Generator<number, void> {
     }
     // Where a leaf is not known to be stored, nothing is counted as used.
     if (node.stored !== null) useSegments(uses, node.stored.segments, -1);
-    for (const value of node.values) {
-      if (!(value instanceof LargeValue)) continue;
-      for (const piece of value.pieces ?? []) useWhole(uses, piece, -1);
+    for (const { pieces } of largeValuesIn(node)) {
+      for (const piece of pieces ?? []) useWhole(uses, piece, -1);
     }
   }
 }

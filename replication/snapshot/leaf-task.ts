@@ -2,11 +2,14 @@
 import { equalBytes } from '../bytes.js';
 import type { Hash } from '../ports.js';
 import { childIn } from '../state/nodes.js';
+import { PackedLeaf } from '../state/packed-leaf.js';
+import { mergedPage, type PlainPage, plainPage } from '../state/plain-page.js';
 import type { Segment } from '../state/stored.js';
 import {
   type Branch,
   LargeValue,
   type Leaf,
+  largeValuesIn,
   type Node,
   newLeaf,
   type StoredValue,
@@ -107,24 +110,14 @@ export class LeafTask {
     const { name, held } = this.#place;
     const ground = isSame(this.#place) ? (held as Leaf) : this.#ground;
     const pages = this.#pages.filter((page) => page !== undefined);
-    const isWhole = ground === null && pages.length === 1;
-    const content = mergePages(ground, pages);
+    const content = plainContent(ground, pages) ?? mergePages(ground, pages);
     if (content === null) return { problem: 'a leaf begins with what was changed of it' };
-    const found = isWhole ? hash(pages[0] as Uint8Array) : hash(leafContent(content));
-    if (!equalBytes(found, name.hash)) return { problem: 'a leaf is not what its name says' };
-    const known = knownValues(held);
-    const named: [at: number, value: NamedValue][] = [];
-    const values = content.values.map((value, at): StoredValue => {
-      if (value instanceof Uint8Array || value instanceof LargeValue) return value;
-      named.push([at, value as NamedValue]);
-      return new LargeValue(noBytes, (value as NamedValue).pieces);
-    });
-    const leaf = newLeaf(content.keys, values);
-    for (const [at, value] of named) {
-      large.add(value, known, (whole) => {
-        leaf.values[at] = whole;
-      });
-    }
+    const isPlain = content instanceof Uint8Array;
+    if (!equalBytes(hash(isPlain ? content : leafContent(content)), name.hash))
+      return { problem: 'a leaf is not what its name says' };
+    const leaf = isPlain
+      ? new PackedLeaf(plainPage(content) as PlainPage)
+      : leafOf(content, knownValues(held), large);
     // Q6
     const isFound = !isSame(this.#place);
     if (!isFound) useSegments(uses, name.segments, -1);
@@ -132,6 +125,22 @@ export class LeafTask {
     this.#place.node = Object.assign(leaf, { hash: name.hash, stored });
     return null;
   }
+}
+
+function leafOf(content: Content, known: readonly LargeValue[], large: LargeValues): Leaf {
+  const named: [at: number, value: NamedValue][] = [];
+  const values = content.values.map((value, at): StoredValue => {
+    if (value instanceof Uint8Array || value instanceof LargeValue) return value;
+    named.push([at, value as NamedValue]);
+    return new LargeValue(noBytes, (value as NamedValue).pieces);
+  });
+  const leaf = newLeaf(content.keys, values);
+  for (const [at, value] of named) {
+    large.add(value, known, (whole) => {
+      leaf.values[at] = whole;
+    });
+  }
+  return leaf;
 }
 
 /** Its content is held, only stored elsewhere. */
@@ -153,13 +162,35 @@ interface Content {
   values: (PageValue | StoredValue)[];
 }
 
+/**
+ * The leaf's page, put together without taking one apart; null: that takes more than bytes. It has memory of its
+ * own, as what follows from `mergePages` has: chunks are not to be kept for what they are a part of.
+ */
+function plainContent(ground: Leaf | null, pages: readonly Uint8Array[]): Uint8Array | null {
+  const first = ground === null ? [] : [ground.packed ?? null];
+  const plain: PlainPage[] = [];
+  for (const bytes of [...first, ...pages]) {
+    const page = bytes && plainPage(bytes);
+    if (page === null) return null;
+    plain.push(page);
+  }
+  const [only, ...changes] = plain as [PlainPage, ...PlainPage[]];
+  if (only.isChange) return null;
+  return changes.length > 0 ? mergedPage(plain) : copied(only.bytes, ground);
+}
+
+/** What is held has its own already. */
+function copied(bytes: Uint8Array, ground: Leaf | null): Uint8Array {
+  return ground === null ? new Uint8Array(bytes) : bytes;
+}
+
 function mergePages(ground: Leaf | null, pages: readonly Uint8Array[]): Content | null {
   let content: Content | null = ground && {
     keys: ground.keys.slice(),
     values: ground.values.slice(),
   };
   for (const page of pages) {
-    const { keys, values } = decodeLeaf(page);
+    const { keys, values } = decodeLeaf(new Uint8Array(page));
     content = content === null ? { keys, values } : merged(content, { keys, values });
   }
   return content?.values.includes(null) ? null : content;
@@ -178,8 +209,7 @@ function merged(older: Content, newer: Content): Content {
     }
     if (older.keys[i] === key) i += 1;
     const value = newer.values[j] as PageValue;
-    // A copy: the whole chunk that changes come in is not to be kept for a few of them.
-    if (value !== null) take(key, value instanceof Uint8Array ? value.slice() : value);
+    if (value !== null) take(key, value);
   }
   for (; i < older.keys.length; i++) take(older.keys[i] as string, older.values[i] as PageValue);
   return out;
@@ -187,5 +217,5 @@ function merged(older: Content, newer: Content): Content {
 
 function knownValues(held: Node | null): readonly LargeValue[] {
   if (held?.level !== 0) return [];
-  return (held as Leaf).values.filter((value) => value instanceof LargeValue);
+  return largeValuesIn(held as Leaf);
 }

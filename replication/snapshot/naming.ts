@@ -3,7 +3,7 @@
  * leaves up. A name stays with its node, so the next image only costs what was changed since.
  */
 import type { Hash } from '../ports.js';
-import { type Branch, LargeValue, type Leaf, type Node } from '../state/tree.js';
+import { type Branch, type Leaf, largeValuesIn, type Node } from '../state/tree.js';
 import { piecesOf, tagged } from './chunk-tags.js';
 import { digestOfParts, type Image } from './image.js';
 import { branchHash, leafContent } from './pages.js';
@@ -75,11 +75,11 @@ export function nameBranch(hash: Hash, branch: Branch): number {
 /** Before a leaf's content can be packed its large values need names. */
 export function* namePieces(
   hash: Hash,
-  { values }: Leaf,
+  leaf: Leaf,
   chunkSizeBytes: number,
 ): Generator<number, void> {
-  for (const value of values) {
-    if (!(value instanceof LargeValue) || value.pieces !== null) continue;
+  for (const value of largeValuesIn(leaf)) {
+    if (value.pieces !== null) continue;
     const pieces: Uint8Array[] = [];
     for (const piece of piecesOf(value.bytes, chunkSizeBytes)) {
       pieces.push(hash(tagged('value', piece)));

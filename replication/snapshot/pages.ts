@@ -19,8 +19,8 @@ const unpackr = new Unpackr(options);
 /** Large values are told from others by being named instead of there: their size, then their pieces. */
 type PackedValue = Uint8Array | readonly [sizeBytes: number, ...pieces: Uint8Array[]];
 
-export function leafContent({ keys, values }: LeafPage): Uint8Array {
-  return packr.pack([keys, values.map(packValue)]);
+export function leafContent(leaf: LeafPage): Uint8Array {
+  return leaf.packed ?? packr.pack([leaf.keys, leaf.values.map(packValue)]);
 }
 
 function packValue(value: PageValue | StoredValue): PackedValue | null {
@@ -40,6 +40,7 @@ export interface NamedValue {
 export type PageValue = Uint8Array | NamedValue | null;
 
 export interface LeafPage {
+  readonly packed?: Uint8Array | null;
   readonly keys: readonly string[];
   readonly values: readonly (PageValue | StoredValue)[];
 }

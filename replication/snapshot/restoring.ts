@@ -189,7 +189,8 @@ export class Restoring implements Assembly {
 
   #onManifest(bytes: Uint8Array): Problem | null {
     const { kind, body } = this.#options;
-    const manifest = decodeManifest(bytes);
+    // A copy: what it names is kept, the message it came in is not to be.
+    const manifest = decodeManifest(new Uint8Array(bytes));
     if ('problem' in manifest) return { problem: `its manifest: ${manifest.problem}` };
     const { kind: name, kindVersion, snapshotId, coreSizeBytes } = manifest;
     if (name !== kind.name || kindVersion !== kind.version) {

@@ -46,6 +46,10 @@ export type Owner = object;
 export interface Leaf {
   readonly level: 0;
   owner: Owner;
+  /** Known without taking its entries out, which a packed one does when somebody looks at them. */
+  readonly count?: number;
+  /** Its content, as long as it is packed: then all values are plain bytes. */
+  readonly packed?: Uint8Array | null;
   keys: string[];
   values: StoredValue[];
   sizeBytes: number;
@@ -74,7 +78,13 @@ export function isLeaf(node: Node): node is Leaf {
 }
 
 export function entriesIn(node: Node): number {
-  return isLeaf(node) ? node.keys.length : node.entries;
+  return isLeaf(node) ? (node.count ?? node.keys.length) : node.entries;
+}
+
+/** Without taking a packed leaf apart: it has none. */
+export function largeValuesIn(leaf: Leaf): readonly LargeValue[] {
+  if (leaf.packed) return [];
+  return leaf.values.filter((value) => value instanceof LargeValue);
 }
 
 /** What a large value leaves in its leaf, about: its size and the hash of one chunk. */

@@ -35,6 +35,7 @@ export {
   LargeValue,
   type Layout,
   type Leaf,
+  largeValuesIn,
   type Node,
   newBranch,
   newLeaf,

@@ -71,22 +71,11 @@ export async function unpackChunk(packed: Uint8Array): Promise<Fetched> {
 
 async function unpacked(packed: Uint8Array): Promise<Uint8Array> {
   const body = packed.subarray(1);
-  if (packed[0] === asIs) return tight(body);
+  if (packed[0] === asIs) return body;
   if (packed[0] !== deflated) return packed;
   try {
-    return tight(await inflate(body, { ...whole, maxOutputLength: mostSizeBytes }));
+    return plain(await inflate(body, { ...whole, maxOutputLength: mostSizeBytes }));
   } catch {
     return packed;
   }
-}
-
-const slackSizeBytes = 1024;
-
-/**
- * What a chunk holds may be kept for as long as the state, and with it the memory it is a view of: that
- * of a message is up to twice as large.
- */
-function tight(bytes: Uint8Array): Uint8Array {
-  const isTight = bytes.buffer.byteLength - bytes.length <= slackSizeBytes;
-  return isTight ? plain(bytes) : new Uint8Array(bytes);
 }
