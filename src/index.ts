@@ -27,6 +27,7 @@ export {
   type QueryAnswer,
   type QueryOptions,
 } from './client/group.js';
+export { type AwaitOptions, MachinesClient } from './client/machines.js';
 export {
   type CommandOf,
   type DefinedKind,

@@ -178,7 +178,7 @@ export class MachineRig {
   }
 
   ask(query: string, args: unknown = {}): unknown {
-    const request = this.ask_(query, args);
+    const request = this.askLater(query, args);
     this.rig.settle();
     const result = this.rig.result(request);
     if (!result?.ok) throw new Error(`no answer: ${JSON.stringify(result)}`);
@@ -187,7 +187,7 @@ export class MachineRig {
 
   #reads = 100_000;
 
-  ask_(query: string, args: unknown): number {
+  askLater(query: string, args: unknown): number {
     const request = this.#reads++;
     const minSeq = seq(0);
     this.rig.feed({ kind: 'read', request, consistency: 'local', minSeq, query, args });
