@@ -5,21 +5,36 @@
  * A2 Reads see the replica only at rest: nothing decided that is not committed.
  * A3 While one record is in flight the next is drafted, unless reads wait for a rest.
  * A4 Losing the fence ends everything here; whatever was not acknowledged was not answered.
+ * A5 What machines have fired comes in as deliveries do, and is answered to `machines/arming.ts`.
  */
 import type { BatchAnswer } from './batch.js';
-import {
-  type Delivery,
-  type Draft,
-  decideInto,
-  draftBody,
-  newDelivery,
-  newDraft,
-  undoDraft,
-} from './draft.js';
+import { type Delivery, newDelivery } from './delivery.js';
+import { type Draft, decideInto, draftBody, newDraft, undoDraft } from './draft.js';
 import type { Effect, Input, Instant, MemberConfig, ReadRequest, ReadResult } from './effects.js';
 import { type Seq, seq } from './ids.js';
 import { limits } from './limits.js';
-import { type Body, encodeRecord, type LogRecord, type Opened } from './record.js';
+import {
+  type Arming,
+  armAll,
+  disarmAll,
+  newArming,
+  onCommittedEvents,
+  onSettled,
+  onTime,
+  onTriggerEnded,
+  triggersOf,
+} from './machines/arming.js';
+import {
+  expired,
+  type HeldReads,
+  type Holdable,
+  heldWakeAtMs,
+  hold,
+  woken,
+} from './machines/held-reads.js';
+import { triggersQuery } from './machines/queries.js';
+import type { MachineState } from './machines/tables.js';
+import { type Body, type EventsBody, encodeRecord, type LogRecord, type Opened } from './record.js';
 import { noteEpoch, type Replica } from './replica.js';
 import { refusal } from './sessions.js';
 import { signed } from './signature.js';
@@ -41,7 +56,7 @@ import {
 } from './snapshot/cutting.js';
 import { send, type Writer, type WriterEvent } from './writer.js';
 
-interface WaitingRead extends ReadRequest {
+interface WaitingRead extends Holdable {
   /** Number of the record whose commit makes the answer honest; null: none sent yet. */
   coveredBy: number | null;
 }
@@ -73,6 +88,9 @@ export interface Active {
   handOff: HandOff | null;
   /** Somebody spoke of a later epoch: the next append tells. */
   doubted: boolean;
+  /** Null: the kind has no machines. */
+  readonly arming: Arming | null;
+  readonly held: HeldReads<WaitingRead>;
 }
 
 export function newActive(
@@ -97,7 +115,34 @@ export function newActive(
     cutting: newCutting(config, writer.calls, replica, now),
     handOff: null,
     doubted: false,
+    arming: config.kind.machines ? newArming(config.kind.machines, writer.calls) : null,
+    held: { reads: [] },
   };
+}
+
+/** The epoch has begun: what machines wait for is waited for from here on (I6). */
+export function openMachines({ arming, replica }: Active, now: Instant, out: Effect[]): void {
+  if (arming !== null) armAll(arming, replica.state as MachineState, now, out);
+}
+
+/** A run of a trigger has ended, well or not. */
+export function triggerEnded(
+  active: Active,
+  input: Extract<Input, { kind: 'trigger-ended' }>,
+  now: Instant,
+  out: Effect[],
+): void {
+  const { arming } = active;
+  if (arming !== null) takeFired(active, onTriggerEnded(arming, input, now, out));
+  pump(active, now, out);
+}
+
+/** P14 does not refuse it: machines are limited in number, and each tells one thing at a time. */
+function takeFired(active: Active, delivery: Delivery | null): void {
+  if (delivery === null) return;
+  active.intake.push(delivery);
+  active.intakeSizeBytes += delivery.batch.blob.length;
+  active.intakeEvents += delivery.batch.count;
 }
 
 /** Takes a batch in, or refuses it at once (P14). */
@@ -143,8 +188,9 @@ function admission(active: Active, batch: Delivery['batch'], now: Instant): Refu
 }
 
 export function read(active: Active, read: ReadRequest, now: Instant, out: Effect[]): void {
-  if (active.reads.length >= limits.waitingReads) {
-    const detail = `${active.reads.length} reads wait already. Ask again later.`;
+  const waiting = active.reads.length + active.held.reads.length;
+  if (waiting >= limits.waitingReads) {
+    const detail = `${waiting} reads wait already. Ask again later.`;
     out.push({
       kind: 'answer-read',
       request: read.request,
@@ -152,7 +198,7 @@ export function read(active: Active, read: ReadRequest, now: Instant, out: Effec
     });
     return;
   }
-  active.reads.push({ ...read, coveredBy: null });
+  active.reads.push({ ...read, coveredBy: null, heldUntilMs: null });
   pump(active, now, out);
 }
 
@@ -191,8 +237,9 @@ export function onCommitted(
   active.replica.tip = active.writer.tip;
   noteEpoch(active.replica, record);
   active.cutting.loggedSizeBytes += sizeBytes;
-  answerInFlight(active, out);
+  answerInFlight(active, now, out);
   const { body } = record;
+  if (body.type === 'events') noteMoved(active, record, body, now, out);
   if (body.type === 'snapshot') onRecorded(active.cutting, body, active.replica, now, out);
   // If this member is to vouch, nothing has been decided since (A3): its state is the mark's.
   if (body.type === 'barrier' && body.mark !== null) {
@@ -201,30 +248,48 @@ export function onCommitted(
   pump(active, now, out);
 }
 
-export function answerInFlight(active: Active, out: Effect[]): void {
-  for (const delivery of active.inFlight) answerRuns(active, delivery, out);
+/** D2: triggers are armed by what is committed. */
+function noteMoved(
+  { arming, reads, held }: Active,
+  record: LogRecord,
+  { blob }: EventsBody,
+  now: Instant,
+  out: Effect[],
+): void {
+  if (arming === null) return;
+  const moved = onCommittedEvents(arming, blob, record, now, out);
+  reads.push(...woken(held, moved));
+}
+
+export function answerInFlight(active: Active, now: Instant, out: Effect[]): void {
+  for (const delivery of active.inFlight) answerRuns(active, delivery, now, out);
   active.inFlight = [];
 }
 
-function answerRuns(active: Active, delivery: Delivery, out: Effect[]): void {
-  answer(active, delivery, { ok: true, runs: delivery.runs }, out);
+function answerRuns(active: Active, delivery: Delivery, now: Instant, out: Effect[]): void {
+  answer(active, delivery, { ok: true, runs: delivery.runs }, now, out);
 }
 
 function answer(
   active: Active,
-  { request, batch }: Delivery,
+  { request, batch, firing }: Delivery,
   answer: BatchAnswer,
+  now: Instant,
   out: Effect[],
 ): void {
   active.intakeSizeBytes -= batch.blob.length;
   active.intakeEvents -= batch.count;
-  out.push({ kind: 'answer', request, answer });
+  if (firing === null) out.push({ kind: 'answer', request, answer });
+  else if (active.arming !== null) {
+    takeFired(active, onSettled(active.arming, firing, answer, now, out));
+  }
 }
 
 /** Moves everything on as far as it goes now. Called after every change; the only scheduler here. */
 export function pump(active: Active, now: Instant, out: Effect[]): void {
   const { writer } = active;
   settleMark(active.cutting, now, out);
+  if (active.arming !== null) onTimeOfMachines(active, active.arming, now, out);
   if (isAtRest(active)) rest(active, now, out);
   if (isAtRest(active)) {
     const urgent = urgentRecord(active);
@@ -236,6 +301,13 @@ export function pump(active: Active, now: Instant, out: Effect[]): void {
     sendMark(active, { type: 'barrier', opened: null, mark: null }, now, out);
   }
   if (writer.inFlight !== null && !wantsRest(active, now)) fillDraft(active, now, out);
+}
+
+/** Deadlines that are due, triggers to run again, questions that were held for long enough. */
+function onTimeOfMachines(active: Active, arming: Arming, now: Instant, out: Effect[]): void {
+  const recordedAtMs = active.draft?.recordedAtMs ?? notBefore(active, now);
+  for (const fired of onTime(arming, now, recordedAtMs, out)) takeFired(active, fired);
+  active.reads.push(...expired(active.held, now));
 }
 
 /** Nothing is in flight and nothing decided: the replica is exactly the committed state (A2). */
@@ -252,7 +324,7 @@ function wantsRest(active: Active, now: Instant): boolean {
 
 function rest(active: Active, now: Instant, out: Effect[]): void {
   if (active.spoilt) return;
-  answerReads(active, out);
+  answerReads(active, now, out);
   const { cutting, replica, writer } = active;
   if (!isDue(cutting, writer.tip, now)) return;
   const mark = beginSnapshot(cutting, replica, now, out);
@@ -268,18 +340,20 @@ function fillDraft(active: Active, now: Instant, out: Effect[]): void {
     if (outcome === 'full') break;
     if (outcome === 'spoilt') return spoil(active);
     active.intake.shift();
-    if (outcome !== 'finished') answer(active, delivery, { ok: false, ...outcome.refused }, out);
+    if (outcome !== 'finished') {
+      answer(active, delivery, { ok: false, ...outcome.refused }, now, out);
+    }
   }
-  if (active.draft !== null && active.draft.runs.length === 0) answerKnown(active, out);
+  if (active.draft !== null && active.draft.runs.length === 0) answerKnown(active, now, out);
 }
 
 /** Only answers given before: they wait for what is in flight, and need no record of their own. */
-function answerKnown(active: Active, out: Effect[]): void {
+function answerKnown(active: Active, now: Instant, out: Effect[]): void {
   const { finished } = active.draft as Draft;
   active.draft = null;
   for (const delivery of finished) {
     if (active.writer.inFlight !== null) active.inFlight.push(delivery);
-    else answerRuns(active, delivery, out);
+    else answerRuns(active, delivery, now, out);
   }
 }
 
@@ -360,21 +434,28 @@ function sendRecord(
  * A local read is honest at any rest, and so is one that any standby might have answered; a
  * linearizable one after a record sent since it came (P11).
  */
-function answerReads(active: Active, out: Effect[]): void {
+function answerReads(active: Active, now: Instant, out: Effect[]): void {
   if (active.reads.length === 0) return;
   const committed = active.writer.tip.number;
   const waiting: WaitingRead[] = [];
   for (const read of active.reads) {
     const covered = read.coveredBy !== null && read.coveredBy <= committed;
-    if (read.consistency !== 'linearizable' || covered) {
-      out.push({
-        kind: 'answer-read',
-        request: read.request,
-        result: readReplica(active.replica, read),
-      });
-    } else waiting.push(read);
+    if (read.consistency === 'linearizable' && !covered) waiting.push(read);
+    else {
+      const result = readActive(active, read, now);
+      if (hold(active.held, read, result, now)) continue;
+      out.push({ kind: 'answer-read', request: read.request, result });
+    }
   }
   active.reads = waiting;
+}
+
+/** What runs is no part of the state: only the active knows it. */
+function readActive({ arming, replica }: Active, read: WaitingRead, now: Instant): ReadResult {
+  if (arming === null || read.query !== triggersQuery) return readReplica(replica, read);
+  const place = readReplica(replica, { ...read, query: null });
+  const { operation } = (read.args ?? {}) as { readonly operation?: string };
+  return place.ok ? { ...place, value: triggersOf(arming, operation, now) } : place;
 }
 
 /** The value is a copy: the state goes on changing before the answer is on its way (A2). */
@@ -405,10 +486,14 @@ export function readReplica(
 }
 
 /** When `pump` has something to do although nothing arrives. */
-export function activeWakeAtMs({ cutting, writer, spoilt }: Active): number {
+export function activeWakeAtMs({ cutting, writer, spoilt, arming, held }: Active): number {
+  const machinesAtMs = Math.min(
+    arming?.queue.nextAtMs ?? Number.POSITIVE_INFINITY,
+    heldWakeAtMs(held),
+  );
   // A snapshot needs a rest, and whatever ends in one pumps.
-  if (writer.inFlight !== null || spoilt) return Number.POSITIVE_INFINITY;
-  return cuttingWakeAtMs(cutting, writer.tip);
+  if (writer.inFlight !== null || spoilt) return machinesAtMs;
+  return Math.min(machinesAtMs, cuttingWakeAtMs(cutting, writer.tip));
 }
 
 export function cutOn(active: Active, input: Input, now: Instant, out: Effect[]): void {
@@ -436,13 +521,18 @@ export function dismiss(active: Active, out: Effect[]): void {
   const detail = 'this member is not the active any more; send the same batch again';
   const moved = { ok: false, code: 'moved', detail } as const;
   const deliveries = [...active.inFlight, ...(active.draft?.finished ?? []), ...active.intake];
-  for (const { request } of deliveries) out.push({ kind: 'answer', request, answer: moved });
-  for (const { request } of active.reads) out.push({ kind: 'answer-read', request, result: moved });
+  for (const { request, firing } of deliveries) {
+    if (firing === null) out.push({ kind: 'answer', request, answer: moved });
+  }
+  const reads = [...active.reads, ...active.held.reads];
+  for (const { request } of reads) out.push({ kind: 'answer-read', request, result: moved });
   failRequests(active.cutting, detail, out);
   if (active.handOff !== null) {
     const { request } = active.handOff;
     out.push({ kind: 'answer-hand-off', request, failure: 'the fence was lost to another member' });
   }
+  if (active.arming !== null) disarmAll(active.arming, out);
+  active.held.reads = [];
   active.handOff = null;
   active.intake = [];
   active.reads = [];

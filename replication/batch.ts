@@ -126,9 +126,12 @@ export function eachValue(
   each: (value: unknown, start: number, end: number) => void,
 ): void {
   if (blob.length === 0) return;
+  // The unpacker loses its place if another value is unpacked meanwhile, as reading a table does.
+  const found: (readonly [value: unknown, start: number, end: number])[] = [];
   valueUnpackr.unpackMultiple(plainBytes(blob), (value: unknown, start?: number, end?: number) => {
-    each(value, start ?? 0, end ?? 0);
+    found.push([value, start ?? 0, end ?? 0]);
   });
+  for (const [value, start, end] of found) each(value, start, end);
 }
 
 const wireVersion = 1;

@@ -18,6 +18,26 @@ export interface Accepted {
 const smallResultSizeBytes = 9;
 const asSent: Accepted = { encoded: null, result: undefined, resultSizeBytes: 0 };
 
+/** What one of the active's own triggers has fired: no client's command. */
+export function decideFiring(
+  { kind, state }: Replica,
+  fired: unknown,
+  context: EventContext,
+): Accepted | Rejection {
+  try {
+    const decision = kind.machines?.decide(state, fired, context) ?? [];
+    if (decision instanceof Rejection) return decision;
+    const events = 'events' in decision ? decision.events : decision;
+    return accepted(
+      events.map((event) => encodeValue(event)),
+      0,
+      undefined,
+    );
+  } catch (error) {
+    return new Rejection('decide-failed', messageOf(error));
+  }
+}
+
 /** Whatever the kind throws here is a refusal: the state is still untouched. */
 export function decide(
   { kind, state }: Replica,

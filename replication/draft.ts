@@ -3,11 +3,12 @@
  * other, ahead of the acknowledgement (P5). Nothing in here is visible to anybody until the record
  * is committed.
  */
-import { type AnswerRun, type Batch, decodeValue, eachValue, joinCommands } from './batch.js';
+import { type AnswerRun, decodeValue, eachValue, joinCommands } from './batch.js';
 import { utf8SizeBytes } from './bytes.js';
-import { decide, messageOf } from './decide.js';
+import { decide, decideFiring, messageOf } from './decide.js';
+import type { Command, Delivery } from './delivery.js';
 import { type Seq, seq } from './ids.js';
-import { Rejection } from './kind.js';
+import { type EventContext, Rejection } from './kind.js';
 import { limits } from './limits.js';
 import { malformed } from './malformed.js';
 import type { EventsBody, RecordedRun } from './record.js';
@@ -21,30 +22,6 @@ import {
   recordRun,
   refusal,
 } from './sessions.js';
-
-interface Command {
-  readonly value: unknown;
-  /** Where its bytes are in the batch's blob. */
-  readonly start: number;
-  readonly end: number;
-}
-
-/** A client's batch and how far it has been decided; a large one may span records. */
-export interface Delivery {
-  readonly request: number;
-  readonly batch: Batch;
-  /** Decoded once, when its turn comes. */
-  commands: Command[] | null;
-  /** Commands decided so far, and their answers. */
-  decided: number;
-  runs: AnswerRun[];
-  /** Offsets of commands whose events `apply` cannot take, and why (P15). */
-  readonly poison: Map<number, string>;
-}
-
-export function newDelivery(request: number, batch: Batch): Delivery {
-  return { request, batch, commands: null, decided: 0, runs: [], poison: new Map() };
-}
 
 export interface Draft {
   readonly baseSeq: Seq;
@@ -298,7 +275,7 @@ function decideOne(draft: Draft, replica: Replica, run: OpenRun, delivery: Deliv
   const context = { seq: draft.seq + 1, recordedAtMs: draft.recordedAtMs };
   const decision =
     poison === undefined
-      ? decide(replica, command.value, command.end - command.start, context)
+      ? decided(replica, delivery, command, context)
       : new Rejection('apply-failed', poison);
   if (decision instanceof Rejection) return refuse(draft, run, decision);
   const { encoded, result, resultSizeBytes } = decision;
@@ -309,6 +286,17 @@ function decideOne(draft: Draft, replica: Replica, run: OpenRun, delivery: Deliv
   }
   if (encoded === null) acceptAsSent(draft, replica, run, delivery, command);
   else acceptEncoded(draft, replica, run, delivery, encoded);
+}
+
+function decided(
+  replica: Replica,
+  { firing }: Delivery,
+  { value, start, end }: Command,
+  context: EventContext,
+) {
+  return firing === null
+    ? decide(replica, value, end - start, context)
+    : decideFiring(replica, value, context);
 }
 
 function refuse(draft: Draft, run: OpenRun, rejection: Rejection): void {

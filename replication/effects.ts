@@ -103,6 +103,13 @@ export type Input =
   | { readonly kind: 'read-done'; readonly call: number; readonly outcome: ReadOutcome }
   | { readonly kind: 'replayed'; readonly call: number; readonly records: readonly StoredRecord[] }
   | { readonly kind: 'replay-ended'; readonly call: number; readonly failure: string | null }
+  /** A trigger of a machine has fired, or failed. `chance`: from 0 to 1, spreads retries. */
+  | {
+      readonly kind: 'trigger-ended';
+      readonly call: number;
+      readonly result: { readonly output: unknown } | { readonly failure: string };
+      readonly chance: number;
+    }
   /** Time for a slice of what is cut or compared beside everything else: about so many bytes of it. */
   | { readonly kind: 'work'; readonly sizeBytes: number }
   /** Nodes that may hold chunks of this group's snapshots, other than this one. A hint. */
@@ -129,6 +136,18 @@ export type Source =
   | { readonly kind: 'cache' }
   | { readonly kind: 'store' }
   | { readonly kind: 'peer'; readonly node: string };
+
+/** One run of a trigger, for the state that its machine is in. */
+export interface TriggerRun {
+  readonly operation: string;
+  readonly machine: string;
+  readonly step: number;
+  readonly state: string;
+  readonly transition: string;
+  readonly data: unknown;
+  /** 1 for the first run of this active. */
+  readonly attempt: number;
+}
 
 export type ReadResult =
   | { readonly ok: true; readonly value: unknown; readonly seq: Seq; readonly epoch: Epoch }
@@ -188,6 +207,9 @@ export type Effect =
       readonly hashes: readonly Uint8Array[];
     }
   | { readonly kind: 'drop-snapshots'; readonly before: string }
+  /** Run this trigger of a machine until it ends or is disarmed. */
+  | ({ readonly kind: 'arm'; readonly call: number } & TriggerRun)
+  | { readonly kind: 'disarm'; readonly call: number }
   | { readonly kind: 'answer'; readonly request: number; readonly answer: BatchAnswer }
   | { readonly kind: 'answer-read'; readonly request: number; readonly result: ReadResult }
   | {

@@ -3,6 +3,7 @@
  * same events in the same order give the same state on every member, today and in a year.
  */
 
+import type { Machine, MachineAction } from './machines/machine.js';
 import type { Layout } from './state/nodes.js';
 import type { TableSpec } from './state/table.js';
 
@@ -19,10 +20,15 @@ export function reject(code: string, detail: string): Rejection {
   return new Rejection(code, detail);
 }
 
-/** Zero or more events, optionally with a result for the caller, or a refusal. */
+/** Zero or more events, optionally with a result for the caller and with machines, or a refusal. */
 export type Decision<Event, Result = unknown> =
   | readonly Event[]
-  | { readonly events: readonly Event[]; readonly result: Result }
+  | {
+      readonly events: readonly Event[];
+      readonly result?: Result;
+      /** Machines to start and to move on, in the same record as the events; all of it or nothing. */
+      readonly machines?: readonly MachineAction[];
+    }
   | Rejection;
 
 /** Facts about the event being applied; all of them are in the log. */
@@ -30,6 +36,12 @@ export interface EventContext {
   readonly seq: number;
   /** When the active recorded it: milliseconds since 1970, the only clock a kind may use. */
   readonly recordedAtMs: number;
+}
+
+/** The machines of a kind, and what becomes of it when one of their triggers has fired. */
+export interface MachineSet {
+  readonly byName: ReadonlyMap<string, Machine>;
+  decide(state: unknown, fired: unknown, context: EventContext): Decision<unknown>;
 }
 
 /** Declared as a method, so that a kind of one state passes for a kind of any. */
@@ -61,6 +73,8 @@ export interface Kind<State = unknown, Command = unknown, Event = unknown, Resul
   /** Says what is wrong with a command's shape, or nothing. Runs before `decide`, knows no state. */
   problemWith?(command: unknown): string | undefined;
   readonly queries?: Readonly<Record<string, Query<State>>>;
+  /** Set by `withMachines`, which has made the rest of the kind such that they live in its state. */
+  readonly machines?: MachineSet;
   /** Brings an event recorded under an older version of the kind to the present shape. */
   upcast?(event: unknown, version: number): Event;
   /** For tests, which have small trees. All members of a group need the same; no user sets it. */

@@ -51,6 +51,21 @@ export const limits = {
   members: { least: 2, most: 9 },
   /** Tables of a kind. */
   tables: 64,
+  /** Modules of durable state machines of a kind: an operation has at most one machine of each. */
+  machines: 32,
+  /** Machines of a group that are in a state which is not final. */
+  activeMachines: 16_384,
+  /** Machines that have ended and are remembered, the one that ended first is forgotten first. */
+  endedMachines: 65_536,
+  /** States that a machine has left and that are remembered, the oldest forgotten first. */
+  machineHistory: 256,
+  operationChars: 256,
+  /** What a trigger hands to its transition, as msgpack. */
+  triggerOutputSizeBytes: 64 * 1024,
+  /** A transition's or a trigger's error: it is recorded. */
+  machineErrorChars: 512,
+  /** Rows that one query of machines answers with. */
+  machineRows: 256,
   /** A table's key, and one value of it as msgpack. */
   tableKeyChars: 1024,
   tableValueSizeBytes: 16 * 1024 * 1024,

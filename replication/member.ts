@@ -21,10 +21,12 @@ import {
   dismiss,
   newActive,
   onCommitted,
+  openMachines,
   pump,
   read,
   requestHandOff,
   requestSync,
+  triggerEnded,
 } from './active.js';
 import type {
   Effect,
@@ -488,6 +490,7 @@ function onPromotion(member: Member, result: PromotionResult, now: Instant, out:
   out.push({ kind: 'open', epoch: result.writer.tip.epoch });
   const note = result.replica.history.at(-1);
   if (note) out.push({ kind: 'epoch-noted', note: { ...note, opened: result.opened } });
+  openMachines(active, now, out);
   pump(active, now, out);
 }
 
@@ -531,6 +534,9 @@ function stepActive(
     case 'pinned':
     case 'work':
       cutOn(active, input, now, out);
+      break;
+    case 'trigger-ended':
+      triggerEnded(active, input, now, out);
       break;
     case 'chunks-lost':
       chunksLost(active, input.hashes, now, out);
@@ -600,7 +606,7 @@ function leave(member: Member, active: Active, now: Instant, out: Effect[]): voi
   member.handOffRequest = handOff.request;
   member.role = { state: 'handing-off', untilMs: now.monoMs + handOff.budgetMs };
   active.handOff = null;
-  answerInFlight(active, out);
+  answerInFlight(active, now, out);
   dismiss(active, out);
   out.push({ kind: 'close' });
   const { epoch } = active.writer.tip;

@@ -3,6 +3,9 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { UnderstudyError } from '../replication/errors.js';
 import type { Decision, EventContext, Kind, Query } from '../replication/kind.js';
 import { limits } from '../replication/limits.js';
+import type { Machine } from '../replication/machines/machine.js';
+import { machineTables } from '../replication/machines/tables.js';
+import { withMachines } from '../replication/machines/with-machines.js';
 import { isTableSpec, type Table, type TableSpec } from '../replication/state/table.js';
 
 export { reject } from '../replication/kind.js';
@@ -56,6 +59,7 @@ interface CommonOptions<Plain, T, State, Command, Event, Q extends object> {
 export interface FoldOptions<Plain, T, Event, Q extends object>
   extends CommonOptions<Plain, T, Given<Plain, T>, Event, Event, Q> {
   readonly decide?: undefined;
+  readonly machines?: undefined;
 }
 
 /** A kind that decides, on its state, which events a command becomes. */
@@ -67,6 +71,8 @@ export interface DeciderOptions<Plain, T, Command, Event, Outcome, Q extends obj
     command: Command,
     context: EventContext,
   ) => Outcome;
+  /** Durable state machines, which `decide` starts; made by `defineMachine`. */
+  readonly machines?: readonly Machine[];
 }
 
 type EventsIn<Outcome> = Outcome extends readonly (infer Event)[]
@@ -77,7 +83,7 @@ type EventsIn<Outcome> = Outcome extends readonly (infer Event)[]
 
 type ResultIn<Outcome> = Outcome extends { readonly result: infer Result }
   ? Result
-  : Outcome extends readonly unknown[]
+  : Outcome extends readonly unknown[] | { readonly events: readonly unknown[] }
     ? undefined
     : never;
 
@@ -166,7 +172,7 @@ export function defineKind(options: AnyOptions): DefinedKind {
     throw new UnderstudyError('invalid-config', `defineKind: ${problems.join('; ')}`, { problems });
   }
   const { name, version, init = nothing, tables, apply, decide, schema, queries, upcast } = options;
-  return Object.freeze({
+  const kind: Kind = {
     name,
     version,
     init,
@@ -176,7 +182,9 @@ export function defineKind(options: AnyOptions): DefinedKind {
     ...(decide && { decide }),
     ...(upcast && { upcast }),
     ...(schema && { problemWith: (command: unknown) => problemWith(schema, command) }),
-  });
+  };
+  const whole = options.machines ? withMachines(kind, options.machines) : kind;
+  return Object.freeze(whole) as DefinedKind;
 }
 
 /**
@@ -210,6 +218,7 @@ const known = new Set([
   'schema',
   'queries',
   'upcast',
+  'machines',
 ]);
 const namePattern = /^[a-z][a-z0-9-]{0,63}$/;
 
@@ -232,6 +241,7 @@ function problemsWith(options: unknown): string[] {
   if (schema !== undefined) problems.push(...problemsWithSchema(schema));
   problems.push(...problemsWithTables(options.tables));
   problems.push(...problemsWithQueries(options.queries));
+  problems.push(...problemsWithMachines(options));
   for (const option of Object.keys(options)) {
     if (known.has(option)) continue;
     problems.push(`${option}: unknown option; the options are ${[...known].join(', ')}`);
@@ -263,6 +273,27 @@ function problemsWithTables(tables: unknown): string[] {
     if (isTableSpec(spec)) return [];
     return [`tables.${name}: expected what table() returns, received ${brief(spec)}`];
   });
+}
+
+function problemsWithMachines({ machines, decide, tables, queries }: Record<string, unknown>) {
+  if (machines === undefined) return [];
+  if (!Array.isArray(machines) || machines.length === 0 || machines.length > limits.machines) {
+    return [`machines: expected a list of 1 to ${limits.machines}, received ${brief(machines)}`];
+  }
+  const problems: string[] = [];
+  const names = machines.map((machine: unknown) => isObject(machine) && machine.name);
+  const isMade = machines.every((machine) => isObject(machine) && isObject(machine.states));
+  if (!isMade) problems.push('machines: expected what defineMachine returns');
+  if (new Set(names).size !== names.length) problems.push('machines: two have the same name');
+  if (typeof decide !== 'function') problems.push('machines: they need decide, which starts them');
+  const most = limits.tables - Object.keys(machineTables).length;
+  if (Object.keys(tables ?? {}).length > most) {
+    problems.push(`tables: with machines at most ${most}`);
+  }
+  for (const query of Object.keys(queries ?? {})) {
+    if (query.startsWith('machines.')) problems.push(`queries.${query}: the name is reserved`);
+  }
+  return problems;
 }
 
 function problemsWithQueries(queries: unknown): string[] {

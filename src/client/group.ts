@@ -18,6 +18,7 @@ import { Courier, type Refusal } from './courier.js';
 import { checkKey, checkTimeout, encodeCommand } from './encode.js';
 import { BadRequest, Timeout, TooLarge } from './errors.js';
 import type { Link } from './link.js';
+import { type MachineGroup, MachinesClient } from './machines.js';
 import { Pump } from './pump.js';
 import { Request } from './request.js';
 import { laterOf, nothingSeen, parseToken, type Seen, seenIn, tokenOf } from './token.js';
@@ -74,6 +75,8 @@ type Read = ReadAnswer & { readonly ok: true };
 /** One group, as seen from a program. `K` is its kind's type: `client.group<typeof ledger>('bank')`. */
 export class GroupClient<K = DefinedKind> {
   readonly name: string;
+  /** Its durable state machines, if its kind has any. */
+  readonly machines: MachinesClient;
   readonly #budget: Budget;
   readonly #deliveries: Courier<Answered>;
   /** Reads that the active answers, and those that its standbys do. */
@@ -87,6 +90,7 @@ export class GroupClient<K = DefinedKind> {
   constructor(link: Link, name: string, { pending, session }: GroupSettings) {
     const { names } = link;
     this.name = name;
+    this.machines = new MachinesClient(this as unknown as MachineGroup);
     this.#session = session;
     this.#budget = new Budget(pending);
     this.#deliveries = new Courier(link, names.deliver(name), (data) => this.#readAnswer(data));

@@ -32,6 +32,7 @@ import type { Sync } from '../../replication/sync/sync.js';
 import { syncOf } from '../../replication/syncing.js';
 import { instant } from './clock.js';
 import { Pacer } from './pacer.js';
+import { Triggers } from './triggers.js';
 
 export type SyncResult = Extract<Effect, { kind: 'answer-sync' }>['result'];
 
@@ -77,6 +78,7 @@ export class MemberDriver {
   #crashes = 0;
   #crashedAtMs = 0;
   #running: Running = new Map();
+  readonly #triggers: Triggers;
   readonly #pacer = new Pacer({
     work: (sizeBytes) => this.input({ kind: 'work', sizeBytes }),
     hasWork: () => !this.#stopped && hasWork(this.#member),
@@ -97,6 +99,7 @@ export class MemberDriver {
   ) {
     this.#member = newMember(config);
     this.#report = report(this.#member);
+    this.#triggers = new Triggers(config, (ended) => this.input(ended));
   }
 
   /** Once, after construction: the first effects may reach the owner at once. */
@@ -110,6 +113,7 @@ export class MemberDriver {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#restart !== null) clearTimeout(this.#restart);
     stopAll(this.#running);
+    this.#triggers.stop();
     this.#dropRequests();
   }
 
@@ -221,7 +225,14 @@ export class MemberDriver {
         this.events.opened(effect.epoch);
         break;
       case 'close':
+        this.#triggers.stop();
         this.events.closed();
+        break;
+      case 'arm':
+        this.#triggers.arm(effect);
+        break;
+      case 'disarm':
+        this.#triggers.disarm(effect.call);
         break;
       case 'announce-snapshot':
         this.events.announceSnapshot(effect);
@@ -283,6 +294,7 @@ export class MemberDriver {
     this.events.closed();
     stopAll(this.#running);
     this.#running = new Map();
+    this.#triggers.stop();
     this.#dropRequests();
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#restart !== null) clearTimeout(this.#restart);

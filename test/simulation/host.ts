@@ -329,6 +329,9 @@ export class Host extends Process {
       case 'announce-handoff':
         world.notice(this, { kind: 'handoff', group, epoch: effect.epoch, target: effect.target });
         break;
+      case 'arm':
+      case 'disarm':
+        throw new Error('the simulated kind has no machines');
       case 'epoch-noted':
       case 'alarm':
         world.trace(() => `${this.name} ${group} ${JSON.stringify(effect)}`);

@@ -1,13 +1,12 @@
 /** A desk that decides deliveries as an active does, and what other members make of its records. */
 import { expect } from 'vitest';
 import { type Batch, unpackRun } from '../../../replication/batch.js';
+import { type Delivery, newDelivery } from '../../../replication/delivery.js';
 import {
   type DecideOutcome,
-  type Delivery,
   type Draft,
   decideInto,
   draftBody,
-  newDelivery,
   newDraft,
 } from '../../../replication/draft.js';
 import { epoch, seq } from '../../../replication/ids.js';

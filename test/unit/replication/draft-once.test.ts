@@ -1,7 +1,8 @@
 /** What is decided once, however often and in whatever order it comes (P4). */
 import { describe, expect, it, test } from 'vitest';
 import type { Batch } from '../../../replication/batch.js';
-import { decideInto, newDelivery, newDraft } from '../../../replication/draft.js';
+import { newDelivery } from '../../../replication/delivery.js';
+import { decideInto, newDraft } from '../../../replication/draft.js';
 import { seq } from '../../../replication/ids.js';
 import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';

@@ -1,6 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { type AnswerRun, type Batch, encodeValue, unpackRun } from '../../../replication/batch.js';
-import { decideInto, newDelivery, newDraft, undoDraft } from '../../../replication/draft.js';
+import { newDelivery } from '../../../replication/delivery.js';
+import { decideInto, newDraft, undoDraft } from '../../../replication/draft.js';
 import { seq } from '../../../replication/ids.js';
 import { type Kind, reject } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';

@@ -290,6 +290,8 @@ const outward: ReadonlySet<Effect['kind']> = new Set<OutwardEffect['kind']>([
   'announce-handoff',
   'epoch-noted',
   'alarm',
+  'arm',
+  'disarm',
 ]);
 
 function isOutward(effect: Effect): effect is OutwardEffect {
