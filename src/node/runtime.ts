@@ -140,6 +140,7 @@ export class Runtime {
   /** Connection to the broker lost or back: who cannot hear must not judge (P9). */
   brokerStatus(connected: boolean): void {
     this.#feed({ kind: 'broker', connected });
+    if (connected) this.#registry?.nudge();
   }
 
   /** From here on this node gets no new members and is no candidate. */
