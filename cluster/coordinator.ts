@@ -6,7 +6,8 @@
  * runs); beats say what is; the log decides.
  */
 import type { MemberReport, PromotionCause } from '../replication/effects.js';
-import { type Epoch, epoch } from '../replication/ids.js';
+import { type Epoch, epoch, sameWriter, type WriterId } from '../replication/ids.js';
+import { type Attention, forgetGroup, newAttention, takeDue } from './attention.js';
 import {
   brokerBack,
   brokerLost,
@@ -22,6 +23,7 @@ import {
 } from './membership.js';
 import { place } from './placement.js';
 import { leadOf, rankCandidates, type Vacancy, vacancyOf } from './succession.js';
+import { newTelling, type Telling, takeReports } from './telling.js';
 import type { Beat, ClusterTimings, GroupConfig, NodeInfo } from './types.js';
 
 export interface GroupState {
@@ -46,14 +48,15 @@ export interface Coordinator {
   readonly membership: Membership;
   readonly groups: Map<string, GroupState>;
   readonly cordoned: Set<string>;
-  /** Own reports as last told to the others. */
-  readonly told: Map<string, MemberReport>;
+  readonly attention: Attention;
+  readonly telling: Telling;
   nextBeatAtMs: number;
-  beats: number;
 }
 
 export type NodeInput =
   | { readonly kind: 'tick' }
+  /** Something was reported: there may be a beat that should not wait for the next tick. */
+  | { readonly kind: 'flush' }
   | { readonly kind: 'beat'; readonly beat: Beat }
   | { readonly kind: 'disconnected'; readonly node: string; readonly incarnation: string }
   | {
@@ -100,9 +103,9 @@ export interface NodeInstant {
   readonly wallMs: number;
 }
 
-/** Every so many beats all reports are told again, for those who missed a change. */
-const fullEveryBeats = 4;
 const retryMs = 500;
+/** When more groups than this need a writer at once, the better candidates have more to do first. */
+const vacantAtEase = 64;
 /** A group's first member is its first active: they should not all be on one node. */
 const activeLoad = 1.5;
 
@@ -118,9 +121,9 @@ export function newCoordinator(
     membership,
     groups: new Map(),
     cordoned: new Set(),
-    told: new Map(),
+    attention: newAttention(),
+    telling: newTelling(),
     nextBeatAtMs: now.monoMs,
-    beats: 0,
   };
 }
 
@@ -130,6 +133,9 @@ export function stepNode(node: Coordinator, input: NodeInput, now: NodeInstant):
   switch (input.kind) {
     case 'tick':
       onTick(node, now, out);
+      break;
+    case 'flush':
+      if (now.monoMs >= node.nextBeatAtMs) beat(node, now, out);
       break;
     case 'beat':
       onBeat(node, input.beat, now, out);
@@ -170,8 +176,10 @@ function onTick(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
     const view = node.membership.nodes.get(id);
     if (view) out.push({ kind: 'probe', node: id, incarnation: view.info.incarnation });
   }
-  considerAll(node, now, out);
-  for (const group of node.groups.values()) {
+  for (const name of takeDue(node.attention, node.membership, node.groups, now.monoMs)) {
+    const group = node.groups.get(name);
+    if (group === undefined) continue;
+    consider(node, group, now, out);
     considerReplacement(node, group, now, out);
     tellFollowers(node, group, out);
     tellPeers(node, group, out);
@@ -180,18 +188,18 @@ function onTick(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
 }
 
 function beat(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
+  const { info, groups } = node;
   node.nextBeatAtMs = now.monoMs + node.membership.timings.beatMs;
-  node.beats += 1;
-  heard(node.membership, node.info, now.monoMs);
-  const isFull = node.beats % fullEveryBeats === 1;
-  const reports: MemberReport[] = [];
-  for (const group of node.groups.values()) {
-    const report = group.ownIndex === null ? undefined : group.reports.get(group.ownIndex);
-    if (report === undefined) continue;
-    if (isFull || node.told.get(group.config.name) !== report) reports.push(report);
-    node.told.set(group.config.name, report);
+  heard(node.membership, info, now.monoMs);
+  const own = (name: string) => ownReport(groups.get(name));
+  for (const reports of takeReports(node.telling, groups, own)) {
+    out.push({ kind: 'beat', beat: { info, reports } });
   }
-  out.push({ kind: 'beat', beat: { info: node.info, reports } });
+}
+
+function ownReport(group: GroupState | undefined): MemberReport | undefined {
+  const index = group?.ownIndex ?? null;
+  return index === null ? undefined : group?.reports.get(index);
 }
 
 function onBeat(
@@ -206,15 +214,31 @@ function onBeat(
   }
   const known = node.membership.nodes.get(info.id);
   if (known !== undefined && info.incarnation < known.info.incarnation) return;
-  if (heard(node.membership, info, now.monoMs)) forgetReports(node, info.id);
+  if (heard(node.membership, info, now.monoMs)) {
+    forgetReports(node, info.id);
+    for (const name of node.groups.keys()) node.telling.untold.add(name);
+  }
   for (const report of reports) {
     const group = node.groups.get(report.group);
     if (group === undefined || group.config.members[report.index]?.node !== info.id) continue;
+    const before = group.reports.get(report.index);
     group.reports.set(report.index, report);
     passOnEpoch(group, report, out);
+    if (before !== undefined && saysTheSame(before, report)) continue;
+    node.attention.due.add(report.group);
     consider(node, group, now, out);
   }
 }
+
+/** In all that anybody judges by. */
+function saysTheSame(a: MemberReport, b: MemberReport): boolean {
+  const isSameWriter = a.writer === null ? b.writer === null : isBy(b, a.writer);
+  const isLevel = a.syncedThrough === b.syncedThrough && a.lastSyncMs === b.lastSyncMs;
+  return isSameWriter && isLevel && a.state === b.state && a.epoch === b.epoch && a.hot === b.hot;
+}
+
+const isBy = ({ writer }: MemberReport, other: WriterId): boolean =>
+  writer !== null && sameWriter(writer, other);
 
 /** A new life of a node knows nothing of what the former one reported. */
 function forgetReports(node: Coordinator, id: string): void {
@@ -226,7 +250,7 @@ function forgetReports(node: Coordinator, id: string): void {
 }
 
 function passOnEpoch(group: GroupState, report: MemberReport, out: NodeEffect[]): void {
-  const own = group.ownIndex === null ? undefined : group.reports.get(group.ownIndex);
+  const own = ownReport(group);
   if (own === undefined || report.epoch <= own.epoch) return;
   out.push({ kind: 'epoch-seen', group: group.config.name, epoch: report.epoch });
 }
@@ -241,6 +265,10 @@ function onOwnReport(
   if (group === undefined || group.ownIndex !== report.index) return;
   const before = group.reports.get(report.index);
   group.reports.set(report.index, report);
+  if (report !== before) {
+    node.telling.untold.add(report.group);
+    node.attention.due.add(report.group);
+  }
   const isNews = before?.state !== report.state || before.epoch !== report.epoch;
   // What follows the log is level all the time, until it holds nothing any more.
   const wasLevel = before?.hot && before.lastSyncMs !== null;
@@ -265,6 +293,7 @@ function onGroup(
   const index = config.members.findIndex((member) => member.node === node.info.id);
   const ownIndex = index < 0 ? null : index;
   const group = node.groups.get(config.name);
+  node.attention.due.add(config.name);
   if (group === undefined) {
     node.groups.set(config.name, {
       config,
@@ -305,7 +334,8 @@ function onGroupGone(node: Coordinator, name: string, out: NodeEffect[]): void {
   const group = node.groups.get(name);
   if (group === undefined) return;
   node.groups.delete(name);
-  node.told.delete(name);
+  forgetGroup(node.attention, name);
+  node.telling.untold.delete(name);
   if (group.ownIndex !== null) out.push({ kind: 'stop-member', group: name });
 }
 
@@ -325,7 +355,8 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   // At creation nobody knows who else is there yet, but everybody knows that index 0 goes first.
   const rank = vacancy.cause === 'created' ? group.ownIndex : place;
   const { rankDelayMs, observeMs } = node.membership.timings;
-  if (now.monoMs < vacancy.sinceMs + rank * rankDelayMs) return;
+  const turnMs = rankDelayMs * Math.max(1, node.attention.vacant.size / vacantAtEase);
+  if (now.monoMs < vacancy.sinceMs + rank * turnMs) return;
   group.actAtMs = now.monoMs + retryMs;
   const cause = promotionCause(vacancy, vacancy.cause === 'silence' ? observeMs : 0, now);
   out.push({ kind: 'promote', group: group.config.name, cause });
@@ -338,6 +369,9 @@ function noteVacancy(node: Coordinator, group: GroupState, now: NodeInstant): vo
   const same = seen !== null && known?.epoch === seen.epoch && known.cause === seen.cause;
   if (!same) group.vacancy = seen;
   if (seen === null) group.actAtMs = 0;
+  const { vacant } = node.attention;
+  if (seen === null) vacant.delete(group.config.name);
+  else vacant.add(group.config.name);
 }
 
 function promotionCause(vacancy: Vacancy, observeMs: number, now: NodeInstant): PromotionCause {

@@ -6,17 +6,14 @@ import {
   hkdfSync,
   type KeyObject,
   sign,
-  verify,
 } from 'node:crypto';
 import type { GroupConfig } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Identity, Judge } from '../../replication/signature.js';
+import { signatures } from './signatures.js';
 
-/** A PKCS #8 wrapping of an ed25519 seed (RFC 8410): everything before the 32 bytes. */
-const pkcs8Prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
-
-/** The same for a public key. */
-const spkiPrefix = Buffer.from('302a300506032b6570032100', 'hex');
+/** In a private JWK `x` has to be there, and only `d` counts. */
+const anything = Buffer.alloc(32).toString('base64url');
 
 /** 32 bytes from 64 hexadecimal characters. Throws `invalid-config`. */
 export function parseSeed(hex: string): Buffer {
@@ -34,45 +31,48 @@ export function groupIdOf(seed: Buffer): string {
   return createHash('sha256').update('understudy/group').update(seed).digest('hex').slice(0, 32);
 }
 
-/** The signing key of the member with this index. */
+/** The signing key of the member with this index. From a JWK: a tenth of what DER costs. */
 export function memberKey(seed: Buffer, index: number): KeyObject {
-  const secret = hkdfSync('sha256', seed, '', `understudy/member/${index}`, 32);
-  return createPrivateKey({
-    key: Buffer.concat([pkcs8Prefix, Buffer.from(secret)]),
-    format: 'der',
-    type: 'pkcs8',
-  });
+  const secret = Buffer.from(hkdfSync('sha256', seed, '', `understudy/member/${index}`, 32));
+  const d = secret.toString('base64url');
+  const key = { kty: 'OKP', crv: 'Ed25519', d, x: anything };
+  return createPrivateKey({ format: 'jwk', key });
 }
 
 /** The member's ed25519 public key, 64 hexadecimal characters. */
 export function memberPublicKey(seed: Buffer, index: number): string {
-  const spki = createPublicKey(memberKey(seed, index)).export({ format: 'der', type: 'spki' });
-  return spki.subarray(-32).toString('hex');
+  return publicPart(memberKey(seed, index));
+}
+
+function publicPart(key: KeyObject): string {
+  const { x = '' } = createPublicKey(key).export({ format: 'jwk' });
+  return Buffer.from(x, 'base64url').toString('hex');
 }
 
 /** Checks what members of this group have signed. */
 export function judgeOf({ groupId, members }: GroupConfig): Judge {
-  const keys = members.map(({ publicKey }) =>
-    createPublicKey({
-      key: Buffer.concat([spkiPrefix, Buffer.from(publicKey, 'hex')]),
-      format: 'der',
-      type: 'spki',
-    }),
-  );
   return {
     groupId,
     identity: {
       verify(index, statement, signature) {
-        const key = keys[index];
-        return key !== undefined && verify(null, statement, key, signature);
+        const member = members[index];
+        return member !== undefined && signatures.verify(member.publicKey, statement, signature);
       },
     },
   };
 }
 
-/** Signs as the member with this index. */
+/** Signs as the member with this index. Its key is made when it signs: most members never do. */
 export function identityOf(config: GroupConfig, index: number): Identity {
-  const key = memberKey(parseSeed(config.seed), index);
+  const seed = parseSeed(config.seed);
   const { identity } = judgeOf(config);
-  return { ...identity, sign: (statement) => sign(null, statement, key) };
+  return {
+    ...identity,
+    sign(statement) {
+      const key = memberKey(seed, index);
+      const signature = sign(null, statement, key);
+      signatures.made(publicPart(key), statement, signature);
+      return signature;
+    },
+  };
 }

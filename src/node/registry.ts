@@ -1,10 +1,5 @@
-/**
- * The registry: which groups there should be, in a KV bucket, changed only by compare-and-set.
- * Watches tell of changes at once; because a watch can fall silent, everything is read again now and
- * then, and whoever listens compares (level-triggered).
- */
-
-import { type KV, Kvm, KvWatchInclude } from '@nats-io/kv';
+/** The registry: which groups there should be, in a KV bucket, changed only by compare-and-set. */
+import { type KV, type KvEntry, Kvm, type KvWatchEntry, KvWatchInclude } from '@nats-io/kv';
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import type { GroupConfig } from '../../cluster/types.js';
@@ -12,28 +7,21 @@ import { UnderstudyError } from '../../replication/errors.js';
 import { isWrongLast } from '../nats/kv-errors.js';
 import { patiently } from '../nats/patience.js';
 import type { Names } from '../nats/subjects.js';
+import { type RegistryEvents, type Sighting, type SightingSource, Sightings } from './sightings.js';
 
-export interface RegistryEvents {
-  group(config: GroupConfig, revision: number): void;
-  gone(name: string): void;
-}
-
-const rereadMs = 10_000;
+const allGroups = 'group.*';
+/** A reading of everything that takes longer has come to nothing: its consumer may be gone. */
+const readTimeoutMs = 10_000;
 const groupKey = (name: string) => `group.${name}`;
 const idKey = (groupId: string) => `id.${groupId}`;
 
 export class Registry {
   readonly #kv: KV;
-  #timer: NodeJS.Timeout | null = null;
-  #stopWatch: () => void = () => undefined;
-  #known = new Set<string>();
+  readonly #sightings: Sightings;
 
-  private constructor(
-    kv: KV,
-    private readonly events: RegistryEvents,
-    private readonly logger: Logger,
-  ) {
+  private constructor(kv: KV, events: RegistryEvents, logger: Logger) {
     this.#kv = kv;
+    this.#sightings = new Sightings(sourceOf(kv), events, logger);
   }
 
   /** Resolves once everything there is has been reported. Throws `broker-unavailable`. */
@@ -47,17 +35,17 @@ export class Registry {
       new Kvm(connection).open(names.groupsBucket),
     );
     const registry = new Registry(kv, events, logger);
-    await patiently('read the registry', async () => {
-      await registry.#reread();
-      await registry.#watch();
-    });
-    registry.#timer = setInterval(() => void registry.#rereadSafely(), rereadMs);
+    await patiently('read the registry', () => registry.#sightings.open());
     return registry;
   }
 
   close(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
-    this.#stopWatch();
+    this.#sightings.close();
+  }
+
+  /** The broker was gone: what was told meanwhile was not heard. */
+  nudge(): void {
+    this.#sightings.nudge();
   }
 
   async get(name: string): Promise<{ config: GroupConfig; revision: number } | null> {
@@ -81,7 +69,7 @@ export class Registry {
       await this.#kv.delete(idKey(config.groupId));
       throw error;
     }
-    await this.#report(config.name);
+    await this.#sightings.look(config.name);
   }
 
   async #reserve(
@@ -112,48 +100,50 @@ export class Registry {
   async remove(config: GroupConfig): Promise<void> {
     await this.#kv.delete(groupKey(config.name));
     await this.#kv.delete(idKey(config.groupId));
-    this.#forget(config.name);
+    this.#sightings.forget(config.name);
   }
+}
 
-  async #report(name: string): Promise<void> {
-    const found = await this.get(name);
-    if (found === null) return this.#forget(name);
-    this.#known.add(name);
-    this.events.group(found.config, found.revision);
-  }
+function sourceOf(kv: KV): SightingSource {
+  return {
+    async lastChange() {
+      const { streamInfo } = await kv.status();
+      return streamInfo.state.last_seq;
+    },
+    all: () => readAll(kv),
+    async get(name) {
+      const entry = await kv.get(groupKey(name));
+      return entry === null ? null : sightingOf(entry);
+    },
+    async watch(onSighting, ended) {
+      const watch = await kv.watch({ key: allGroups, include: KvWatchInclude.UpdatesOnly });
+      const follow = async () => {
+        for await (const entry of watch) onSighting(sightingOf(entry));
+      };
+      follow().then(ended, ended);
+      return () => watch.stop();
+    },
+  };
+}
 
-  #forget(name: string): void {
-    if (this.#known.delete(name)) this.events.gone(name);
+async function readAll(kv: KV): Promise<Sighting[]> {
+  const entries = await kv.history({ key: allGroups });
+  const timer = setTimeout(() => {
+    entries.stop(new Error(`the registry was not read within ${readTimeoutMs} ms`));
+  }, readTimeoutMs);
+  try {
+    const found: Sighting[] = [];
+    for await (const entry of entries) found.push(sightingOf(entry));
+    return found;
+  } finally {
+    clearTimeout(timer);
   }
+}
 
-  async #watch(): Promise<void> {
-    const watch = await this.#kv.watch({ key: 'group.*', include: KvWatchInclude.UpdatesOnly });
-    this.#stopWatch = () => watch.stop();
-    const follow = async () => {
-      for await (const entry of watch) {
-        const name = entry.key.slice('group.'.length);
-        if (entry.operation !== 'PUT') this.#forget(name);
-        else {
-          this.#known.add(name);
-          this.events.group(entry.json<GroupConfig>(), entry.revision);
-        }
-      }
-    };
-    follow().catch((error: unknown) => this.logger.warn({ err: error }, 'registry watch ended'));
-  }
-
-  async #rereadSafely(): Promise<void> {
-    try {
-      await this.#reread();
-    } catch (error) {
-      this.logger.debug({ err: error }, 'the registry cannot be read now; trying again later');
-    }
-  }
-
-  async #reread(): Promise<void> {
-    const names: string[] = [];
-    for await (const key of await this.#kv.keys('group.*')) names.push(key.slice('group.'.length));
-    for (const name of this.#known) if (!names.includes(name)) await this.#report(name);
-    for (const name of names) await this.#report(name);
-  }
+function sightingOf(entry: KvEntry | KvWatchEntry): Sighting {
+  return {
+    name: entry.key.slice(groupKey('').length),
+    revision: entry.revision,
+    config: () => (entry.operation === 'PUT' ? entry.json<GroupConfig>() : null),
+  };
 }

@@ -12,36 +12,31 @@ import {
 } from '../../cluster/coordinator.js';
 import { tickEveryMs } from '../../cluster/membership.js';
 import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
-import { encodeValue } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Ports } from '../../replication/execute.js';
 import type { Kind } from '../../replication/kind.js';
+import { beatMessages } from '../nats/beats.js';
 import { natsChunks } from '../nats/chunks.js';
 import type { Connections } from '../nats/connect.js';
 import { natsGarbage } from '../nats/garbage.js';
 import { natsLog } from '../nats/log.js';
 import { askPeer } from '../nats/peers.js';
 import { bulkLimits, chunkLimits, controlLimits, Requests } from '../nats/requests.js';
-import { type Names, type Notice, shardOf } from '../nats/subjects.js';
-import { sha256 } from '../sha256.js';
+import { type Names, shardOf } from '../nats/subjects.js';
 import type { NodeChunkCache } from './chunk-cache.js';
 import { instant } from './clock.js';
 import { Collector } from './collector.js';
 import type { NodeConfig } from './config.js';
 import { FetchMeter } from './fetched.js';
-import { Hosted } from './hosted.js';
-import { identityOf } from './identity.js';
-import { attestVerb, listen, lostVerb } from './listening.js';
-import { MemberDriver } from './member-driver.js';
+import { listen } from './listening.js';
+import { Members } from './members.js';
 import { Registry } from './registry.js';
 import { isNoResponders, Rpc } from './rpc.js';
 import { serveNode } from './verbs.js';
 
 const probeTimeoutMs = 500;
-/** Packs in some milliseconds. */
-const cheapSizeBytes = 1024 * 1024;
-/** A few hundred milliseconds. */
-const replayEvents = 20_000;
+/** What changes together is told together: the first of it at once, the rest so much later. */
+const flushEveryMs = 10;
 
 export interface RuntimeOptions {
   readonly config: NodeConfig;
@@ -65,10 +60,12 @@ export class Runtime {
   readonly #bulk: Requests;
   readonly #chunks: Requests;
   readonly #collector: Collector;
-  readonly #members = new Map<string, Hosted>();
+  readonly #members: Members;
   /** Who waits for a group to open. */
   readonly #waiting = new Set<(group: string) => void>();
   #ticker: NodeJS.Timeout | null = null;
+  #flusher: NodeJS.Timeout | null = null;
+  #flushedAtMs = 0;
   #stopped = false;
   #stopListening: () => void = () => undefined;
 
@@ -81,6 +78,13 @@ export class Runtime {
     this.#collector = new Collector(natsGarbage({ bulk: this.#bulk, names }), logger);
     this.rpc = new Rpc(connections.control, names, info.id);
     this.coordinator = newCoordinator(info, config.timings, instant());
+    this.#members = new Members(options, {
+      fetched: this.fetched,
+      ports: (group) => this.ports(group),
+      feed: (input) => this.#feed(input),
+      flushSoon: () => this.#flushSoon(),
+      opened: (group) => this.#tellOpened(group),
+    });
   }
 
   /** Throws `not-ready` before the node has joined. */
@@ -104,7 +108,7 @@ export class Runtime {
 
   async start(): Promise<void> {
     const { connections, names, logger } = this.#options;
-    serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#require(group));
+    serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#members.require(group));
     this.#stopListening = this.#listen();
     this.#registry = await Registry.open(
       connections.control,
@@ -122,11 +126,12 @@ export class Runtime {
   stop(): void {
     this.#stopped = true;
     if (this.#ticker !== null) clearInterval(this.#ticker);
+    if (this.#flusher !== null) clearTimeout(this.#flusher);
     this.#registry?.close();
     this.#collector.stop();
     this.#stopListening();
     this.rpc.close();
-    for (const name of [...this.#members.keys()]) this.#stopMember(name);
+    this.#members.stopAll();
     this.#control.close();
     this.#bulk.close();
     this.#chunks.close();
@@ -135,6 +140,7 @@ export class Runtime {
   /** Connection to the broker lost or back: who cannot hear must not judge (P9). */
   brokerStatus(connected: boolean): void {
     this.#feed({ kind: 'broker', connected });
+    if (connected) this.#registry?.nudge();
   }
 
   /** From here on this node gets no new members and is no candidate. */
@@ -162,9 +168,7 @@ export class Runtime {
 
   /** Names of the groups whose active is here. */
   activeGroups(): string[] {
-    return [...this.#members.values()]
-      .filter(({ driver }) => driver.member.role.state === 'active')
-      .map(({ config }) => config.name);
+    return this.#members.activeGroups();
   }
 
   ports(config: GroupConfig): Ports {
@@ -194,25 +198,28 @@ export class Runtime {
 
   // What reaches this node.
 
-  #require(group: string): Hosted {
-    const hosted = this.#members.get(group);
-    if (hosted !== undefined) return hosted;
-    throw new Error(`node ${this.#options.info.id} hosts no member of ${group}`);
-  }
-
   #listen(): () => void {
     return listen(this.#options, {
       feed: (input) => this.#feed(input),
-      driver: (group) => this.#members.get(group)?.driver,
+      driver: (group) => this.#members.driver(group),
       opened: (group) => this.#tellOpened(group),
     });
   }
 
   #tick(): void {
-    for (const { driver } of this.#members.values()) {
-      this.#feed({ kind: 'own-report', report: driver.report() });
-    }
+    this.#members.reportStirred();
     this.#feed({ kind: 'tick' });
+  }
+
+  /** Others wait for what was just reported, but not for each of a thousand such reports alone. */
+  #flushSoon(): void {
+    if (this.#flusher !== null || this.#stopped) return;
+    const inMs = Math.max(0, this.#flushedAtMs + flushEveryMs - instant().monoMs);
+    this.#flusher = setTimeout(() => {
+      this.#flusher = null;
+      this.#flushedAtMs = instant().monoMs;
+      this.#feed({ kind: 'flush' });
+    }, inMs);
   }
 
   // What the coordinator decides.
@@ -229,32 +236,34 @@ export class Runtime {
         this.#options.superseded(effect.by);
         break;
       case 'beat':
-        connections.control.publish(names.beat, encodeValue(effect.beat));
+        for (const message of beatMessages(effect.beat)) {
+          connections.control.publish(names.beat, message);
+        }
         break;
       case 'probe':
         void this.#probe(effect.node, effect.incarnation);
         break;
       case 'start-member':
-        this.#startMember(effect.config, effect.index);
+        this.#members.start(effect.config, effect.index);
         break;
       case 'stop-member':
-        this.#stopMember(effect.group);
+        this.#members.stop(effect.group);
         break;
       case 'promote':
         logger.warn({ group: effect.group, ...effect.cause }, 'promoting');
-        this.#members.get(effect.group)?.driver.input({ kind: 'promote', ...effect.cause });
+        this.#members.driver(effect.group)?.input({ kind: 'promote', ...effect.cause });
         break;
       case 'epoch-seen':
-        this.#members.get(effect.group)?.driver.input({ kind: 'epoch-seen', epoch: effect.epoch });
+        this.#members.driver(effect.group)?.input({ kind: 'epoch-seen', epoch: effect.epoch });
         break;
       case 'followers': {
         const { indexes } = effect;
-        this.#members.get(effect.group)?.driver.input({ kind: 'followers', indexes });
+        this.#members.driver(effect.group)?.input({ kind: 'followers', indexes });
         break;
       }
       case 'peers': {
         const { nodes } = effect;
-        this.#members.get(effect.group)?.driver.input({ kind: 'peers', nodes });
+        this.#members.driver(effect.group)?.input({ kind: 'peers', nodes });
         break;
       }
       case 'replace-member':
@@ -289,83 +298,6 @@ export class Runtime {
     } catch (error) {
       this.#options.logger.debug({ err: error, group }, 'replacement not recorded; trying again');
     }
-  }
-
-  #startMember(config: GroupConfig, index: number): void {
-    const { kinds, info, logger, config: node } = this.#options;
-    const kind = kinds.get(config.kind);
-    if (kind === undefined) {
-      logger.error({ group: config.name, kind: config.kind }, 'this node does not have the kind');
-      return;
-    }
-    const { name: group, groupId, standby, sync } = config;
-    const driver = new MemberDriver(
-      {
-        group,
-        groupId,
-        kind,
-        hash: sha256,
-        id: { index, node: info.id, incarnation: info.incarnation },
-        identity: identityOf(config, index),
-        standby,
-        cheapSizeBytes,
-        replayEvents,
-        sync,
-        pollMs: node.pollMs,
-      },
-      this.ports(config),
-      this.#memberEvents(group, index),
-      logger.child({ group, index }),
-    );
-    const { connections, names } = this.#options;
-    this.#members.set(group, new Hosted(config, index, driver, connections.control, names));
-    driver.start();
-  }
-
-  #memberEvents(group: string, index: number): ConstructorParameters<typeof MemberDriver>[2] {
-    const { info, logger } = this.#options;
-    return {
-      opened: (inEpoch) => {
-        this.#members.get(group)?.openIntake();
-        this.#announce({ kind: 'opened', group, epoch: inEpoch, node: info.id, index });
-        this.#tellOpened(group);
-      },
-      closed: () => this.#members.get(group)?.closeIntake(),
-      stepped: this.fetched.follow(),
-      changed: (report) => {
-        logger.debug({ ...report }, 'member changed');
-        this.#members.get(group)?.follow(report);
-        this.#feed({ kind: 'own-report', report });
-        this.#tick();
-      },
-      attest: ({ node, bytes }) => {
-        const { connections, names } = this.#options;
-        connections.control.publish(names.node(node, `${attestVerb}.${group}`), bytes);
-      },
-      reportLost: ({ node, hashes }) => {
-        const { connections, names } = this.#options;
-        connections.control.publish(names.node(node, `${lostVerb}.${group}`), encodeValue(hashes));
-      },
-      announceSnapshot: ({ epoch: inEpoch, position: at, seq: atSeq }) =>
-        this.#announce({ kind: 'snapshot', group, epoch: inEpoch, position: at, seq: atSeq }),
-      announceHandoff: ({ epoch: inEpoch, target }) =>
-        this.#announce({ kind: 'handoff', group, epoch: inEpoch, target }),
-      alarm: (alarm) => {
-        const { code, detail } = alarm;
-        logger.warn({ group, index, code }, detail);
-        this.#members.get(group)?.alarms.add(alarm, instant().wallMs);
-      },
-    };
-  }
-
-  #stopMember(group: string): void {
-    this.#members.get(group)?.stop();
-    this.#members.delete(group);
-  }
-
-  #announce(notice: Notice): void {
-    const { connections, names } = this.#options;
-    connections.control.publish(names.notice(notice.group), JSON.stringify(notice));
   }
 
   #tellOpened(group: string): void {

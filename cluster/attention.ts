@@ -1,0 +1,70 @@
+/**
+ * Whom a coordinator looks at when it ticks: what has changed and what waits for its time at once, all
+ * of them when a node's standing has changed, and everybody else in turn. A thousand idle groups cost as much
+ * as their share of a turn, and what should have been noticed and was not is found when its turn comes.
+ */
+import { judges, type Membership } from './membership.js';
+
+/** Looked at with each tick, whatever happens … */
+const leastInTurn = 64;
+/** … and as many more as make a turn take so many ticks at most: a second. */
+const mostTicks = 20;
+
+export interface Attention {
+  /** Something about these groups has changed since the last tick. */
+  readonly due: Set<string>;
+  /** These need a new writer and wait for their time to act. */
+  readonly vacant: Set<string>;
+  turn: Iterator<string> | null;
+  /** How the nodes stood at the last tick. */
+  standing: string;
+}
+
+export function newAttention(): Attention {
+  return { due: new Set(), vacant: new Set(), turn: null, standing: '' };
+}
+
+/** Names to look at now; some may be gone since. */
+export function takeDue(
+  attention: Attention,
+  membership: Membership,
+  groups: ReadonlyMap<string, unknown>,
+  nowMs: number,
+): Iterable<string> {
+  const standing = standingOf(membership, nowMs);
+  const hasChanged = attention.standing !== standing;
+  attention.standing = standing;
+  const { due, vacant } = attention;
+  const isFew = groups.size <= leastInTurn;
+  const taken = hasChanged || isFew ? new Set(groups.keys()) : new Set([...vacant, ...due]);
+  due.clear();
+  const count = Math.max(leastInTurn, Math.ceil(groups.size / mostTicks));
+  if (taken.size < groups.size) takeTurn(attention, groups, count, taken);
+  return taken;
+}
+
+export function forgetGroup({ due, vacant }: Attention, name: string): void {
+  due.delete(name);
+  vacant.delete(name);
+}
+
+function takeTurn(
+  attention: Attention,
+  groups: ReadonlyMap<string, unknown>,
+  count: number,
+  taken: Set<string>,
+): void {
+  for (let i = 0; i < count; i++) {
+    attention.turn ??= groups.keys();
+    const { value, done } = attention.turn.next();
+    if (done) attention.turn = null;
+    else taken.add(value);
+  }
+}
+
+function standingOf(membership: Membership, nowMs: number): string {
+  const nodes = [...membership.nodes.values()].map(
+    ({ info, state }) => `${info.id} ${info.incarnation} ${state} ${info.draining}`,
+  );
+  return `${judges(membership, nowMs)} ${nodes.join(',')}`;
+}

@@ -1,0 +1,163 @@
+/** The members that run on this node: each with its driver, and with what listens for it. */
+import type { NodeInput } from '../../cluster/coordinator.js';
+import type { GroupConfig } from '../../cluster/types.js';
+import { encodeValue } from '../../replication/batch.js';
+import type { Ports } from '../../replication/execute.js';
+import type { Notice } from '../nats/subjects.js';
+import { sha256 } from '../sha256.js';
+import { instant } from './clock.js';
+import type { FetchMeter } from './fetched.js';
+import { Hosted } from './hosted.js';
+import { identityOf } from './identity.js';
+import { attestVerb, lostVerb } from './listening.js';
+import { MemberDriver, type MemberEvents } from './member-driver.js';
+import type { RuntimeOptions } from './runtime.js';
+
+/** Packs in some milliseconds. */
+const cheapSizeBytes = 1024 * 1024;
+/** A few hundred milliseconds. */
+const replayEvents = 20_000;
+
+/** Who hears of the members, and gives them what they need. */
+export interface MembersOwner {
+  readonly fetched: FetchMeter;
+  ports(config: GroupConfig): Ports;
+  feed(input: NodeInput): void;
+  /** Something was reported that others wait for. */
+  flushSoon(): void;
+  /** An active has opened here. */
+  opened(group: string): void;
+}
+
+export class Members {
+  readonly #options: RuntimeOptions;
+  readonly #owner: MembersOwner;
+  readonly #hosted = new Map<string, Hosted>();
+  /** Those that may have something new to say of themselves. */
+  #stirred = new Set<string>();
+
+  constructor(options: RuntimeOptions, owner: MembersOwner) {
+    this.#options = options;
+    this.#owner = owner;
+  }
+
+  get(group: string): Hosted | undefined {
+    return this.#hosted.get(group);
+  }
+
+  /** Throws if none runs here. */
+  require(group: string): Hosted {
+    const hosted = this.#hosted.get(group);
+    if (hosted !== undefined) return hosted;
+    throw new Error(`node ${this.#options.info.id} hosts no member of ${group}`);
+  }
+
+  driver(group: string): MemberDriver | undefined {
+    return this.#hosted.get(group)?.driver;
+  }
+
+  /** Names of the groups whose active is here. */
+  activeGroups(): string[] {
+    return [...this.#hosted.values()]
+      .filter(({ driver }) => driver.member.role.state === 'active')
+      .map(({ config }) => config.name);
+  }
+
+  start(config: GroupConfig, index: number): void {
+    const { kinds, info, logger, config: node } = this.#options;
+    const kind = kinds.get(config.kind);
+    if (kind === undefined) {
+      logger.error({ group: config.name, kind: config.kind }, 'this node does not have the kind');
+      return;
+    }
+    const { name: group, groupId, standby, sync } = config;
+    const driver = new MemberDriver(
+      {
+        group,
+        groupId,
+        kind,
+        hash: sha256,
+        id: { index, node: info.id, incarnation: info.incarnation },
+        identity: identityOf(config, index),
+        standby,
+        cheapSizeBytes,
+        replayEvents,
+        sync,
+        pollMs: node.pollMs,
+      },
+      this.#owner.ports(config),
+      this.#events(group, index),
+      logger.child({ group, index }),
+    );
+    const { connections, names } = this.#options;
+    this.#hosted.set(group, new Hosted(config, index, driver, connections.control, names));
+    driver.start();
+  }
+
+  stop(group: string): void {
+    this.#hosted.get(group)?.stop();
+    this.#hosted.delete(group);
+  }
+
+  stopAll(): void {
+    for (const group of [...this.#hosted.keys()]) this.stop(group);
+  }
+
+  /** Passes on what those have to say that have done anything since. */
+  reportStirred(): void {
+    const stirred = this.#stirred;
+    this.#stirred = new Set();
+    for (const group of stirred) {
+      const report = this.#hosted.get(group)?.driver.report();
+      if (report === undefined) continue;
+      this.#owner.feed({ kind: 'own-report', report });
+      // Its rate changes with time, whether anything comes or not.
+      if (report.sync !== null) this.#stirred.add(group);
+    }
+  }
+
+  #events(group: string, index: number): MemberEvents {
+    const { info, logger } = this.#options;
+    const follow = this.#owner.fetched.follow();
+    return {
+      opened: (inEpoch) => {
+        this.#hosted.get(group)?.openIntake();
+        this.#announce({ kind: 'opened', group, epoch: inEpoch, node: info.id, index });
+        this.#owner.opened(group);
+      },
+      closed: () => this.#hosted.get(group)?.closeIntake(),
+      stepped: (sync) => {
+        follow(sync);
+        this.#stirred.add(group);
+      },
+      changed: (report) => {
+        logger.debug({ ...report }, 'member changed');
+        this.#hosted.get(group)?.follow(report);
+        this.#owner.feed({ kind: 'own-report', report });
+        this.#owner.flushSoon();
+      },
+      attest: ({ node, bytes }) => this.#hint(node, `${attestVerb}.${group}`, bytes),
+      reportLost: ({ node, hashes }) =>
+        this.#hint(node, `${lostVerb}.${group}`, encodeValue(hashes)),
+      announceSnapshot: ({ epoch: inEpoch, position: at, seq: atSeq }) =>
+        this.#announce({ kind: 'snapshot', group, epoch: inEpoch, position: at, seq: atSeq }),
+      announceHandoff: ({ epoch: inEpoch, target }) =>
+        this.#announce({ kind: 'handoff', group, epoch: inEpoch, target }),
+      alarm: (alarm) => {
+        const { code, detail } = alarm;
+        logger.warn({ group, index, code }, detail);
+        this.#hosted.get(group)?.alarms.add(alarm, instant().wallMs);
+      },
+    };
+  }
+
+  #hint(node: string, verb: string, bytes: Uint8Array): void {
+    const { connections, names } = this.#options;
+    connections.control.publish(names.node(node, verb), bytes);
+  }
+
+  #announce(notice: Notice): void {
+    const { connections, names } = this.#options;
+    connections.control.publish(names.notice(notice.group), JSON.stringify(notice));
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * What is seen of the registry, told on as it is (level-triggered). A watch tells of changes at once; but
+ * a watch can lose one, fall silent or end. So now and then, and after the broker was gone, all is read
+ * again if anything was written since, in one go, and whoever listens compares.
+ */
+import type { Logger } from 'pino';
+import type { GroupConfig } from '../../cluster/types.js';
+
+export interface RegistryEvents {
+  group(config: GroupConfig, revision: number): void;
+  gone(name: string): void;
+}
+
+/** An entry as the store has it; `config` is null if it was deleted. */
+export interface Sighting {
+  readonly name: string;
+  readonly revision: number;
+  config(): GroupConfig | null;
+}
+
+/** The store of the entries. Everything may throw. */
+export interface SightingSource {
+  /** Grows with every change of any entry. */
+  lastChange(): Promise<number>;
+  /** The last of each name; what changes meanwhile may be missing. */
+  all(): Promise<readonly Sighting[]>;
+  get(name: string): Promise<Sighting | null>;
+  /** From now on. `ended`: nothing more will come. */
+  watch(onSighting: (sighting: Sighting) => void, ended: () => void): Promise<() => void>;
+}
+
+/** How long a change may stay unseen that no watch told of. */
+export const rereadMs = 10_000;
+/** Every so many times all is read though nothing was written: a reading may have missed something too. */
+export const readAnywayEvery = 6;
+
+export class Sightings {
+  /** Revision by name. */
+  readonly #known = new Map<string, number>();
+  readonly #source: SightingSource;
+  readonly #events: RegistryEvents;
+  readonly #logger: Pick<Logger, 'warn' | 'debug'>;
+  #timer: NodeJS.Timeout | null = null;
+  #stopWatch: (() => void) | null = null;
+  #isReading = false;
+  #isClosed = false;
+  /** As of the last complete reading. */
+  #lastChange = Number.NaN;
+  /** Looks since then that found nothing new. */
+  #unchanged = 0;
+
+  constructor(
+    source: SightingSource,
+    events: RegistryEvents,
+    logger: Pick<Logger, 'warn' | 'debug'>,
+  ) {
+    this.#source = source;
+    this.#events = events;
+    this.#logger = logger;
+  }
+
+  /** Resolves once everything there is has been told. Throws what the source throws. */
+  async open(): Promise<void> {
+    await this.#read();
+    this.#timer ??= setInterval(() => this.nudge(), rereadMs);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#stopWatch?.();
+  }
+
+  /** Something may have been missed. */
+  nudge(): void {
+    if (this.#isReading || this.#isClosed) return;
+    this.#read().catch((error: unknown) => {
+      this.#logger.debug({ err: error }, 'the registry cannot be read now; trying again later');
+    });
+  }
+
+  /** What is there of this one, read now. */
+  async look(name: string): Promise<void> {
+    const found = await this.#source.get(name);
+    if (found === null) this.forget(name);
+    else this.#see(found);
+  }
+
+  forget(name: string): void {
+    if (this.#known.delete(name)) this.#events.gone(name);
+  }
+
+  async #read(): Promise<void> {
+    this.#isReading = true;
+    try {
+      // First: what is written while all is read is told by the watch, or changes `lastChange`.
+      if (this.#stopWatch === null) await this.#watch();
+      const change = await this.#source.lastChange();
+      this.#unchanged = change === this.#lastChange ? this.#unchanged + 1 : 0;
+      if (this.#unchanged % readAnywayEvery !== 0) return;
+      await this.#readAll();
+      this.#lastChange = change;
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  async #readAll(): Promise<void> {
+    const all = await this.#source.all();
+    const names = new Set<string>();
+    for (const sighting of all) {
+      names.add(sighting.name);
+      this.#see(sighting);
+    }
+    // That one is missing proves nothing.
+    for (const name of [...this.#known.keys()]) if (!names.has(name)) await this.look(name);
+  }
+
+  #see(sighting: Sighting): void {
+    const { name, revision } = sighting;
+    if (this.#isClosed || revision <= (this.#known.get(name) ?? 0)) return;
+    const config = sighting.config();
+    if (config === null) return this.forget(name);
+    this.#known.set(name, revision);
+    this.#events.group(config, revision);
+  }
+
+  async #watch(): Promise<void> {
+    const ended = () => {
+      this.#stopWatch = null;
+      if (this.#isClosed) return;
+      this.#logger.warn('the watch of the registry has ended; watching anew');
+      this.nudge();
+    };
+    const stop = await this.#source.watch((sighting) => this.#see(sighting), ended);
+    if (this.#isClosed) stop();
+    else this.#stopWatch = stop;
+  }
+}

@@ -1,0 +1,143 @@
+/** A node with a thousand members: what it looks at, and what it tells, as little happens. */
+import { describe, expect, it } from 'vitest';
+import { newAttention, takeDue } from '../../../cluster/attention.js';
+import { beatReports } from '../../../cluster/telling.js';
+import { groupOf, Judge, of, reportOf, timings } from './support.js';
+
+const nodes = ['n0', 'n1', 'n2'];
+const nameOf = (i: number) => `g${i}`;
+
+/** n1, with a synced standby in so many groups that n0 leads. */
+function crowd(count: number, id = 'n1'): Judge {
+  const judge = new Judge(id);
+  judge.run(timings.graceMs + 100, nodes);
+  const own = Number(id.slice(1));
+  for (let i = 0; i < count; i++) {
+    judge.group(groupOf(nodes, { name: nameOf(i) }));
+    for (const index of [0, 1, 2]) {
+      const state = index === 0 ? 'active' : 'standby';
+      const report = { ...reportOf(index, state, { synced: 5 }), group: nameOf(i) };
+      if (index === own) judge.report(report);
+      else judge.beat(`n${index}`, [report]);
+    }
+  }
+  judge.run(5000, nodes);
+  return judge;
+}
+
+describe('attention', () => {
+  const groups = new Map(Array.from({ length: 1000 }, (_, i) => [nameOf(i), i]));
+  const settled = () => {
+    const { node, nowMs } = new Judge('n1');
+    const attention = newAttention();
+    const take = () => new Set(takeDue(attention, node.membership, groups, nowMs));
+    take();
+    return { attention, take, membership: node.membership };
+  };
+
+  it('is a share of all with each tick, and everybody gets it within a second', () => {
+    const { take } = settled();
+    const seen = new Set<string>();
+    for (let tick = 0; tick < 20; tick++) {
+      const taken = take();
+      expect(taken.size).toBeLessThanOrEqual(64);
+      for (const name of taken) seen.add(name);
+    }
+    expect(seen.size).toBe(1000);
+  });
+
+  it('goes to what has changed at once, and once', () => {
+    const { attention, take } = settled();
+    attention.due.add(nameOf(999));
+    expect(take()).toContain(nameOf(999));
+    expect(take()).not.toContain(nameOf(999));
+  });
+
+  it('goes to all when a node’s standing changes', () => {
+    const { take, membership } = settled();
+    (membership.nodes.get('n1') as { state: string }).state = 'suspect';
+    expect(take().size).toBe(1000);
+    expect(take().size).toBeLessThanOrEqual(64);
+  });
+
+  it('stays with those that need a writer, until they have one', () => {
+    const judge = crowd(200);
+    judge.disconnected('n0');
+    judge.probed('n0', 'gone');
+    expect(judge.node.attention.vacant.size).toBe(200);
+    for (let i = 0; i < 200; i++) {
+      const active = reportOf(1, 'active', { epoch: 2, writer: { ...writerOf(1) }, synced: 5 });
+      judge.report({ ...active, group: nameOf(i) });
+    }
+    expect(judge.node.attention.vacant.size).toBe(0);
+  });
+
+  it('finds what nobody told it of', () => {
+    const judge = crowd(200);
+    const group = judge.node.groups.get(nameOf(77));
+    // As though the word of the active's stepping down had been taken in by nobody.
+    group?.reports.set(0, { ...reportOf(0, 'standby', { synced: 5 }), group: nameOf(77) });
+    const promoted = of(judge.run(1000, nodes), 'promote').map((effect) => effect.group);
+    expect(promoted).toContain(nameOf(77));
+  });
+});
+
+const writerOf = (index: number) => ({ index, node: `n${index}`, incarnation: '000001' });
+
+describe('the beats of a node with many members', () => {
+  const told = (judge: Judge, beats: number) => {
+    const all: string[][] = [];
+    while (all.length < beats) {
+      for (const { beat } of of(judge.run(50, nodes), 'beat')) {
+        all.push(beat.reports.map(({ group }) => group));
+      }
+    }
+    return all;
+  };
+
+  it('repeat a part of what they have told, and all of it in turn', () => {
+    const judge = crowd(1000);
+    const beats = told(judge, 20);
+    expect(Math.max(...beats.map((groups) => groups.length))).toBeLessThanOrEqual(64);
+    expect(new Set(beats.flat()).size).toBe(1000);
+  });
+
+  it('tell a change with the next one', () => {
+    const judge = crowd(1000);
+    judge.report({ ...reportOf(1, 'quarantined', { synced: 5 }), group: nameOf(500) });
+    const [beat] = of(judge.feed({ kind: 'flush' }), 'beat');
+    expect(beat?.beat.reports.map(({ group }) => group)).toContain(nameOf(500));
+    expect(of(judge.feed({ kind: 'flush' }), 'beat')).toEqual([]);
+  });
+
+  it('tell everything to a node that is new, in several parts', () => {
+    const judge = crowd(1000);
+    judge.run(timings.beatMs, nodes);
+    judge.beat('n9');
+    const parts = of(judge.run(timings.beatMs, nodes), 'beat').map(({ beat }) => beat.reports);
+    expect(Math.max(...parts.map((reports) => reports.length))).toBe(beatReports);
+    expect(new Set(parts.flat().map(({ group }) => group)).size).toBe(1000);
+  });
+});
+
+describe('the death of a node that led many groups', () => {
+  const promotions = (judge: Judge, forMs: number, still: readonly string[]) =>
+    of(judge.run(forMs, still), 'promote').length;
+
+  function died(judge: Judge): number {
+    judge.disconnected('n0');
+    return of(judge.probed('n0', 'gone'), 'promote').length;
+  }
+
+  it('makes the best candidates act at once, for all of them', () => {
+    expect(died(crowd(640))).toBe(640);
+  });
+
+  it('gives them the longer, the more there are, before the next ones act', () => {
+    const next = crowd(640, 'n2');
+    expect(died(next)).toBe(0);
+    const patienceMs = 10 * timings.rankDelayMs;
+    expect(promotions(next, patienceMs - 100, ['n1', 'n2'])).toBe(0);
+    expect(promotions(next, 150, ['n1', 'n2'])).toBe(640);
+  });
+});
