@@ -104,4 +104,15 @@ export const limits = {
   memberCrashes: 8,
   /** How often a candidate tries its claim again when the old writer's last appends still land. */
   claimAttempts: 16,
+  /** A hot standby that lacks no more than this of the furthest one counts as level with it. */
+  levelEvents: 1000,
+  /** Nodes and priorities that a group's placement names. */
+  placementNodes: 64,
+  /** Either way; the higher priority goes first. */
+  priority: 1000,
+  /** Cordoned nodes of a cluster. */
+  cordons: 256,
+  /** The longest pause, and why it was made. */
+  pauseMs: 7 * 24 * 60 * 60_000,
+  pauseReasonChars: 256,
 } as const;

@@ -7,6 +7,7 @@ import type {
   HistoryEntry,
   NodeDocument,
   OperationDocument,
+  PauseDocument,
 } from '../../cluster/documents.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { Consistency } from '../../replication/effects.js';
@@ -81,6 +82,17 @@ export interface SwitchoverRequest {
   readonly timeoutMs?: number | undefined;
 }
 
+export interface PauseRequest {
+  /** After so long it ends by itself. Default 3600000. */
+  readonly ttlMs?: number | undefined;
+  readonly reason?: string | undefined;
+}
+
+export interface PauseAnswer {
+  /** What is in force now: of a group perhaps the pause of all groups. Null: nothing. */
+  readonly pause: PauseDocument | null;
+}
+
 export type SwitchoverAnswer =
   | { readonly kind: 'started'; readonly operation: OperationDocument }
   | { readonly kind: 'dry-run'; readonly preconditions: readonly Precondition[] }
@@ -146,6 +158,12 @@ export interface Backend {
   ): Promise<OperationDocument>;
   /** Throws `member-not-found`, `conflict` for the active, `not-ready` if its node is down. */
   reinit(group: string, index: number, actor: Actor): Promise<OperationDocument>;
+  /** No new members, and the last choice as a candidate. Throws `node-not-found`. */
+  cordon(node: string, actor: Actor): Promise<NodeDocument>;
+  uncordon(node: string, actor: Actor): Promise<NodeDocument>;
+  /** Automatic failover off, of one group or (null) of all; replaces an earlier pause. */
+  pause(group: string | null, request: PauseRequest, actor: Actor): Promise<PauseAnswer>;
+  resume(group: string | null, actor: Actor): Promise<PauseAnswer>;
   history(group: string): Promise<readonly HistoryEntry[]>;
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */

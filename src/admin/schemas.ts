@@ -11,11 +11,19 @@ import type {
   HistoryEntry,
   NodeDocument,
   OperationDocument,
+  PauseDocument,
 } from '../../cluster/documents.js';
 import { errorAdvice } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
 import { tokenHeader, tokenPattern } from '../client/token.js';
-import type { EventPage, Precondition, QueryRequest, TokenedRead } from './backend.js';
+import type {
+  EventPage,
+  PauseAnswer,
+  PauseRequest,
+  Precondition,
+  QueryRequest,
+  TokenedRead,
+} from './backend.js';
 
 /** Makes the schema a named component of the OpenAPI document. */
 function component<Schema extends z.ZodType>(id: string, schema: Schema): Schema {
@@ -92,6 +100,20 @@ export const deliverHeaders = z.looseObject({
     .describe('`<id>;<first>;<floor>`: makes the request repeatable, see docs/admin-api.md'),
 });
 
+const { placementNodes, priority } = limits;
+const placementSchema = z.strictObject({
+  nodes: z.array(name).min(1).max(placementNodes).optional().describe('Only these; without it all'),
+  spread: z
+    .enum(['node', 'zone'])
+    .optional()
+    .describe('`zone`: other zones come before less load; `node`, without it: the other way round'),
+  priorities: z
+    .record(name, z.int().min(-priority).max(priority))
+    .refine((one) => Object.keys(one).length <= placementNodes, `at most ${placementNodes} nodes`)
+    .optional()
+    .describe('Of nodes as candidates, between those that are equally far: the higher goes first'),
+});
+
 export const groupSpecSchema: z.ZodType<GroupSpec> = component(
   'GroupSpec',
   z.strictObject({
@@ -107,12 +129,7 @@ export const groupSpecSchema: z.ZodType<GroupSpec> = component(
     sync: z
       .strictObject({ everyEvents: z.int().min(1).optional(), everyMs: z.int().min(1).optional() })
       .optional(),
-    placement: z
-      .strictObject({
-        nodes: z.array(name).min(1).max(limits.members.most).optional(),
-        spread: z.enum(['node', 'zone']).optional(),
-      })
-      .optional(),
+    placement: placementSchema.optional(),
   }),
 );
 export const queryBody: z.ZodType<Omit<QueryRequest, 'after'>> = z.strictObject({
@@ -131,6 +148,17 @@ export const switchoverBody = optionalBody(
     timeoutMs: z.int().min(1).max(60_000).optional(),
   }),
 );
+export const pauseBody: z.ZodType<PauseRequest> = optionalBody(
+  z.strictObject({
+    ttlMs: z
+      .int()
+      .min(1)
+      .max(limits.pauseMs)
+      .optional()
+      .describe('When it ends by itself; an hour without it'),
+    reason: z.string().max(limits.pauseReasonChars).optional(),
+  }),
+);
 export const failoverBody = optionalBody(z.strictObject({ candidate: name.optional() }));
 
 export const nodeSchema: z.ZodType<NodeDocument> = component(
@@ -146,6 +174,18 @@ export const nodeSchema: z.ZodType<NodeDocument> = component(
     members: z.object({ active: count, standby: count }),
   }),
 );
+const pauseSchema: z.ZodType<PauseDocument> = component(
+  'Pause',
+  z.object({
+    scope: z.enum(['group', 'all']).describe('`all`: it is a pause of all groups'),
+    reason: z.string().nullable(),
+    by: z.string(),
+    until: time.describe('When it ends by itself'),
+  }),
+);
+export const pauseAnswerSchema: z.ZodType<PauseAnswer> = z.object({
+  pause: pauseSchema.nullable().describe('What is in force now; null: nothing'),
+});
 const memberSyncSchema = component(
   'MemberSync',
   z
@@ -209,6 +249,12 @@ const groupShape = z.object({
   bufferedEventCount: count,
   reprotected: z.boolean(),
   paused: z.boolean(),
+  pause: pauseSchema.nullable().describe('Automatic failover is off'),
+  vacancy: z
+    .object({ cause: z.string(), since: time })
+    .nullable()
+    .describe('Why somebody has to take over'),
+  placement: placementSchema,
   quarantined: z.boolean(),
   standby: z.enum(['warm', 'hot']),
   sync: z.object({ everyEvents: count, everyMs: count }),
@@ -227,6 +273,7 @@ export const clusterSchema: z.ZodType<ClusterDocument> = component(
     namespace: z.string(),
     version: z.string(),
     nodes: z.array(nodeSchema),
+    pause: pauseSchema.nullable().describe('Of all groups'),
     groups: z.object({ total: count, healthy: count, degraded: count, dead: count }),
     broker: z.object({
       connected: z.boolean(),

@@ -1,5 +1,6 @@
 /** What operators do to a group and its members. Each action judges first and changes second. */
 import type { GroupDocument, MemberDocument, OperationDocument } from '../../cluster/documents.js';
+import { orderCandidates, rulesFor } from '../../cluster/succession.js';
 import type { PromotionCause } from '../../replication/effects.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import { epoch } from '../../replication/ids.js';
@@ -87,7 +88,7 @@ export async function switchover(
   actor: Actor,
 ): Promise<SwitchoverAnswer> {
   const group = await context.group(name);
-  const candidate = pickStandby(group, request.candidate);
+  const candidate = pickStandby(context, group, request.candidate);
   const preconditions = preflight(group, request, candidate);
   if (request.dryRun) return { kind: 'dry-run', preconditions };
   if (preconditions.some(({ ok }) => !ok)) return { kind: 'refused', preconditions };
@@ -99,15 +100,30 @@ export async function switchover(
   return { kind: 'started', operation };
 }
 
-/** Ever synced, then freshest, then lowest index: as a failover would choose (P7). */
-function pickStandby(group: GroupDocument, node: string | undefined): MemberDocument | null {
-  const standbys = group.members.filter(
-    (member) => member.healthy && member.index !== group.activeIndex && member.lastSync !== null,
-  );
-  const wanted = node === undefined ? standbys : standbys.filter((m) => m.nodeId === node);
-  return (
-    wanted.toSorted((a, b) => b.syncedThrough - a.syncedThrough || a.index - b.index)[0] ?? null
-  );
+/** As an automatic failover would choose (P7). */
+function pickStandby(
+  { runtime }: ActionContext,
+  group: GroupDocument,
+  node: string | undefined,
+  isFit: (member: MemberDocument) => boolean = ({ healthy, lastSync }) =>
+    healthy && lastSync !== null,
+): MemberDocument | null {
+  const { groups, membership, cordoned } = runtime.coordinator;
+  const state = groups.get(group.name);
+  if (state === undefined) return null;
+  const candidates = group.members
+    .filter((member) => isFit(member) && member.index !== group.activeIndex)
+    .filter(({ nodeId }) => node === undefined || nodeId === node)
+    .map((member) => ({
+      index: member.index,
+      node: member.nodeId,
+      everSynced: member.lastSync !== null,
+      syncedThrough: member.syncedThrough,
+      follows: group.standby === 'hot',
+      member,
+    }));
+  const rules = rulesFor(membership, state.config, state.reports, cordoned);
+  return orderCandidates(candidates, rules)[0]?.member ?? null;
 }
 
 function preflight(
@@ -141,8 +157,16 @@ function preflight(
         ? `member ${chosen.index} on ${chosen.nodeId}, synced through ${chosen.syncedThrough}`
         : `no healthy, synced standby${candidate === undefined ? '' : ` on ${candidate}`}`,
     },
-    { name: 'not-paused', ok: !group.paused, detail: group.paused ? 'paused' : 'not paused' },
+    { name: 'not-paused', ok: !group.paused, detail: pauseWords(group) },
   ];
+}
+
+function pauseWords({ name, pause }: GroupDocument): string {
+  if (pause === null) return 'not paused';
+  const { scope, by, until, reason } = pause;
+  const why = reason === null ? '' : ` (${reason})`;
+  const resume = `understudy resume ${scope === 'all' ? '--all' : name}`;
+  return `paused by ${by} until ${until}${why}; ${resume} ends that`;
 }
 
 async function runSwitchover(
@@ -188,14 +212,18 @@ export async function failover(
   actor: Actor,
 ): Promise<OperationDocument> {
   const group = await context.group(name);
-  const candidate = chooseForFailover(group, request.candidate);
+  const candidate = chooseForFailover(context, group, request.candidate);
   const id = `failover.${lifeOf(group)}.${group.epoch}`;
   return context.operations.start({ id, kind: 'failover', target: name, by: actor.by }, (step) =>
     runFailover(context, group, candidate, id, step),
   );
 }
 
-function chooseForFailover(group: GroupDocument, node: string | undefined): MemberDocument {
+function chooseForFailover(
+  context: ActionContext,
+  group: GroupDocument,
+  node: string | undefined,
+): MemberDocument {
   if (node !== undefined) {
     const member = group.members.find(({ nodeId }) => nodeId === node);
     if (member === undefined) {
@@ -209,13 +237,9 @@ function chooseForFailover(group: GroupDocument, node: string | undefined): Memb
       throw new UnderstudyError('conflict', `${node} hosts the active of ${group.name} already`);
     }
   }
-  const synced = pickStandby(group, node);
-  const any = group.members.find(
-    (m) =>
-      isReachable(m) && m.index !== group.activeIndex && (node === undefined || m.nodeId === node),
-  );
-  const chosen = synced ?? any;
-  if (chosen !== undefined && chosen !== null) return chosen;
+  const synced = pickStandby(context, group, node);
+  const chosen = synced ?? pickStandby(context, group, node, isReachable);
+  if (chosen !== null) return chosen;
   const states = group.members.map(({ nodeId, state }) => `${nodeId}: ${state}`).join(', ');
   throw new UnderstudyError(
     'no-healthy-member',
@@ -240,7 +264,8 @@ async function runFailover(
     operation,
     observeMs: 0,
   };
-  await step('promoting', `member ${candidate.index} on ${candidate.nodeId}`);
+  const although = group.paused ? `, although ${pauseWords(group)}` : '';
+  await step('promoting', `member ${candidate.index} on ${candidate.nodeId}${although}`);
   if (!(await promoteUntilOpen(context, group, candidate, cause))) {
     const detail = `${name} is still in epoch ${group.epoch} ${promoteTimeoutMs} ms after the promotion`;
     throw new UnderstudyError('timeout', detail);

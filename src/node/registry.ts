@@ -1,19 +1,23 @@
-/** The registry: which groups there should be, in a KV bucket, changed only by compare-and-set. */
+/**
+ * The registry: which groups there should be, and what is asked of the cluster as a whole, in a KV
+ * bucket, changed only by compare-and-set.
+ */
 import { type KV, type KvEntry, Kvm, type KvWatchEntry, KvWatchInclude } from '@nats-io/kv';
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
-import type { GroupConfig } from '../../cluster/types.js';
+import { type ClusterConfig, type GroupConfig, newClusterConfig } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import { isWrongLast } from '../nats/kv-errors.js';
 import { patiently } from '../nats/patience.js';
 import type { Names } from '../nats/subjects.js';
+import { allGroups, clusterKey, groupKey, idKey } from './registry-keys.js';
 import { type RegistryEvents, type Sighting, type SightingSource, Sightings } from './sightings.js';
 
-const allGroups = 'group.*';
+const watched = [allGroups, clusterKey];
 /** A reading of everything that takes longer has come to nothing: its consumer may be gone. */
 const readTimeoutMs = 10_000;
-const groupKey = (name: string) => `group.${name}`;
-const idKey = (groupId: string) => `id.${groupId}`;
+/** Of a change that others get in the way of. */
+const mostAttempts = 8;
 
 export class Registry {
   readonly #kv: KV;
@@ -69,7 +73,7 @@ export class Registry {
       await this.#kv.delete(idKey(config.groupId));
       throw error;
     }
-    await this.#sightings.look(config.name);
+    await this.#sightings.look(groupKey(config.name));
   }
 
   async #reserve(
@@ -97,11 +101,53 @@ export class Registry {
     }
   }
 
+  /** Throws `group-not-found`, and `conflict` if others keep changing it. */
+  async changeGroup(name: string, change: (config: GroupConfig) => GroupConfig): Promise<void> {
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      const found = await this.get(name);
+      if (found === null) {
+        throw new UnderstudyError('group-not-found', `there is no group ${name}`);
+      }
+      if (await this.update(change(found.config), found.revision)) {
+        return this.#sightings.look(groupKey(name));
+      }
+    }
+    throw contended(`group ${name}`);
+  }
+
+  /** Throws `conflict` if others keep changing it. */
+  async changeCluster(change: (config: ClusterConfig) => ClusterConfig): Promise<void> {
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      const { config, revision } = await this.#cluster();
+      const next = change(config);
+      try {
+        if (next !== config) {
+          await this.#kv.put(clusterKey, JSON.stringify(next), { previousSeq: revision });
+        }
+        return await this.#sightings.look(clusterKey);
+      } catch (error) {
+        if (!isWrongLast(error)) throw error;
+      }
+    }
+    throw contended('the cluster as a whole');
+  }
+
+  async #cluster(): Promise<{ config: ClusterConfig; revision: number }> {
+    const entry = await this.#kv.get(clusterKey);
+    if (entry === null) return { config: newClusterConfig, revision: 0 };
+    return { config: entry.json<ClusterConfig>(), revision: entry.revision };
+  }
+
   async remove(config: GroupConfig): Promise<void> {
     await this.#kv.delete(groupKey(config.name));
     await this.#kv.delete(idKey(config.groupId));
-    this.#sightings.forget(config.name);
+    this.#sightings.forget(groupKey(config.name));
   }
+}
+
+function contended(what: string): UnderstudyError {
+  const detail = `${what} is being changed by others, ${mostAttempts} times in a row; ask again`;
+  return new UnderstudyError('conflict', detail);
 }
 
 function sourceOf(kv: KV): SightingSource {
@@ -111,12 +157,12 @@ function sourceOf(kv: KV): SightingSource {
       return streamInfo.state.last_seq;
     },
     all: () => readAll(kv),
-    async get(name) {
-      const entry = await kv.get(groupKey(name));
+    async get(key) {
+      const entry = await kv.get(key);
       return entry === null ? null : sightingOf(entry);
     },
     async watch(onSighting, ended) {
-      const watch = await kv.watch({ key: allGroups, include: KvWatchInclude.UpdatesOnly });
+      const watch = await kv.watch({ key: watched, include: KvWatchInclude.UpdatesOnly });
       const follow = async () => {
         for await (const entry of watch) onSighting(sightingOf(entry));
       };
@@ -127,7 +173,7 @@ function sourceOf(kv: KV): SightingSource {
 }
 
 async function readAll(kv: KV): Promise<Sighting[]> {
-  const entries = await kv.history({ key: allGroups });
+  const entries = await kv.history({ key: watched });
   const timer = setTimeout(() => {
     entries.stop(new Error(`the registry was not read within ${readTimeoutMs} ms`));
   }, readTimeoutMs);
@@ -142,8 +188,8 @@ async function readAll(kv: KV): Promise<Sighting[]> {
 
 function sightingOf(entry: KvEntry | KvWatchEntry): Sighting {
   return {
-    name: entry.key.slice(groupKey('').length),
+    key: entry.key,
     revision: entry.revision,
-    config: () => (entry.operation === 'PUT' ? entry.json<GroupConfig>() : null),
+    config: () => (entry.operation === 'PUT' ? entry.json<GroupConfig | ClusterConfig>() : null),
   };
 }

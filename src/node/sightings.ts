@@ -4,27 +4,29 @@
  * again if anything was written since, in one go, and whoever listens compares.
  */
 import type { Logger } from 'pino';
-import type { GroupConfig } from '../../cluster/types.js';
+import type { ClusterConfig, GroupConfig } from '../../cluster/types.js';
+import { groupNameIn } from './registry-keys.js';
 
 export interface RegistryEvents {
   group(config: GroupConfig, revision: number): void;
   gone(name: string): void;
+  cluster(config: ClusterConfig, revision: number): void;
 }
 
-/** An entry as the store has it; `config` is null if it was deleted. */
+/** An entry as the store has it; `config` is null if it was deleted, and else what belongs under the key. */
 export interface Sighting {
-  readonly name: string;
+  readonly key: string;
   readonly revision: number;
-  config(): GroupConfig | null;
+  config(): GroupConfig | ClusterConfig | null;
 }
 
 /** The store of the entries. Everything may throw. */
 export interface SightingSource {
   /** Grows with every change of any entry. */
   lastChange(): Promise<number>;
-  /** The last of each name; what changes meanwhile may be missing. */
+  /** The last of each key; what changes meanwhile may be missing. */
   all(): Promise<readonly Sighting[]>;
-  get(name: string): Promise<Sighting | null>;
+  get(key: string): Promise<Sighting | null>;
   /** From now on. `ended`: nothing more will come. */
   watch(onSighting: (sighting: Sighting) => void, ended: () => void): Promise<() => void>;
 }
@@ -35,7 +37,7 @@ export const rereadMs = 10_000;
 export const readAnywayEvery = 6;
 
 export class Sightings {
-  /** Revision by name. */
+  /** Revision by key. */
   readonly #known = new Map<string, number>();
   readonly #source: SightingSource;
   readonly #events: RegistryEvents;
@@ -80,14 +82,15 @@ export class Sightings {
   }
 
   /** What is there of this one, read now. */
-  async look(name: string): Promise<void> {
-    const found = await this.#source.get(name);
-    if (found === null) this.forget(name);
+  async look(key: string): Promise<void> {
+    const found = await this.#source.get(key);
+    if (found === null) this.forget(key);
     else this.#see(found);
   }
 
-  forget(name: string): void {
-    if (this.#known.delete(name)) this.#events.gone(name);
+  forget(key: string): void {
+    const name = groupNameIn(key);
+    if (this.#known.delete(key) && name !== null) this.#events.gone(name);
   }
 
   async #read(): Promise<void> {
@@ -107,22 +110,23 @@ export class Sightings {
 
   async #readAll(): Promise<void> {
     const all = await this.#source.all();
-    const names = new Set<string>();
+    const keys = new Set<string>();
     for (const sighting of all) {
-      names.add(sighting.name);
+      keys.add(sighting.key);
       this.#see(sighting);
     }
     // That one is missing proves nothing.
-    for (const name of [...this.#known.keys()]) if (!names.has(name)) await this.look(name);
+    for (const key of [...this.#known.keys()]) if (!keys.has(key)) await this.look(key);
   }
 
   #see(sighting: Sighting): void {
-    const { name, revision } = sighting;
-    if (this.#isClosed || revision <= (this.#known.get(name) ?? 0)) return;
+    const { key, revision } = sighting;
+    if (this.#isClosed || revision <= (this.#known.get(key) ?? 0)) return;
     const config = sighting.config();
-    if (config === null) return this.forget(name);
-    this.#known.set(name, revision);
-    this.#events.group(config, revision);
+    if (config === null) return this.forget(key);
+    this.#known.set(key, revision);
+    if (groupNameIn(key) === null) this.#events.cluster(config as ClusterConfig, revision);
+    else this.#events.group(config as GroupConfig, revision);
   }
 
   async #watch(): Promise<void> {

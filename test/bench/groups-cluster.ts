@@ -115,7 +115,7 @@ export class GroupsCluster {
 
   /** Writes registry entries as a node does: the API chooses the order of members by itself. */
   async #writer(standby: Spec['standby']): Promise<(name: string) => Promise<void>> {
-    const silent = { group: () => undefined, gone: () => undefined };
+    const silent = { group: () => undefined, gone: () => undefined, cluster: () => undefined };
     const logger = pino({ level: 'silent' });
     const registry = await Registry.open(this.connection, names, silent, logger);
     return async (name) => {

@@ -8,6 +8,7 @@ import type {
   MemberSync,
   NodeDocument,
   OperationDocument,
+  PauseDocument,
 } from '../../cluster/documents.js';
 import {
   type AnswerRun,
@@ -20,16 +21,19 @@ import type {
   Backend,
   EventEntry,
   NodeCounters,
+  PauseRequest,
   QueryRequest,
   ReadRequest,
   StateRequest,
   SwitchoverAnswer,
 } from '../../src/admin/backend.js';
 import { nothingSeen, parseToken } from '../../src/client/token.js';
+import { groupDocument, nodeDocument, time } from './fake-documents.js';
+
+export { nodeDocument };
 
 /** Nothing is answered in the same turn, as over a network. */
 const turn = Promise.resolve();
-const time = '2026-01-02T03:04:05.678Z';
 
 interface Decided {
   readonly seq: number | null;
@@ -57,6 +61,8 @@ export class FakeBackend implements Backend {
   operationDocuments: OperationDocument[] = [];
   switchoverAnswer: SwitchoverAnswer | undefined;
   alarms: AlarmDocument[] = [];
+  /** By group; null: of all. */
+  readonly pauses = new Map<string | null, PauseDocument>();
   /** What the one member of every group fetches. */
   memberSync: MemberSync | null = null;
   nodeCounters: NodeCounters = {
@@ -90,7 +96,15 @@ export class FakeBackend implements Backend {
     const total = this.#groups.size;
     const broker = { connected: true, server: 's1', version: '2.14.0', url: 'nats://127.0.0.1:1' };
     const groups = { total, healthy: total, degraded: 0, dead: 0 };
-    return { namespace: 'test', version: '0.0.0', nodes: this.nodeDocuments, groups, broker };
+    const pause = this.pauses.get(null) ?? null;
+    return {
+      namespace: 'test',
+      version: '0.0.0',
+      nodes: this.nodeDocuments,
+      pause,
+      groups,
+      broker,
+    };
   }
 
   async nodes() {
@@ -104,13 +118,13 @@ export class FakeBackend implements Backend {
 
   async groups() {
     await turn;
-    return [...this.#groups.values()].map((group) => groupDocument(group, this.memberSync));
+    return [...this.#groups.values()].map((group) => this.#document(group));
   }
 
   async group(name: string): Promise<GroupDetail> {
     await turn;
     this.onLook();
-    return { ...groupDocument(this.#group(name), this.memberSync), alarms: this.alarms };
+    return { ...this.#document(this.#group(name)), alarms: this.alarms };
   }
 
   counters() {
@@ -210,6 +224,47 @@ export class FakeBackend implements Backend {
     if (index > 2) throw new UnderstudyError('member-not-found', `no member ${index}`);
     if (index === 0) throw new UnderstudyError('conflict', 'it is the active; switch over first');
     return this.#start('reinit', `${name}/${index}`);
+  }
+
+  cordon(node: string, actor: { by: string }) {
+    return this.#cordon(node, true, actor);
+  }
+
+  uncordon(node: string, actor: { by: string }) {
+    return this.#cordon(node, false, actor);
+  }
+
+  async #cordon(id: string, cordoned: boolean, actor: { by: string }): Promise<NodeDocument> {
+    await turn;
+    this.actors.push(actor.by);
+    const found = this.nodeDocuments.find((node) => node.id === id);
+    if (!found) throw new UnderstudyError('node-not-found', `no node ${id}`);
+    const changed = { ...found, cordoned };
+    this.nodeDocuments = this.nodeDocuments.map((node) => (node === found ? changed : node));
+    return changed;
+  }
+
+  /** A pause of so many milliseconds since the epoch of computers. */
+  async pause(name: string | null, { ttlMs = 1, reason }: PauseRequest, { by }: { by: string }) {
+    await turn;
+    if (name !== null) this.#group(name);
+    const scope = name === null ? 'all' : 'group';
+    const until = new Date(ttlMs).toISOString();
+    const pause: PauseDocument = { scope, reason: reason ?? null, by, until };
+    this.pauses.set(name, pause);
+    return { pause };
+  }
+
+  async resume(name: string | null) {
+    await turn;
+    if (name !== null) this.#group(name);
+    this.pauses.delete(name);
+    return { pause: null };
+  }
+
+  #document(group: Group): GroupDocument {
+    const pause = this.pauses.get(group.spec.name) ?? null;
+    return { ...groupDocument(group, this.memberSync), pause, paused: pause !== null };
   }
 
   async history(name: string) {
@@ -320,59 +375,5 @@ function runOf(first: number, { seq, result, rejection }: Decided, duplicate: bo
     results: [result],
     rejections: rejection ? [[0, ...rejection]] : null,
     duplicate,
-  };
-}
-
-export function nodeDocument(id: string, adminUrl: string | null): NodeDocument {
-  const members = { active: 1, standby: 0 };
-  return {
-    id,
-    incarnation: 'i1',
-    state: 'up',
-    cordoned: false,
-    zone: null,
-    adminUrl,
-    pid: 7,
-    members,
-  };
-}
-
-function groupDocument({ spec, events }: Group, sync: MemberSync | null): GroupDocument {
-  return {
-    name: spec.name,
-    kind: spec.kind,
-    groupId: 'ab'.repeat(16),
-    origin: `test.deliver.${spec.name}`,
-    epoch: 1,
-    health: { status: 'healthy', healthy: 1, total: 1 },
-    activeIndex: 0,
-    activeNode: 'n1',
-    activeHealthy: true,
-    memberCount: 1,
-    standbyCount: 0,
-    members: [
-      {
-        index: 0,
-        nodeId: 'n1',
-        publicKey: 'k1',
-        role: 'active',
-        healthy: true,
-        syncedThrough: events.length,
-        lastSync: time,
-        state: 'active',
-        lag: 0,
-        diverged: 0,
-        sync,
-        error: null,
-      },
-    ],
-    seq: events.length,
-    bufferedEventCount: 0,
-    reprotected: true,
-    paused: false,
-    quarantined: false,
-    standby: spec.standby ?? 'warm',
-    sync: { everyEvents: 1000, everyMs: 1000 },
-    createdAt: time,
   };
 }

@@ -48,6 +48,12 @@ const matrix: [method: string, path: string, body: unknown, needed: Role][] = [
   ['POST', '/v1/groups/c/sync', {}, 'operator'],
   ['POST', '/v1/groups/c/switchover', {}, 'operator'],
   ['POST', '/v1/groups/c/failover', {}, 'operator'],
+  ['POST', '/v1/groups/c/pause', {}, 'operator'],
+  ['POST', '/v1/groups/c/resume', {}, 'operator'],
+  ['POST', '/v1/pause', {}, 'operator'],
+  ['POST', '/v1/resume', {}, 'operator'],
+  ['POST', '/v1/nodes/n1/cordon', {}, 'operator'],
+  ['POST', '/v1/nodes/n1/uncordon', {}, 'operator'],
   ['DELETE', '/v1/groups/c', undefined, 'admin'],
 ];
 

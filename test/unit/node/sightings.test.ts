@@ -2,6 +2,7 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { GroupConfig } from '../../../cluster/types.js';
+import { groupKey, groupNameIn } from '../../../src/node/registry-keys.js';
 import {
   readAnywayEvery,
   rereadMs,
@@ -41,7 +42,7 @@ class Store implements SightingSource {
 
   #sighting(name: string): Sighting {
     const { revision, config } = this.entries.get(name) as { revision: number; config: null };
-    return { name, revision, config: () => config };
+    return { key: groupKey(name), revision, config: () => config };
   }
 
   #check(): Promise<void> {
@@ -60,8 +61,9 @@ class Store implements SightingSource {
     return names.map((name) => this.#sighting(name));
   }
 
-  async get(name: string): Promise<Sighting | null> {
+  async get(key: string): Promise<Sighting | null> {
     await this.#check();
+    const name = groupNameIn(key) as string;
     return this.entries.get(name)?.config ? this.#sighting(name) : null;
   }
 
@@ -92,6 +94,7 @@ beforeEach(() => {
       seen.set(name, revision);
     },
     gone: (name: string) => void seen.delete(name),
+    cluster: () => undefined,
   };
   sightings = new Sightings(store, events, pino({ level: 'silent' }));
 });
