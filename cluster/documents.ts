@@ -1,5 +1,7 @@
 /** The documents operators see: one shape for the admin API, the command line and the client. */
 
+import type { ErrorCode } from '../replication/errors.js';
+
 export type NodeState = 'up' | 'suspect' | 'down' | 'drained';
 export type MemberRole = 'active' | 'standby';
 
@@ -149,12 +151,19 @@ export interface OperationDocument {
   readonly id: string;
   readonly kind: string;
   readonly target: string;
-  readonly state: 'running' | 'done' | 'failed';
+  readonly state: 'running' | 'done' | 'failed' | 'cancelled';
   readonly step: string;
+  /** How often it was begun without having been done. */
   readonly attempts: number;
-  readonly lastError: { readonly code: string; readonly detail: string } | null;
+  /** Failed tries of the present step. */
+  readonly retries: number;
+  readonly lastError: { readonly code: ErrorCode; readonly detail: string } | null;
   readonly createdAt: string;
   readonly updatedAt: string;
+  /** Until when it waits, ISO 8601; null: it does not, or only for a moment. */
+  readonly wakeAt: string | null;
+  /** The node that drives it; null: nobody does now. */
+  readonly driver: string | null;
   readonly by: string;
   readonly steps: readonly {
     readonly name: string;

@@ -9,8 +9,8 @@ import type {
   NodeDocument,
   OperationDocument,
 } from '../../cluster/documents.js';
+import { percentOf, sizeText } from '../../cluster/sizes.js';
 import type { Precondition } from '../admin/backend.js';
-import { percentOf, sizeText } from '../sizes.js';
 import { table } from './table.js';
 
 export function clusterWords(cluster: ClusterDocument): string {

@@ -1,6 +1,5 @@
 /** The admin API's view of this node: every node serves all of it, for every group. */
 import { randomBytes } from 'node:crypto';
-import { jetstreamManager } from '@nats-io/jetstream';
 import type { GroupState } from '../../cluster/coordinator.js';
 import { placeableNodes } from '../../cluster/coordinator.js';
 import type {
@@ -12,6 +11,7 @@ import type {
   NodeDocument,
   OperationDocument,
 } from '../../cluster/documents.js';
+import { requestDelete } from '../../cluster/operations/delete.js';
 import { place } from '../../cluster/placement.js';
 import type { GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
@@ -33,12 +33,14 @@ import type {
 } from '../admin/backend.js';
 import type { Client } from '../client/client.js';
 import { laterOf, nothingSeen, parseToken, type Seen } from '../client/token.js';
-import { shardOf } from '../nats/subjects.js';
 import { version } from '../version.js';
 import { type ActionContext, failover, reinit, switchover, sync } from './actions.js';
 import { groupIdOf, judgeOf, memberPublicKey, parseSeed } from './identity.js';
 import { foldUntil, type GroupLog, readEvents } from './log-reader.js';
-import type { Operations } from './operations.js';
+import { handsOf } from './operations/hands.js';
+import { Operations } from './operations/operations.js';
+import { ownVerbs } from './operations/own.js';
+import type { OperationStore } from './operations/store.js';
 import type { Runtime } from './runtime.js';
 import type { Inspection } from './verbs.js';
 import { groupDocument, historyEntry, nodeDocuments } from './views.js';
@@ -48,6 +50,7 @@ const defaultSync = { everyEvents: 10_000, everyMs: 10_000 };
 const reportTimeoutMs = 300;
 const createTimeoutMs = 10_000;
 const createPollMs = 50;
+const deleteTimeoutMs = 12_000;
 const readTimeoutMs = 10_000;
 
 export class NodeBackend implements Backend {
@@ -57,19 +60,36 @@ export class NodeBackend implements Backend {
   #connected = true;
   #isStopping = false;
 
-  constructor(runtime: Runtime, operations: Operations, client: Client) {
+  constructor(runtime: Runtime, store: OperationStore, client: Client) {
     this.#runtime = runtime;
-    this.#operations = operations;
     this.#client = client;
+    const { id: node, incarnation } = runtime.options.info;
+    this.#operations = new Operations({
+      store,
+      self: { node, incarnation },
+      hands: handsOf({
+        runtime,
+        group: (name) => this.group(name),
+        groups: () => this.groups(),
+        own: ownVerbs(runtime),
+      }),
+      membership: () => runtime.coordinator.membership,
+    });
+  }
+
+  /** From here on this node takes over operations whose driver is gone. */
+  open(): Promise<void> {
+    return this.#operations.open();
   }
 
   brokerStatus(connected: boolean): void {
     this.#connected = connected;
   }
 
-  /** Requests that wait for something are answered soon. */
-  stop(): void {
+  /** Requests that wait for something are answered soon; others go on with its operations. */
+  async stop(): Promise<void> {
     this.#isStopping = true;
+    await this.#operations.stop();
   }
 
   ready(): { readonly ready: boolean; readonly reason: string } {
@@ -258,20 +278,10 @@ export class NodeBackend implements Backend {
     }
   }
 
-  /** The registry entry goes first, so that every member stops; then what the group stored. */
-  async deleteGroup(name: string, _actor: Actor): Promise<void> {
-    const { config } = this.#state(name);
-    const { names, config: node, connections } = this.#runtime.options;
-    await this.#runtime.registry.remove(config);
-    const manager = await jetstreamManager(connections.control, { checkAPI: false });
-    const shard = shardOf(config.groupId, node.shards);
-    await manager.streams.purge(names.logStream(shard), {
-      filter: names.log(shard, config.groupId, config.standby),
-    });
-    await manager.streams.purge(names.snapshotStream, {
-      filter: names.snapshotsOf(config.groupId),
-    });
-    this.#runtime.nudgeCollector();
+  /** Answers when all of it is gone. Throws `timeout` if that takes long; it goes on. */
+  async deleteGroup(name: string, { by }: Actor): Promise<void> {
+    const { id } = await this.#operations.start(requestDelete(await this.group(name), by));
+    await this.#operations.untilDone(id, deleteTimeoutMs);
   }
 
   // Data.
@@ -371,11 +381,15 @@ export class NodeBackend implements Backend {
   }
 
   operations(): Promise<readonly OperationDocument[]> {
-    return this.#operations.list();
+    return Promise.resolve(this.#operations.list());
   }
 
   operation(id: string, waitMs: number): Promise<OperationDocument> {
     return this.#operations.get(id, waitMs);
+  }
+
+  cancelOperation(id: string, { by }: Actor): Promise<OperationDocument> {
+    return this.#operations.cancel(id, by);
   }
 }
 

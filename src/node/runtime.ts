@@ -197,7 +197,8 @@ export class Runtime {
   #require(group: string): Hosted {
     const hosted = this.#members.get(group);
     if (hosted !== undefined) return hosted;
-    throw new Error(`node ${this.#options.info.id} hosts no member of ${group}`);
+    const detail = `node ${this.#options.info.id} hosts no member of ${group} now`;
+    throw new UnderstudyError('not-ready', detail);
   }
 
   #listen(): () => void {

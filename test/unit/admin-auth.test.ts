@@ -48,6 +48,7 @@ const matrix: [method: string, path: string, body: unknown, needed: Role][] = [
   ['POST', '/v1/groups/c/sync', {}, 'operator'],
   ['POST', '/v1/groups/c/switchover', {}, 'operator'],
   ['POST', '/v1/groups/c/failover', {}, 'operator'],
+  ['DELETE', '/v1/operations/op1', undefined, 'operator'],
   ['DELETE', '/v1/groups/c', undefined, 'admin'],
 ];
 
