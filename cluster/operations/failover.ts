@@ -9,6 +9,7 @@ import {
   pickStandby,
   placeOf,
   promoteTimeoutMs,
+  syncLookMs,
   theGroup,
 } from './common.js';
 import type { At, OperationKind, OperationRequest, Outcome } from './operation.js';
@@ -135,6 +136,11 @@ export const failover: OperationKind<FailoverData> = {
   sees: 'group',
   steps: { started, promoting },
   sealed: ['promoting'],
+  onRejection: ({ operation }, error) => {
+    // It may have been done all the same: what is seen decides, and the time there is for it.
+    const isOpen = operation.step === 'promoting' && error.code !== 'group-not-found';
+    return isOpen ? { kind: 'park', wakeAfterMs: syncLookMs, error } : { kind: 'failed', error };
+  },
   preempts: ['switchover', 'replace'],
   locks: ({ data }) => [groupLock(data)],
 };

@@ -13,6 +13,7 @@ import {
   pickStandby,
   placeOf,
   promoteTimeoutMs,
+  syncLookMs,
   theGroup,
   waitForSync,
 } from './common.js';
@@ -253,6 +254,11 @@ export const switchover: OperationKind<SwitchoverData> = {
   sees: 'group',
   steps: { scheduled, started, syncing, 'handing-off': handingOff },
   sealed: ['handing-off'],
+  onRejection: ({ operation }, error) => {
+    // It may have been done all the same: what is seen decides, and the time there is for it.
+    const isOpen = operation.step === 'handing-off' && error.code !== 'group-not-found';
+    return isOpen ? { kind: 'park', wakeAfterMs: syncLookMs, error } : { kind: 'failed', error };
+  },
   locks: ({ step, data }) => {
     if (step === 'scheduled') return [];
     return data.to === null
