@@ -175,7 +175,7 @@ describe('what fails', () => {
     expect(world.stored.state).toBe('done');
   });
 
-  test('and works in the end is forgotten', () => {
+  test('and works in the end is forgotten with the step', () => {
     const { call } = world;
     let tries = 0;
     world.call = (...args) => {
@@ -183,8 +183,19 @@ describe('what fails', () => {
       if (tries <= 3) throw new UnderstudyError('timeout', 'late');
       call.apply(world, args);
     };
-    world.drive(asking()).run();
-    expect(world.stored).toMatchObject({ state: 'done', retries: 0, lastError: null });
+    const kinds = kindOf(
+      ({ answer }) => (answer === undefined ? ask('b') : { kind: 'next', step: 'later' }),
+      {
+        steps: {
+          later: ({ operation: { retries, lastError } }) => {
+            expect({ retries, lastError }).toEqual({ retries: 0, lastError: null });
+            return done;
+          },
+        },
+      },
+    );
+    world.drive(kinds).run();
+    expect(world.stored).toMatchObject({ state: 'done', lastError: null });
   });
 
   test('comes back within a span that is capped, spread over its upper half', () => {

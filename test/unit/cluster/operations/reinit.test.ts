@@ -57,6 +57,13 @@ describe('it is not done', () => {
     expect(world.calls.filter((call) => call === 'inspect b').length).toBeGreaterThan(1);
   });
 
+  test.each(['standby', 'restoring'])('while it is %s and has never synced', (state) => {
+    world.after(5, () => world.change(1, { state }));
+    world.after(2000, () => world.change(1, { state: 'standby', lastSync: 'now' }));
+    run(1);
+    expect(world.nowMs - 1_000_000).toBeGreaterThanOrEqual(2000);
+  });
+
   test('but fails, with the reason, when the member is quarantined again', () => {
     world.after(5, () => world.change(1, { state: 'quarantined', error: 'poison' }));
     const lastError = { code: 'quarantined', detail: 'quarantined again: poison' };
