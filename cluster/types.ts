@@ -1,6 +1,16 @@
 /** What the nodes of a cluster share: the registry of groups, and what they tell each other. */
 import type { MemberReport } from '../replication/effects.js';
 
+/** Where a group's members may be, and which of them should rather be the active. */
+export interface Placement {
+  /** Only these nodes; without it all. */
+  readonly nodes?: readonly string[] | undefined;
+  /** `zone`: other zones first, and only then where least is. Default `node`. */
+  readonly spread?: 'node' | 'zone' | undefined;
+  /** Of nodes, as candidates: the higher goes first, 0 without one. */
+  readonly priorities?: Readonly<Record<string, number>> | undefined;
+}
+
 /** A group as the registry holds it: desired state, changed only by compare-and-set. */
 export interface GroupConfig {
   readonly name: string;
@@ -13,6 +23,8 @@ export interface GroupConfig {
   /** Node of each member, by index. */
   readonly members: readonly { readonly node: string; readonly publicKey: string }[];
   readonly createdAtMs: number;
+  /** Absent where a former version created the group. */
+  readonly placement?: Placement | undefined;
 }
 
 /** What a node says about itself when it starts, and with every beat. */
