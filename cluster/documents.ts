@@ -1,4 +1,6 @@
 /** The documents operators see: one shape for the admin API, the command line and the client. */
+
+import type { ErrorCode } from '../replication/errors.js';
 import type { Placement } from './types.js';
 
 export type NodeState = 'up' | 'suspect' | 'down' | 'drained';
@@ -103,6 +105,8 @@ export interface GroupDocument {
   readonly memberCount: number;
   readonly standbyCount: number;
   readonly members: readonly MemberDocument[];
+  /** Indexes of the standbys, in the order in which a failover would choose them. */
+  readonly succession: readonly number[];
   readonly seq: number;
   /** Events past the oldest `syncedThrough` of a healthy standby: what a failover would replay at most. */
   readonly bufferedEventCount: number;
@@ -174,12 +178,19 @@ export interface OperationDocument {
   readonly id: string;
   readonly kind: string;
   readonly target: string;
-  readonly state: 'running' | 'done' | 'failed';
+  readonly state: 'running' | 'done' | 'failed' | 'cancelled';
   readonly step: string;
+  /** How often it was begun without having been done. */
   readonly attempts: number;
-  readonly lastError: { readonly code: string; readonly detail: string } | null;
+  /** Failed tries of the present step. */
+  readonly retries: number;
+  readonly lastError: { readonly code: ErrorCode; readonly detail: string } | null;
   readonly createdAt: string;
   readonly updatedAt: string;
+  /** Until when it waits, ISO 8601; null: it does not, or only for a moment. */
+  readonly wakeAt: string | null;
+  /** The node that drives it; null: nobody does now. */
+  readonly driver: string | null;
   readonly by: string;
   readonly steps: readonly {
     readonly name: string;

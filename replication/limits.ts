@@ -115,4 +115,20 @@ export const limits = {
   /** The longest pause, and why it was made. */
   pauseMs: 7 * 24 * 60 * 60_000,
   pauseReasonChars: 256,
+  /** Operations on record: the ones that ended first are forgotten first. */
+  operations: 1000,
+  /** Operations that run at once. */
+  operationsRunning: 256,
+  /** One operation as JSON. */
+  operationSizeBytes: 32 * 1024,
+  /** Steps in an operation's history; of more, the first and the latest are kept. */
+  operationSteps: 32,
+  /** A detail or an error of an operation is cut to this many characters. */
+  operationDetailChars: 1024,
+  /** Failed tries of one step. */
+  operationRetries: 20,
+  /** What an operation does without a pause. */
+  operationHops: 64,
+  /** Locks of all operations. */
+  operationLocks: 1024,
 } as const;

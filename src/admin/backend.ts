@@ -9,6 +9,7 @@ import type {
   OperationDocument,
   PauseDocument,
 } from '../../cluster/documents.js';
+import type { Precondition, SwitchoverRequest } from '../../cluster/operations/switchover.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { Consistency } from '../../replication/effects.js';
 
@@ -66,21 +67,8 @@ export interface Actor {
   readonly by: string;
 }
 
-/** A failed precondition of a switchover; all of them are reported at once. */
-export interface Precondition {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly detail: string;
-}
-
-export interface SwitchoverRequest {
-  /** Guard: refuse unless this node hosts the active. */
-  readonly leader?: string | undefined;
-  readonly candidate?: string | undefined;
-  readonly dryRun?: boolean | undefined;
-  /** How long writes may pause before the old active serves on. Default 5000. */
-  readonly timeoutMs?: number | undefined;
-}
+/** A precondition of a switchover; all of them are reported at once. */
+export type { Precondition, SwitchoverRequest };
 
 export interface PauseRequest {
   /** After so long it ends by itself. Default 3600000. */
@@ -168,4 +156,6 @@ export interface Backend {
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */
   operation(id: string, waitMs: number): Promise<OperationDocument>;
+  /** Asks it to end. Throws `operation-not-found`, `conflict` if it is over already. */
+  cancelOperation(id: string, actor: Actor): Promise<OperationDocument>;
 }

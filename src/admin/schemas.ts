@@ -13,7 +13,7 @@ import type {
   OperationDocument,
   PauseDocument,
 } from '../../cluster/documents.js';
-import { errorAdvice } from '../../replication/errors.js';
+import { type ErrorCode, errorAdvice } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
 import { tokenHeader, tokenPattern } from '../client/token.js';
 import type {
@@ -31,6 +31,7 @@ function component<Schema extends z.ZodType>(id: string, schema: Schema): Schema
 }
 
 const count = z.int().min(0);
+const errorCode = z.enum(Object.keys(errorAdvice) as [ErrorCode, ...ErrorCode[]]);
 const time = z.string().describe('ISO 8601');
 const consistency = z.enum(['linearizable', 'local', 'standby']);
 
@@ -145,7 +146,11 @@ export const switchoverBody = optionalBody(
     leader: name.optional(),
     candidate: name.optional(),
     dryRun: z.boolean().optional(),
-    timeoutMs: z.int().min(1).max(60_000).optional(),
+    timeoutMs: z.int().min(1).max(60_000).optional().describe('How long writes may pause'),
+    scheduledAt: z.iso
+      .datetime({ offset: true })
+      .optional()
+      .describe('When to begin; what has to hold is judged then'),
   }),
 );
 export const pauseBody: z.ZodType<PauseRequest> = optionalBody(
@@ -245,6 +250,7 @@ const groupShape = z.object({
   memberCount: count,
   standbyCount: count,
   members: z.array(memberSchema),
+  succession: z.array(count),
   seq: count,
   bufferedEventCount: count,
   reprotected: z.boolean(),
@@ -311,12 +317,15 @@ export const operationSchema: z.ZodType<OperationDocument> = component(
     id: z.string(),
     kind: z.string(),
     target: z.string(),
-    state: z.enum(['running', 'done', 'failed']),
+    state: z.enum(['running', 'done', 'failed', 'cancelled']),
     step: z.string(),
-    attempts: count,
-    lastError: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    attempts: count.describe('How often it was begun without having been done'),
+    retries: count.describe('Failed tries of the present step'),
+    lastError: z.object({ code: errorCode, detail: z.string() }).nullable(),
     createdAt: time,
     updatedAt: time,
+    wakeAt: time.nullable().describe('Until when it waits; null: it does not, or for a moment'),
+    driver: z.string().nullable().describe('The node that drives it'),
     by: z.string(),
     steps: z.array(z.object({ name: z.string(), at: time, detail: z.string().exactOptional() })),
   }),

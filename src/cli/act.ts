@@ -62,6 +62,7 @@ interface SwitchoverOptions {
   readonly leader?: string;
   readonly dryRun?: true;
   readonly timeout?: number;
+  readonly at?: string;
   readonly wait?: true;
 }
 
@@ -74,10 +75,11 @@ function addSwitchover(program: Command, run: Run): void {
     .option('--leader <node>', 'only if this node hosts the active')
     .option('--dry-run', 'only tell what speaks against it; exit code 1 if something does')
     .option('--timeout <ms>', 'how long writes may pause (default: 5000)', whole(1, 60_000))
+    .option('--at <time>', 'begin then, ISO 8601; what has to hold is judged then')
     .option('--wait', 'until it has ended; exit code 1 if it failed');
   handle<[string], SwitchoverOptions>(command, run, async (session, [name], options) => {
-    const { candidate, leader, timeout: timeoutMs } = options;
-    const request = { candidate, leader, timeoutMs };
+    const { candidate, leader, timeout: timeoutMs, at: scheduledAt } = options;
+    const request = { candidate, leader, timeoutMs, scheduledAt };
     if (!options.dryRun) {
       return ended(session, await session.client.switchover(name, request), options);
     }
@@ -128,5 +130,5 @@ async function ended(
 ): Promise<number> {
   const operation = wait ? await untilEnded(started.id) : started;
   await session.show(operation, () => operationWords(operation));
-  return wait && operation.state === 'failed' ? 1 : 0;
+  return wait && operation.state !== 'done' ? 1 : 0;
 }

@@ -61,7 +61,12 @@ function addOperationCommands(program: Command, run: Run): void {
   handle<[string], { wait?: true }>(one, run, async (session, [id], { wait }) => {
     const operation = wait ? await waitFor(session, id) : await session.client.operation(id);
     await session.show(operation, () => operationWords(operation));
-    return wait && operation.state === 'failed' ? 1 : 0;
+    return wait && operation.state !== 'done' ? 1 : 0;
+  });
+  const cancel = program.command('cancel').description('ask an operation to end');
+  handle<[string]>(cancel.argument('<id>'), run, async (session, [id]) => {
+    const operation = await session.client.cancelOperation(id);
+    return session.show(operation, () => operationWords(operation));
   });
 }
 

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import progressBars from 'cli-progress';
 import type { MemberDocument } from '../../cluster/documents.js';
-import { movingText } from '../sizes.js';
+import { movingText } from '../../cluster/sizes.js';
 import { isTerminal } from './io.js';
 
 export interface Progress {

@@ -10,8 +10,8 @@ import type {
   OperationDocument,
   PauseDocument,
 } from '../../cluster/documents.js';
+import { percentOf, sizeText } from '../../cluster/sizes.js';
 import type { Precondition } from '../admin/backend.js';
-import { percentOf, sizeText } from '../sizes.js';
 import { table } from './table.js';
 
 export function clusterWords(cluster: ClusterDocument): string {

@@ -219,6 +219,12 @@ export class AdminClient {
     });
   }
 
+  /** It ends at the next step that may be left. Throws `conflict` if it is over already. */
+  cancelOperation(id: string): Promise<OperationDocument> {
+    const path = `/v1/operations/${encodeURIComponent(id)}`;
+    return this.#nodes.json('DELETE', path, { repeatable: true });
+  }
+
   #get<Answer>(path: string): Promise<Answer> {
     return this.#nodes.json('GET', path, { repeatable: true });
   }

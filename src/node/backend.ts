@@ -1,5 +1,4 @@
 /** The admin API's view of this node: every node serves all of it, for every group. */
-import { jetstreamManager } from '@nats-io/jetstream';
 import type { GroupState } from '../../cluster/coordinator.js';
 import type {
   ClusterDocument,
@@ -11,6 +10,7 @@ import type {
   OperationDocument,
   PauseDocument,
 } from '../../cluster/documents.js';
+import { requestDelete } from '../../cluster/operations/delete.js';
 import type { GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
@@ -31,7 +31,6 @@ import type {
 } from '../admin/backend.js';
 import type { Client } from '../client/client.js';
 import { laterOf, nothingSeen, parseToken, type Seen } from '../client/token.js';
-import { shardOf } from '../nats/subjects.js';
 import { version } from '../version.js';
 import { type ActionContext, failover, reinit, switchover, sync } from './actions.js';
 import { instant } from './clock.js';
@@ -39,7 +38,10 @@ import { judgeOf } from './identity.js';
 import { foldUntil, type GroupLog, readEvents } from './log-reader.js';
 import { cordon, pause, resume, uncordon } from './maintenance.js';
 import { newGroup } from './new-group.js';
-import type { Operations } from './operations.js';
+import { handsOf } from './operations/hands.js';
+import { Operations } from './operations/operations.js';
+import { ownVerbs } from './operations/own.js';
+import type { OperationStore } from './operations/store.js';
 import type { Runtime } from './runtime.js';
 import type { Inspection } from './verbs.js';
 import { clusterPause, groupDocument, historyEntry, nodeDocuments } from './views.js';
@@ -47,6 +49,7 @@ import { clusterPause, groupDocument, historyEntry, nodeDocuments } from './view
 const reportTimeoutMs = 300;
 const createTimeoutMs = 10_000;
 const createPollMs = 50;
+const deleteTimeoutMs = 12_000;
 const readTimeoutMs = 10_000;
 
 export class NodeBackend implements Backend {
@@ -56,19 +59,36 @@ export class NodeBackend implements Backend {
   #connected = true;
   #isStopping = false;
 
-  constructor(runtime: Runtime, operations: Operations, client: Client) {
+  constructor(runtime: Runtime, store: OperationStore, client: Client) {
     this.#runtime = runtime;
-    this.#operations = operations;
     this.#client = client;
+    const { id: node, incarnation } = runtime.options.info;
+    this.#operations = new Operations({
+      store,
+      self: { node, incarnation },
+      hands: handsOf({
+        runtime,
+        group: (name) => this.group(name),
+        groups: () => this.groups(),
+        own: ownVerbs(runtime),
+      }),
+      membership: () => runtime.coordinator.membership,
+    });
+  }
+
+  /** From here on this node takes over operations whose driver is gone. */
+  open(): Promise<void> {
+    return this.#operations.open();
   }
 
   brokerStatus(connected: boolean): void {
     this.#connected = connected;
   }
 
-  /** Requests that wait for something are answered soon. */
-  stop(): void {
+  /** Requests that wait for something are answered soon; others go on with its operations. */
+  async stop(): Promise<void> {
     this.#isStopping = true;
+    await this.#operations.stop();
   }
 
   ready(): { readonly ready: boolean; readonly reason: string } {
@@ -192,20 +212,10 @@ export class NodeBackend implements Backend {
     }
   }
 
-  /** The registry entry goes first, so that every member stops; then what the group stored. */
-  async deleteGroup(name: string, _actor: Actor): Promise<void> {
-    const { config } = this.#state(name);
-    const { names, config: node, connections } = this.#runtime.options;
-    await this.#runtime.registry.remove(config);
-    const manager = await jetstreamManager(connections.control, { checkAPI: false });
-    const shard = shardOf(config.groupId, node.shards);
-    await manager.streams.purge(names.logStream(shard), {
-      filter: names.log(shard, config.groupId, config.standby),
-    });
-    await manager.streams.purge(names.snapshotStream, {
-      filter: names.snapshotsOf(config.groupId),
-    });
-    this.#runtime.nudgeCollector();
+  /** Answers when all of it is gone. Throws `timeout` if that takes long; it goes on. */
+  async deleteGroup(name: string, { by }: Actor): Promise<void> {
+    const { id } = await this.#operations.start(requestDelete(await this.group(name), by));
+    await this.#operations.untilDone(id, deleteTimeoutMs);
   }
 
   // Data.
@@ -328,11 +338,15 @@ export class NodeBackend implements Backend {
   }
 
   operations(): Promise<readonly OperationDocument[]> {
-    return this.#operations.list();
+    return Promise.resolve(this.#operations.list());
   }
 
   operation(id: string, waitMs: number): Promise<OperationDocument> {
     return this.#operations.get(id, waitMs);
+  }
+
+  cancelOperation(id: string, { by }: Actor): Promise<OperationDocument> {
+    return this.#operations.cancel(id, by);
   }
 }
 

@@ -2,6 +2,7 @@
 import type { NodeInput } from '../../cluster/coordinator.js';
 import type { GroupConfig } from '../../cluster/types.js';
 import { encodeValue } from '../../replication/batch.js';
+import { UnderstudyError } from '../../replication/errors.js';
 import type { Ports } from '../../replication/execute.js';
 import type { Notice } from '../nats/subjects.js';
 import { sha256 } from '../sha256.js';
@@ -49,7 +50,8 @@ export class Members {
   require(group: string): Hosted {
     const hosted = this.#hosted.get(group);
     if (hosted !== undefined) return hosted;
-    throw new Error(`node ${this.#options.info.id} hosts no member of ${group}`);
+    const detail = `node ${this.#options.info.id} hosts no member of ${group} now`;
+    throw new UnderstudyError('not-ready', detail);
   }
 
   driver(group: string): MemberDriver | undefined {

@@ -1,6 +1,7 @@
 /** One node, from configuration to a served admin API, and back down in order. */
 import { randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import type { NodeInfo } from '../../cluster/types.js';
@@ -10,6 +11,7 @@ import { assertSafeBinding, loadAuth } from '../admin/auth.js';
 import { createAdminServer } from '../admin/server.js';
 import { type Client, createClient } from '../client/client.js';
 import { type Connections, closeConnections, openConnections } from '../nats/connect.js';
+import { patiently } from '../nats/patience.js';
 import { ensureStreams } from '../nats/streams.js';
 import { namesFor } from '../nats/subjects.js';
 import { sha256 } from '../sha256.js';
@@ -18,7 +20,7 @@ import { NodeBackend } from './backend.js';
 import { type NodeChunkCache, noCache, openChunkCache } from './chunk-cache.js';
 import { compileConfig, type NodeConfig, type NodeOptions } from './config.js';
 import { loadKinds } from './kinds.js';
-import { Operations } from './operations.js';
+import { OperationStore } from './operations/store.js';
 import { Runtime } from './runtime.js';
 
 export interface StartOptions {
@@ -40,6 +42,8 @@ export interface RunningNode {
 
 const handOffBudgetMs = 3000;
 const drainMs = 15_000;
+/** For letting go of operations, which others find without it. */
+const letGoMs = 1000;
 
 /**
  * Starts a node in this process. Throws `invalid-config`, `broker-unavailable`, `unauthorized`, or
@@ -133,12 +137,14 @@ class NodeProcess implements RunningNode {
       },
     });
     this.#runtime = runtime;
-    const operations = await Operations.open(control, names);
+    const operations = await OperationStore.open(control, names);
     this.#client = await createClient({ connection: control, namespace, session: false });
-    this.#backend = new NodeBackend(runtime, operations, this.#client);
-    await this.#listen(this.#backend);
+    const backend = new NodeBackend(runtime, operations, this.#client);
+    this.#backend = backend;
+    await this.#listen(backend);
     runtime.announceAt(this.#config.admin.url ?? this.adminUrl);
     await runtime.start();
+    await patiently('read the operations', () => backend.open());
     this.#logger.info({ adminUrl: this.adminUrl, incarnation }, 'node is up');
   }
 
@@ -201,7 +207,7 @@ class NodeProcess implements RunningNode {
   }
 
   async #stop(): Promise<void> {
-    this.#backend?.stop();
+    await Promise.race([this.#backend?.stop(), delay(letGoMs, undefined, { ref: false })]);
     await this.#server?.close();
     this.#runtime?.stop();
     await this.#client?.close(0);

@@ -138,10 +138,35 @@ export class Registry {
     return { config: entry.json<ClusterConfig>(), revision: entry.revision };
   }
 
-  async remove(config: GroupConfig): Promise<void> {
-    await this.#kv.delete(groupKey(config.name));
-    await this.#kv.delete(idKey(config.groupId));
-    this.#sightings.forget(groupKey(config.name));
+  /** False: the entry is not at `revision` any more, nothing was changed. The id stays taken. */
+  async remove({ name }: GroupConfig, revision: number): Promise<boolean> {
+    try {
+      await this.#kv.delete(groupKey(name), { previousSeq: revision });
+    } catch (error) {
+      if (isWrongLast(error)) return false;
+      throw error;
+    }
+    this.#sightings.forget(groupKey(name));
+    return true;
+  }
+
+  /** Of the entry that keeps a group's id taken; 0: there is none of this name. */
+  async idRevision(name: string, groupId: string): Promise<number> {
+    const entry = await this.#kv.get(idKey(groupId));
+    const stands = entry !== null && entry.operation === 'PUT' && entry.string() === name;
+    return stands ? entry.revision : 0;
+  }
+
+  /** False: it is another's by now, nothing was changed. */
+  async releaseId(groupId: string, revision: number): Promise<boolean> {
+    if (revision === 0) return false;
+    try {
+      await this.#kv.delete(idKey(groupId), { previousSeq: revision });
+      return true;
+    } catch (error) {
+      if (isWrongLast(error)) return false;
+      throw error;
+    }
   }
 }
 

@@ -26,6 +26,7 @@ import type {
   ReadRequest,
   StateRequest,
   SwitchoverAnswer,
+  SwitchoverRequest,
 } from '../../src/admin/backend.js';
 import { nothingSeen, parseToken } from '../../src/client/token.js';
 import { groupDocument, nodeDocument, time } from './fake-documents.js';
@@ -60,6 +61,7 @@ export class FakeBackend implements Backend {
   loseAnswers = 0;
   operationDocuments: OperationDocument[] = [];
   switchoverAnswer: SwitchoverAnswer | undefined;
+  switchoverRequest: SwitchoverRequest | undefined;
   alarms: AlarmDocument[] = [];
   /** By group; null: of all. */
   readonly pauses = new Map<string | null, PauseDocument>();
@@ -203,8 +205,9 @@ export class FakeBackend implements Backend {
     return { through: this.#group(name).events.length };
   }
 
-  async switchover(name: string, request: { dryRun?: boolean | undefined }) {
+  async switchover(name: string, request: SwitchoverRequest) {
     await turn;
+    this.switchoverRequest = request;
     this.#group(name);
     if (this.switchoverAnswer) return this.switchoverAnswer;
     const preconditions = [{ name: 'lag', ok: true, detail: '0 events' }];
@@ -291,6 +294,16 @@ export class FakeBackend implements Backend {
     return done;
   }
 
+  async cancelOperation(id: string) {
+    await turn;
+    const found = this.operationDocuments.find((operation) => operation.id === id);
+    if (!found) throw new UnderstudyError('operation-not-found', `no operation ${id}`);
+    if (found.state !== 'running') throw new UnderstudyError('conflict', `it is ${found.state}`);
+    const cancelled = { ...found, state: 'cancelled', step: 'cancelled' } as const;
+    this.operationDocuments[this.operationDocuments.indexOf(found)] = cancelled;
+    return cancelled;
+  }
+
   total(name: string): number {
     return this.#group(name).total;
   }
@@ -312,6 +325,9 @@ export class FakeBackend implements Backend {
       state: 'running',
       step: 'begin',
       attempts: 1,
+      retries: 0,
+      wakeAt: null,
+      driver: 'n1',
       lastError: null,
       createdAt: time,
       updatedAt: time,

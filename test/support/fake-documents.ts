@@ -54,6 +54,7 @@ export function groupDocument(
         error: null,
       },
     ],
+    succession: [],
     seq: events.length,
     bufferedEventCount: 0,
     reprotected: true,

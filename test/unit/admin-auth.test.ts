@@ -54,6 +54,7 @@ const matrix: [method: string, path: string, body: unknown, needed: Role][] = [
   ['POST', '/v1/resume', {}, 'operator'],
   ['POST', '/v1/nodes/n1/cordon', {}, 'operator'],
   ['POST', '/v1/nodes/n1/uncordon', {}, 'operator'],
+  ['DELETE', '/v1/operations/op1', undefined, 'operator'],
   ['DELETE', '/v1/groups/c', undefined, 'admin'],
 ];
 

@@ -76,7 +76,9 @@ describe('calls', () => {
     const { id } = await client.switchover('c', { leader: 'n1' });
     expect((await client.operation(id)).state).toBe('running');
     expect((await client.operation(id, 1000)).state).toBe('done');
-    expect((await client.failover('c')).kind).toBe('failover');
+    const failover = await client.failover('c');
+    expect(failover.kind).toBe('failover');
+    expect((await client.cancelOperation(failover.id)).state).toBe('cancelled');
     expect((await client.reinit('c', 1)).kind).toBe('reinit');
   });
 
@@ -212,7 +214,9 @@ describe('other nodes', () => {
   test('may do what the first cannot have got', async () => {
     const { url } = await serve();
     const client = createAdminClient({ url: [await deadUrl(), url] });
-    expect((await client.failover('c')).kind).toBe('failover');
+    const failover = await client.failover('c');
+    expect(failover.kind).toBe('failover');
+    expect((await client.cancelOperation(failover.id)).state).toBe('cancelled');
     expect((await client.reinit('c', 1)).kind).toBe('reinit');
   });
 

@@ -36,6 +36,7 @@ const promised = [
   'GET /v1/groups/{g}/history',
   'GET /v1/operations',
   'GET /v1/operations/{id}',
+  'DELETE /v1/operations/{id}',
 ];
 
 function expectProblem(answer: Answer, status: number, code: ErrorCode, detail: RegExp): void {
@@ -130,6 +131,26 @@ describe('reading', () => {
       /query.waitMs/,
     );
   });
+});
+
+test('an operation can be cancelled while it runs', async () => {
+  const { call } = await serve();
+  const { body: started } = await call('POST', '/v1/groups/c/failover');
+  const cancelled = await call('DELETE', `/v1/operations/${started.id}`);
+  expect(cancelled).toMatchObject({ status: 202, body: { id: started.id, state: 'cancelled' } });
+  const again = await call('DELETE', `/v1/operations/${started.id}`);
+  expectProblem(again, 409, 'conflict', /it is cancelled/);
+  expectProblem(await call('DELETE', '/v1/operations/x'), 404, 'operation-not-found', /x/);
+});
+
+test('a switchover is scheduled for a time, and for nothing else', async () => {
+  const { call, backend } = await serve();
+  const path = '/v1/groups/c/switchover';
+  const scheduledAt = '2026-12-24T18:00:00+01:00';
+  expect((await call('POST', path, { scheduledAt })).status).toBe(202);
+  expect(backend.switchoverRequest).toEqual({ scheduledAt });
+  const refused = await call('POST', path, { scheduledAt: 'tomorrow' });
+  expectProblem(refused, 400, 'bad-request', /scheduledAt/);
 });
 
 describe('reading a log and a state', () => {

@@ -51,7 +51,7 @@ describe('usage', () => {
     expect(code).toBe(0);
     const commands =
       'dev node status nodes kinds groups group create delete deliver query events sync';
-    for (const name of `${commands} switchover failover reinit pause resume cordon uncordon history operations operation`.split(
+    for (const name of `${commands} switchover failover reinit pause resume cordon uncordon history operations operation cancel`.split(
       ' ',
     )) {
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
@@ -238,6 +238,17 @@ describe('acting', () => {
     const active = await understudy('reinit', 'c', '0');
     expect(active).toMatchObject({ code: 1, stderr: expect.stringMatching(/switch over first/) });
     expect((await understudy('reinit', 'c', '9')).stderr).toMatch(/member-not-found: no member 9/);
+  });
+
+  test('a switchover is scheduled, and cancelled; whoever waited for it gets exit code 1', async () => {
+    const { understudy, backend } = await served();
+    const started = await understudy('switchover', 'c', '--at', '2026-12-24T18:00:00Z', '--json');
+    expect(backend.switchoverRequest).toMatchObject({ scheduledAt: '2026-12-24T18:00:00Z' });
+    const { id } = started.json() as { id: string };
+    expect((await understudy('cancel', id)).stdout).toMatch(/^op1 +switchover +c +cancelled/m);
+    expect((await understudy('operation', id, '--wait')).code).toBe(1);
+    const again = await understudy('cancel', id);
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringMatching(/conflict/) });
   });
 
   test('a refused switchover and a failed operation are exit code 1', async () => {

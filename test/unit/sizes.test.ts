@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { movingText, percentOf, secondsText, sizeText } from '../../src/sizes.js';
+import { movingText, percentOf, secondsText, sizeText } from '../../cluster/sizes.js';
 
 const [mib, gib] = [2 ** 20, 2 ** 30];
 

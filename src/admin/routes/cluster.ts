@@ -14,9 +14,15 @@ import {
   waitQuery,
 } from '../schemas.js';
 
+type App = ReturnType<typeof typed>;
+
+function typed(server: FastifyInstance) {
+  return server.withTypeProvider<ZodTypeProvider>();
+}
+
 /** Cluster, nodes, kinds and operations. */
 export function clusterRoutes(server: FastifyInstance, backend: Backend): void {
-  const app = server.withTypeProvider<ZodTypeProvider>();
+  const app = typed(server);
   const config = { role: 'viewer' } as const;
   app.get(
     '/v1/cluster',
@@ -76,6 +82,11 @@ export function clusterRoutes(server: FastifyInstance, backend: Backend): void {
     },
     () => backend.kinds(),
   );
+  operationRoutes(app, backend);
+}
+
+function operationRoutes(app: App, backend: Backend): void {
+  const config = { role: 'viewer' } as const;
   app.get(
     '/v1/operations',
     {
@@ -101,5 +112,22 @@ export function clusterRoutes(server: FastifyInstance, backend: Backend): void {
       },
     },
     ({ params, query }) => backend.operation(params.id, query.waitMs),
+  );
+  app.delete(
+    '/v1/operations/:id',
+    {
+      config: { role: 'operator' },
+      schema: {
+        tags: ['operations'],
+        summary: 'Ask an operation to end',
+        params: operationParams,
+        response: answers({ 202: operationSchema }),
+      },
+    },
+    async (request, reply) => {
+      const by = request.identity?.name ?? 'local';
+      const operation = await backend.cancelOperation(request.params.id, { by });
+      return reply.code(202).send(operation);
+    },
   );
 }

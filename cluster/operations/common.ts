@@ -1,0 +1,99 @@
+/** What the kinds of operations have in common. */
+import { UnderstudyError } from '../../replication/errors.js';
+import type { GroupDocument, MemberDocument, MemberSync } from '../documents.js';
+import { movingText } from '../sizes.js';
+import type { At, Outcome } from './operation.js';
+
+/** How often something is looked at that ought to happen at once. */
+export const lookMs = 50;
+/** How often a member is looked at that fetches a state. */
+export const syncLookMs = 100;
+/** How often an operation tells of the bytes that have come. */
+const tellEveryMs = 1000;
+/** For a promotion, from the request to the open active. */
+export const promoteTimeoutMs = 10_000;
+
+/** A group that was deleted and made anew under its old name is another one. */
+export interface OfGroup {
+  readonly group: string;
+  readonly life: string;
+}
+
+export function lifeOf({ name, createdAt }: GroupDocument): string {
+  return `${name}.${createdAt.replaceAll(/\D/g, '')}`;
+}
+
+export const groupLock = ({ life }: OfGroup): string => `group.${life}`;
+export const memberLock = ({ life }: OfGroup, index: number): string => `member.${life}.${index}`;
+export const nodeLock = (node: string): string => `node.${node}`;
+
+/** Throws `group-not-found`. */
+export function theGroup({ data, seen }: At<OfGroup>): GroupDocument {
+  const { group } = seen;
+  if (group !== null && lifeOf(group) === data.life) return group;
+  throw new UnderstudyError('group-not-found', `group ${data.group} was deleted meanwhile`);
+}
+
+export const isReachable = ({ state }: MemberDocument): boolean =>
+  state !== 'unreachable' && state !== 'quarantined';
+
+const isFit = ({ healthy, lastSync }: MemberDocument): boolean => healthy && lastSync !== null;
+
+/** The best of those that are fit, or of those on one node: as an automatic failover would choose (P7). */
+export function pickStandby(
+  { members, succession }: GroupDocument,
+  node: string | null | undefined,
+  fits: (member: MemberDocument) => boolean = isFit,
+): MemberDocument | null {
+  const standbys = succession.map((index) => members[index] as MemberDocument);
+  const wanted = node == null ? standbys : standbys.filter(({ nodeId }) => nodeId === node);
+  return wanted.find(fits) ?? null;
+}
+
+/** For those who wonder why; null: it is not paused. */
+export function pauseWords({ name, pause }: GroupDocument): string | null {
+  if (pause === null) return null;
+  const { scope, by, until, reason } = pause;
+  const why = reason === null ? '' : ` (${reason})`;
+  const resume = `understudy resume ${scope === 'all' ? '--all' : name}`;
+  return `paused by ${by} until ${until}${why}; ${resume} ends that`;
+}
+
+/** How long a member has come no closer, as far as the record tells. */
+export interface Closeness {
+  /** Bytes that are fetched a second time are no progress. */
+  readonly mostSizeBytes: number;
+  readonly closerAtMs: number;
+  readonly toldAtMs: number;
+}
+
+export const notYet = (nowMs: number): Closeness => ({
+  mostSizeBytes: 0,
+  closerAtMs: nowMs,
+  toldAtMs: 0,
+});
+
+/** Waits on, and tells how far the member is; null: it has come no closer for `stillMs`. */
+export function waitForSync<Data extends { readonly closeness: Closeness }>(
+  { data, seen }: At<Data>,
+  who: string,
+  sync: MemberSync | null,
+  stillMs: number,
+): Outcome<Data> | null {
+  const { closeness } = data;
+  const { nowMs } = seen;
+  const sizeBytes = sync?.doneSizeBytes ?? 0;
+  const isCloser = sizeBytes > closeness.mostSizeBytes;
+  if (!isCloser && nowMs - closeness.closerAtMs >= stillMs) return null;
+  const park = { kind: 'park', wakeAfterMs: syncLookMs } as const;
+  if (sync === null || nowMs - closeness.toldAtMs < tellEveryMs) return park;
+  const next: Closeness = {
+    mostSizeBytes: Math.max(sizeBytes, closeness.mostSizeBytes),
+    closerAtMs: isCloser ? nowMs : closeness.closerAtMs,
+    toldAtMs: nowMs,
+  };
+  return { ...park, detail: `${who}: ${movingText(sync)}`, data: { closeness: next } as Data };
+}
+
+export const placeOf = ({ index, nodeId }: MemberDocument): string =>
+  `member ${index} on ${nodeId}`;

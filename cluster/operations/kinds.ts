@@ -1,0 +1,17 @@
+/** All kinds of operations. */
+import { deletion } from './delete.js';
+import { failover } from './failover.js';
+import type { OperationKind } from './operation.js';
+import { reinit } from './reinit.js';
+import { switchover } from './switchover.js';
+
+/** What a kind puts into `data` is read by nobody else, so its type is known there only. */
+const erased = <Data>(kind: OperationKind<Data>): OperationKind<unknown> =>
+  kind as unknown as OperationKind<unknown>;
+
+export const operationKinds: ReadonlyMap<string, OperationKind<unknown>> = new Map(
+  [erased(switchover), erased(failover), erased(reinit), erased(deletion)].map((kind) => [
+    kind.name,
+    kind,
+  ]),
+);
