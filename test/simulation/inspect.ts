@@ -4,7 +4,6 @@ import type { Member } from '../../replication/member.js';
 import type { Replica } from '../../replication/replica.js';
 import { type Cut, putsInFlight } from '../../replication/snapshot/cut.js';
 import type { Cutting } from '../../replication/snapshot/cutting.js';
-import type { Node } from '../../replication/state/tree.js';
 import { relief } from '../../replication/sync/pace.js';
 import { type Account, accountsOf } from '../../replication/sync/sources.js';
 import { coordinatorsOf, requestsOf, type Sync } from '../../replication/sync/sync.js';
@@ -117,7 +116,7 @@ export function checkMember(checker: GroupChecker, node: string, member: Member)
 const seen = new WeakSet<Replica>();
 
 export function checkRows(checker: GroupChecker, who: string, { tables, tip }: Replica): void {
-  checker.onMemberRows(who, tip.seq, tables.trees.get('rows')?.root as Node);
+  checker.onMemberRows(who, tip.seq, tables.trees);
 }
 
 /** Commands and reads without an answer. */
