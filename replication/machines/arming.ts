@@ -78,7 +78,7 @@ export function disarmAll(arming: Arming, out: Effect[]): void {
   for (const call of arming.byCall.keys()) out.push({ kind: 'disarm', call });
   arming.byCall.clear();
   arming.armed.clear();
-  arming.queue.keepOnly(() => false);
+  arming.queue.clear();
 }
 
 /** A record with these events is committed. Returns the operations that have moved. */
@@ -171,11 +171,7 @@ function run(arming: Arming, armed: Armed, trigger: Trigger, out: Effect[]): voi
 function disarm(arming: Arming, armed: Armed, out: Effect[]): void {
   stopTriggers(arming, armed, out);
   arming.armed.delete(armed.key);
-  const { queue } = arming;
-  // Two times of a machine are the most that is usual: what is beyond that is void.
-  if (queue.size > 64 + 4 * arming.armed.size) {
-    queue.keepOnly(({ key, step }) => arming.armed.get(key)?.row.step === step);
-  }
+  arming.queue.trim(({ key, step }) => arming.armed.get(key)?.row.step === step);
 }
 
 function stopTriggers(arming: Arming, armed: Armed, out: Effect[]): void {

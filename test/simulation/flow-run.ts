@@ -1,5 +1,6 @@
 /** One run of a world about machines: operations are started and told things, all of them have to end. */
 import { type BatchAnswer, encodeValue } from '../../replication/batch.js';
+import type { Member } from '../../replication/member.js';
 import { seededRandom } from '../support/scheduler.js';
 import { Violation } from './checker.js';
 import { type FlowCommand, flowKind } from './flow.js';
@@ -44,6 +45,13 @@ export function runFlow(seed: number): FlowResult {
   }
   const { counts, fired, epochs } = checker;
   return { violation, counts, fired, epochs, digest: world.digest };
+}
+
+/** Whoever runs the group has nothing left to wait for. */
+function isIdle(member: Member | undefined): boolean {
+  if (member?.role.state !== 'active') return true;
+  const { arming } = member.role.active;
+  return arming?.armed.size === 0 && arming.byCall.size === 0;
 }
 
 /** Sends each command in a session of its own, again and again until it is answered. */
@@ -119,7 +127,8 @@ class Driver {
     const { machines } = this.checker;
     const ended = () =>
       this.#started.every((operation) => machines.get(`${operation} flow`) === 'ended') &&
-      [...machines.values()].every((step) => step === 'ended');
+      [...machines.values()].every((step) => step === 'ended') &&
+      this.world.hosts.every((host) => isIdle(host.member('g0')));
     while (!ended()) {
       if (scheduler.now() > deadline) {
         const left = [...machines].filter(([, step]) => step !== 'ended').map(([key]) => key);

@@ -32,7 +32,9 @@ function checkLimits(node: string, member: Member): void {
   const { active } = role;
   check('bytes of commands', active.intakeSizeBytes, limits.intakeSizeBytes);
   check('commands', active.intakeEvents, limits.intakeEvents);
-  check('waiting reads', active.reads.length, limits.waitingReads);
+  const { arming, held } = active;
+  check('waiting reads', active.reads.length + held.reads.length, limits.waitingReads);
+  check('machines', arming?.armed.size ?? 0, limits.activeMachines);
   checkCutting(active.cutting, check);
 }
 
@@ -122,5 +124,6 @@ export function checkRows(checker: GroupChecker, who: string, { tables, tip }: R
 /** Commands and reads without an answer. */
 export function heldBy({ role, reads }: Member): number {
   if (role.state !== 'active') return reads.length;
-  return role.active.intakeEvents + role.active.reads.length;
+  const { intakeEvents, reads: asked, held } = role.active;
+  return intakeEvents + asked.length + held.reads.length;
 }

@@ -46,9 +46,17 @@ function failed(call: number, random: Random): Input {
   return { kind: 'trigger-ended', call, result: { failure: 'down' }, chance: random.next() };
 }
 
-/** I6 */
+/** I6, and what the active believes to be running is what runs. */
 export function checkTriggers(node: string, { member, triggers }: Hosted): void {
-  if (triggers.size === 0 || member.role.state === 'active') return;
-  const calls = [...triggers].join(', ');
-  throw new Violation('I6', `${node} is ${member.role.state} and runs triggers ${calls}`);
+  const { role } = member;
+  const arming = role.state === 'active' ? role.active.arming : null;
+  const known = arming?.byCall ?? new Map<number, unknown>();
+  const isSame = known.size === triggers.size && [...triggers].every((call) => known.has(call));
+  if (isSame) return;
+  const calls = [...triggers].join(', ') || 'none';
+  const expected = [...known.keys()].join(', ') || 'none';
+  throw new Violation(
+    'I6',
+    `${node} is ${role.state}, runs triggers ${calls} and knows ${expected}`,
+  );
 }
