@@ -195,9 +195,13 @@ function waitUntil(
 }
 
 /** A user's `afterMs` that throws makes its transition fail, once it is decided. */
-function deadlineOf({ row }: Armed, transition: string, definition: Parameters<typeof dueOf>[2]) {
+function deadlineOf(
+  { row, stand }: Armed,
+  transition: string,
+  definition: Parameters<typeof dueOf>[2],
+) {
   try {
-    return dueOf(row, transition, definition) ?? 0;
+    return dueOf({ ...row, data: stand?.data }, transition, definition) ?? 0;
   } catch {
     return 0;
   }

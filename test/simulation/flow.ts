@@ -62,12 +62,19 @@ const flow = {
       },
     },
     second: {
-      again: {
+      go: {
         trigger: noTrigger,
         to: (rounds: number, output: Output, facts) => ({
           ...goes('flow', facts, output),
           state: rounds > 0 ? 'first' : 'done',
           data: rounds - 1,
+        }),
+      },
+      told: {
+        to: (rounds: number, _: null, facts) => ({
+          ...goes('flow', facts, null),
+          state: 'first',
+          data: rounds,
         }),
       },
       late: {
