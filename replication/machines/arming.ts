@@ -114,6 +114,7 @@ function follow(
   if (change.change === 'failed' || change.change === 'retried') {
     if (known === undefined) return;
     const error = change.change === 'failed' ? change.error : null;
+    if (error !== null) out.push(stoppedAlarm(key, known.row, error));
     return arm(arming, key, { ...known.row, seq, error }, now, out);
   }
   if (change.change === 'moved' && change.isFinal) return;
@@ -121,6 +122,13 @@ function follow(
   const step = change.change === 'moved' ? change.step + 1 : 0;
   const entered = { version, state, data, due, step, enteredAtMs: recordedAtMs, seq, error: null };
   arm(arming, key, entered, now, out);
+}
+
+function stoppedAlarm(key: string, { step, state }: ActiveRow, error: string): Effect {
+  const { operation, machine } = namesIn(key);
+  const where = `machine ${machine} of ${operation} stopped in step ${step}, ${state}`;
+  const detail = `${where}: ${error}. Retry it once that is mended.`;
+  return { kind: 'alarm', code: 'quarantined', detail };
 }
 
 function arm(arming: Arming, key: string, row: ActiveRow, now: MachineTime, out: Effect[]): void {
