@@ -17,6 +17,7 @@ import {
   type Arming,
   armAll,
   disarmAll,
+  type MachineTime,
   newArming,
   onCommittedEvents,
   onSettled,
@@ -121,8 +122,14 @@ export function newActive(
 }
 
 /** The epoch has begun: what machines wait for is waited for from here on (I6). */
-export function openMachines({ arming, replica }: Active, now: Instant, out: Effect[]): void {
-  if (arming !== null) armAll(arming, replica.state as MachineState, now, out);
+export function openMachines(active: Active, now: Instant, out: Effect[]): void {
+  const { arming, replica } = active;
+  if (arming === null) return;
+  armAll(arming, replica.state as MachineState, timeOfMachines(active, now), out);
+}
+
+function timeOfMachines(active: Active, now: Instant): MachineTime {
+  return { monoMs: now.monoMs, recordedAtMs: notBefore(active, now) };
 }
 
 /** A run of a trigger has ended, well or not. */
@@ -133,7 +140,10 @@ export function triggerEnded(
   out: Effect[],
 ): void {
   const { arming } = active;
-  if (arming !== null) takeFired(active, onTriggerEnded(arming, input, now, out));
+  if (arming !== null) {
+    const time = timeOfMachines(active, now);
+    takeFired(active, onTriggerEnded(arming, input, time, out));
+  }
   pump(active, now, out);
 }
 
@@ -237,7 +247,7 @@ export function onCommitted(
   active.replica.tip = active.writer.tip;
   noteEpoch(active.replica, record);
   active.cutting.loggedSizeBytes += sizeBytes;
-  answerInFlight(active, now, out);
+  answerInFlight(active, out);
   const { body } = record;
   if (body.type === 'events') noteMoved(active, record, body, now, out);
   if (body.type === 'snapshot') onRecorded(active.cutting, body, active.replica, now, out);
@@ -250,38 +260,38 @@ export function onCommitted(
 
 /** D2: triggers are armed by what is committed. */
 function noteMoved(
-  { arming, reads, held }: Active,
+  active: Active,
   record: LogRecord,
   { blob }: EventsBody,
   now: Instant,
   out: Effect[],
 ): void {
+  const { arming, reads, held } = active;
   if (arming === null) return;
-  const moved = onCommittedEvents(arming, blob, record, now, out);
+  const moved = onCommittedEvents(arming, blob, record, timeOfMachines(active, now), out);
   reads.push(...woken(held, moved));
 }
 
-export function answerInFlight(active: Active, now: Instant, out: Effect[]): void {
-  for (const delivery of active.inFlight) answerRuns(active, delivery, now, out);
+export function answerInFlight(active: Active, out: Effect[]): void {
+  for (const delivery of active.inFlight) answerRuns(active, delivery, out);
   active.inFlight = [];
 }
 
-function answerRuns(active: Active, delivery: Delivery, now: Instant, out: Effect[]): void {
-  answer(active, delivery, { ok: true, runs: delivery.runs }, now, out);
+function answerRuns(active: Active, delivery: Delivery, out: Effect[]): void {
+  answer(active, delivery, { ok: true, runs: delivery.runs }, out);
 }
 
 function answer(
   active: Active,
   { request, batch, firing }: Delivery,
   answer: BatchAnswer,
-  now: Instant,
   out: Effect[],
 ): void {
   active.intakeSizeBytes -= batch.blob.length;
   active.intakeEvents -= batch.count;
   if (firing === null) out.push({ kind: 'answer', request, answer });
   else if (active.arming !== null) {
-    takeFired(active, onSettled(active.arming, firing, answer, now, out));
+    takeFired(active, onSettled(active.arming, firing, answer, out));
   }
 }
 
@@ -305,8 +315,8 @@ export function pump(active: Active, now: Instant, out: Effect[]): void {
 
 /** Deadlines that are due, triggers to run again, questions that were held for long enough. */
 function onTimeOfMachines(active: Active, arming: Arming, now: Instant, out: Effect[]): void {
-  const recordedAtMs = active.draft?.recordedAtMs ?? notBefore(active, now);
-  for (const fired of onTime(arming, now, recordedAtMs, out)) takeFired(active, fired);
+  const time = timeOfMachines(active, now);
+  for (const fired of onTime(arming, time, out)) takeFired(active, fired);
   active.reads.push(...expired(active.held, now));
 }
 
@@ -341,19 +351,19 @@ function fillDraft(active: Active, now: Instant, out: Effect[]): void {
     if (outcome === 'spoilt') return spoil(active);
     active.intake.shift();
     if (outcome !== 'finished') {
-      answer(active, delivery, { ok: false, ...outcome.refused }, now, out);
+      answer(active, delivery, { ok: false, ...outcome.refused }, out);
     }
   }
-  if (active.draft !== null && active.draft.runs.length === 0) answerKnown(active, now, out);
+  if (active.draft !== null && active.draft.runs.length === 0) answerKnown(active, out);
 }
 
 /** Only answers given before: they wait for what is in flight, and need no record of their own. */
-function answerKnown(active: Active, now: Instant, out: Effect[]): void {
+function answerKnown(active: Active, out: Effect[]): void {
   const { finished } = active.draft as Draft;
   active.draft = null;
   for (const delivery of finished) {
     if (active.writer.inFlight !== null) active.inFlight.push(delivery);
-    else answerRuns(active, delivery, now, out);
+    else answerRuns(active, delivery, out);
   }
 }
 
@@ -455,7 +465,7 @@ function readActive({ arming, replica }: Active, read: WaitingRead, now: Instant
   if (arming === null || read.query !== triggersQuery) return readReplica(replica, read);
   const place = readReplica(replica, { ...read, query: null });
   const { operation } = (read.args ?? {}) as { readonly operation?: string };
-  return place.ok ? { ...place, value: triggersOf(arming, operation, now) } : place;
+  return place.ok ? { ...place, value: triggersOf(arming, operation, now.monoMs) } : place;
 }
 
 /** The value is a copy: the state goes on changing before the answer is on its way (A2). */

@@ -606,7 +606,7 @@ function leave(member: Member, active: Active, now: Instant, out: Effect[]): voi
   member.handOffRequest = handOff.request;
   member.role = { state: 'handing-off', untilMs: now.monoMs + handOff.budgetMs };
   active.handOff = null;
-  answerInFlight(active, now, out);
+  answerInFlight(active, out);
   dismiss(active, out);
   out.push({ kind: 'close' });
   const { epoch } = active.writer.tip;

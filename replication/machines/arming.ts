@@ -6,7 +6,7 @@
 import { type BatchAnswer, eachValue, encodeValue, unpackRun } from '../batch.js';
 import { messageOf } from '../decide.js';
 import { type Delivery, type Firing, newDelivery } from '../delivery.js';
-import type { Effect, Input, Instant } from '../effects.js';
+import type { Effect, Input } from '../effects.js';
 import type { MachineSet } from '../kind.js';
 import { limits } from '../limits.js';
 import type { Calls } from '../writer.js';
@@ -21,10 +21,19 @@ import {
   namesIn,
   present,
   type Stand,
-  transitionOf,
   transitionsOf,
 } from './machine.js';
 import type { MachineState } from './tables.js';
+
+/**
+ * When a deadline is due is counted from recorded time once, as its state is armed, and by the monotonic
+ * clock from then on: a wall clock that jumps neither hastens it nor holds it up.
+ */
+export interface MachineTime {
+  readonly monoMs: number;
+  /** What a record would say that is made now. */
+  readonly recordedAtMs: number;
+}
 
 interface Trigger {
   readonly transition: string;
@@ -61,7 +70,7 @@ export function newArming(machines: MachineSet, calls: Calls): Arming {
 }
 
 /** A new epoch: the state is exactly what is committed. */
-export function armAll(arming: Arming, state: MachineState, now: Instant, out: Effect[]): void {
+export function armAll(arming: Arming, state: MachineState, now: MachineTime, out: Effect[]): void {
   for (const [key, row] of state.$active.entries()) arm(arming, key, row, now, out);
 }
 
@@ -69,7 +78,7 @@ export function disarmAll(arming: Arming, out: Effect[]): void {
   for (const call of arming.byCall.keys()) out.push({ kind: 'disarm', call });
   arming.byCall.clear();
   arming.armed.clear();
-  arming.queue.keepOnly(() => false);
+  arming.queue.clear();
 }
 
 /** A record with these events is committed. Returns the operations that have moved. */
@@ -77,7 +86,7 @@ export function onCommittedEvents(
   arming: Arming,
   blob: Uint8Array,
   at: { readonly baseSeq: number; readonly recordedAtMs: number },
-  now: Instant,
+  now: MachineTime,
   out: Effect[],
 ): Set<string> {
   const moved = new Set<string>();
@@ -96,7 +105,7 @@ function follow(
   arming: Arming,
   change: Change,
   { seq, recordedAtMs }: { readonly seq: number; readonly recordedAtMs: number },
-  now: Instant,
+  now: MachineTime,
   out: Effect[],
 ): void {
   const key = keyOf(change.operation, change.machine);
@@ -105,6 +114,7 @@ function follow(
   if (change.change === 'failed' || change.change === 'retried') {
     if (known === undefined) return;
     const error = change.change === 'failed' ? change.error : null;
+    if (error !== null) out.push(stoppedAlarm(key, known.row, error));
     return arm(arming, key, { ...known.row, seq, error }, now, out);
   }
   if (change.change === 'moved' && change.isFinal) return;
@@ -114,7 +124,14 @@ function follow(
   arm(arming, key, entered, now, out);
 }
 
-function arm(arming: Arming, key: string, row: ActiveRow, now: Instant, out: Effect[]): void {
+function stoppedAlarm(key: string, { step, state }: ActiveRow, error: string): Effect {
+  const { operation, machine } = namesIn(key);
+  const where = `machine ${machine} of ${operation} stopped in step ${step}, ${state}`;
+  const detail = `${where}: ${error}. Retry it once that is mended.`;
+  return { kind: 'alarm', code: 'quarantined', detail };
+}
+
+function arm(arming: Arming, key: string, row: ActiveRow, now: MachineTime, out: Effect[]): void {
   const name = namesIn(key).machine;
   const machine = arming.machines.byName.get(name);
   const placed = place(() => present(machine, name, row));
@@ -128,7 +145,9 @@ function arm(arming: Arming, key: string, row: ActiveRow, now: Instant, out: Eff
   for (const [transition, definition] of Object.entries(
     transitionsOf(machine, stand.state) ?? {},
   )) {
-    if (definition.afterMs !== undefined) wait(arming, armed, transition, now, now.wallMs);
+    if (definition.afterMs !== undefined) {
+      waitUntil(arming, armed, transition, deadlineOf(armed, transition, definition), now);
+    }
     if (definition.trigger === undefined) continue;
     const trigger = { transition, call: null, failures: 0, lastError: null, retryAtMs: null };
     armed.triggers.set(transition, trigger);
@@ -160,11 +179,7 @@ function run(arming: Arming, armed: Armed, trigger: Trigger, out: Effect[]): voi
 function disarm(arming: Arming, armed: Armed, out: Effect[]): void {
   stopTriggers(arming, armed, out);
   arming.armed.delete(armed.key);
-  const { queue } = arming;
-  // Two times of a machine are the most that is usual: what is beyond that is void.
-  if (queue.size > 64 + 4 * arming.armed.size) {
-    queue.keepOnly(({ key, step }) => arming.armed.get(key)?.row.step === step);
-  }
+  arming.queue.trim(({ key, step }) => arming.armed.get(key)?.row.step === step);
 }
 
 function stopTriggers(arming: Arming, armed: Armed, out: Effect[]): void {
@@ -176,25 +191,25 @@ function stopTriggers(arming: Arming, armed: Armed, out: Effect[]): void {
   }
 }
 
-/** Puts a deadline into the queue: when the wall clock, as it goes now, will have come so far. */
-function wait(
+function waitUntil(
   arming: Arming,
-  armed: Armed,
+  { key, row }: Armed,
   transition: string,
-  now: Instant,
-  recordedAtMs: number,
+  dueMs: number,
+  now: MachineTime,
 ): void {
-  const machine = arming.machines.byName.get(namesIn(armed.key).machine);
-  const definition = machine && transitionOf(machine, armed.stand?.state ?? '', transition);
-  if (definition === undefined) return;
-  const atMs = now.monoMs + Math.max(0, deadlineOf(armed, transition, definition) - recordedAtMs);
-  arming.queue.push({ atMs, key: armed.key, step: armed.row.step, transition });
+  const atMs = now.monoMs + Math.max(0, dueMs - now.recordedAtMs);
+  arming.queue.push({ atMs, key, step: row.step, transition });
 }
 
 /** A user's `afterMs` that throws makes its transition fail, once it is decided. */
-function deadlineOf({ row }: Armed, transition: string, definition: Parameters<typeof dueOf>[2]) {
+function deadlineOf(
+  { row, stand }: Armed,
+  transition: string,
+  definition: Parameters<typeof dueOf>[2],
+) {
   try {
-    return dueOf(row, transition, definition) ?? 0;
+    return dueOf({ ...row, data: stand?.data }, transition, definition) ?? 0;
   } catch {
     return 0;
   }
@@ -207,7 +222,7 @@ const longestRetryMs = 60_000;
 export function onTriggerEnded(
   arming: Arming,
   { call, result, chance }: Extract<Input, { kind: 'trigger-ended' }>,
-  now: Instant,
+  now: MachineTime,
   out: Effect[],
 ): Delivery | null {
   const found = arming.byCall.get(call);
@@ -226,16 +241,11 @@ export function onTriggerEnded(
   return null;
 }
 
-/** Whatever is due by now. `recordedAtMs`: what a record would say that is made now. */
-export function onTime(
-  arming: Arming,
-  now: Instant,
-  recordedAtMs: number,
-  out: Effect[],
-): Delivery[] {
+/** Whatever is due by now. */
+export function onTime(arming: Arming, now: MachineTime, out: Effect[]): Delivery[] {
   const fired: Delivery[] = [];
   for (let entry = arming.queue.pop(now.monoMs); entry; entry = arming.queue.pop(now.monoMs)) {
-    const delivery = onEntry(arming, entry, now, recordedAtMs, out);
+    const delivery = onEntry(arming, entry, out);
     if (delivery !== null) fired.push(delivery);
   }
   return fired;
@@ -244,27 +254,15 @@ export function onTime(
 function onEntry(
   arming: Arming,
   { key, step, transition, atMs }: Entry,
-  now: Instant,
-  recordedAtMs: number,
   out: Effect[],
 ): Delivery | null {
   const armed = arming.armed.get(key);
-  if (armed === undefined || armed.row.step !== step || armed.isFired) return null;
-  if (armed.row.error !== null) return null;
+  if (armed === undefined || armed.row.step !== step) return null;
+  if (armed.isFired || armed.row.error !== null) return null;
   const trigger = armed.triggers.get(transition);
-  if (trigger !== undefined) {
-    if (trigger.retryAtMs === atMs) run(arming, armed, trigger, out);
-    return null;
-  }
-  const machine = arming.machines.byName.get(namesIn(key).machine);
-  const definition = machine && transitionOf(machine, armed.stand?.state ?? '', transition);
-  if (definition === undefined) return null;
-  if (deadlineOf(armed, transition, definition) > recordedAtMs) {
-    // The wall clock was set back meanwhile.
-    wait(arming, armed, transition, { ...now, monoMs: now.monoMs + 1 }, recordedAtMs);
-    return null;
-  }
-  return fire(arming, armed, transition, null, out);
+  if (trigger === undefined) return fire(arming, armed, transition, null, out);
+  if (trigger.retryAtMs === atMs) run(arming, armed, trigger, out);
+  return null;
 }
 
 /** First wins: the others of this step are told to stop before anything is decided. */
@@ -309,18 +307,12 @@ export function onSettled(
   arming: Arming,
   { key, step, transition }: Firing,
   answer: BatchAnswer,
-  now: Instant,
   out: Effect[],
 ): Delivery | null {
   const armed = arming.armed.get(key);
   if (armed === undefined || armed.row.step !== step || !armed.isFired) return null;
   const refused = refusalIn(answer);
   if (refused === null || refused.code === 'machine-stale') return null;
-  if (refused.code === 'machine-early') {
-    disarm(arming, armed, out);
-    arm(arming, key, armed.row, now, out);
-    return null;
-  }
   const detail = `${refused.code}: ${refused.detail}`;
   if (transition !== null) return deliveryOf(armed, null, { error: detail });
   out.push({
@@ -354,7 +346,7 @@ export interface TriggerRow {
 export function triggersOf(
   arming: Arming,
   operation: string | undefined,
-  now: Instant,
+  nowMs: number,
 ): { readonly running: number; readonly triggers: TriggerRow[]; readonly stuck: object[] } {
   const triggers: TriggerRow[] = [];
   const stuck: object[] = [];
@@ -369,7 +361,7 @@ export function triggersOf(
       if (triggers.length >= limits.machineRows) break;
       const isRunning = call !== null;
       const attempt = failures + Number(isRunning);
-      const retryInMs = retryAtMs === null ? null : Math.max(0, Math.round(retryAtMs - now.monoMs));
+      const retryInMs = retryAtMs === null ? null : Math.max(0, Math.round(retryAtMs - nowMs));
       const where = { ...names, step: row.step, state: row.state, transition };
       triggers.push({ ...where, attempt, isRunning, lastError, retryInMs });
     }

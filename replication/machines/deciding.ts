@@ -6,7 +6,6 @@ import {
   type ActiveRow,
   type Change,
   delayOf,
-  dueOf,
   type Failed,
   keyOf,
   type Machine,
@@ -164,10 +163,6 @@ function move(
   const transition = transitionOf(machine, stand.state, fired);
   if (transition === undefined) throw new Error(`${stand.state} has no transition ${fired}`);
   const { recordedAtMs } = desk.context;
-  const dueMs = dueOf(row, fired, transition);
-  if (dueMs !== null && recordedAtMs < dueMs) {
-    return reject('machine-early', `${fired} is due at ${dueMs}, it is ${recordedAtMs}`);
-  }
   desk.touched.add(keyOf(operation, name));
   const facts = { operation, step, recordedAtMs, group: desk.state };
   const next = checked(transition.to(stand.data as never, output as never, facts));

@@ -7,8 +7,11 @@ export interface Entry {
   readonly transition: string;
 }
 
+const leastToTrim = 64;
+
 export class DueQueue {
   #heap: Entry[] = [];
+  #most = leastToTrim;
 
   get size(): number {
     return this.#heap.length;
@@ -55,9 +58,16 @@ export class DueQueue {
     heap[at] = entry;
   }
 
-  keepOnly(isValid: (entry: Entry) => boolean): void {
+  /** Drops what is void, if so much has come since the last time that it pays. */
+  trim(isValid: (entry: Entry) => boolean): void {
+    if (this.#heap.length <= this.#most) return;
     const kept = this.#heap.filter(isValid);
     this.#heap = [];
     for (const entry of kept) this.push(entry);
+    this.#most = leastToTrim + 2 * kept.length;
+  }
+
+  clear(): void {
+    this.#heap = [];
   }
 }

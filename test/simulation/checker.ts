@@ -138,7 +138,7 @@ export class GroupChecker {
         `record starts after seq ${record.baseSeq}, the log is at ${this.seq}`,
       );
     }
-    if (record.body.type === 'events') this.#fold(record, record.body);
+    if (record.body.type === 'events') this.fold(record, record.body);
     if (record.body.type === 'snapshot') this.snapshot = record.body;
     if (record.seq !== this.seq) {
       throw new Violation('I3', `record says seq ${record.seq}, its events end at ${this.seq}`);
@@ -173,7 +173,7 @@ export class GroupChecker {
     if (claims) this.epochs += 1;
   }
 
-  #fold(record: LogRecord, body: EventsBody): void {
+  protected fold(record: LogRecord, body: EventsBody): void {
     const events: TraceEvent[] = [];
     eachValue(body.blob, (value) => events.push(value as TraceEvent));
     let at = 0;
@@ -333,8 +333,8 @@ export class GroupChecker {
   }
 
   /** I5: the same rows in the same pages, on every member. */
-  onMemberRows(who: string, seq: number, rows: Node): void {
-    if (isSameTree(this.#rows[seq] as Node, rows)) return;
+  onMemberRows(who: string, seq: number, trees: ReadonlyMap<string, Tree>): void {
+    if (isSameTree(this.#rows[seq] as Node, trees.get('rows')?.root as Node)) return;
     throw new Violation('I5', `${who} at seq ${seq} holds rows the log does not give`);
   }
 

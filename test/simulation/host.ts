@@ -25,10 +25,10 @@ import { simulationHash } from './hash.js';
 import { type Hosted, type Notice, reply } from './hosted.js';
 import { simulatedIdentity } from './identity.js';
 import { checkMember, heldBy } from './inspect.js';
-import { traceKind } from './kind.js';
 import type { Liar } from './liar.js';
 import { collectGated, NodeChunks, portsOf } from './node-chunks.js';
 import { Process } from './process.js';
+import { checkTriggers, onTrigger, type TriggerEffect } from './triggers.js';
 import type { World } from './world.js';
 
 export class Host extends Process {
@@ -167,7 +167,7 @@ export class Host extends Process {
     const member = newMember({
       group: config.name,
       groupId: config.groupId,
-      kind: traceKind,
+      kind: this.world.play.kind,
       hash: simulationHash,
       id: { index, node: this.name, incarnation },
       identity: simulatedIdentity(index),
@@ -183,6 +183,7 @@ export class Host extends Process {
       replies: new Map(),
       ports: portsOf(this.world, this, config.groupId),
       running: new Map(),
+      triggers: new Set(),
       cancelWake: () => undefined,
       idleWakes: 0,
       willWork: false,
@@ -226,6 +227,7 @@ export class Host extends Process {
       if (this.world.injector.crashBetweenEffects(this)) return;
     }
     checkMember(this.world.checker(hosted.config.name), this.name, hosted.member);
+    checkTriggers(this.name, hosted);
     this.#tellCoordinator(hosted);
     this.#scheduleWake(hosted);
     this.#scheduleWork(hosted);
@@ -331,7 +333,8 @@ export class Host extends Process {
         break;
       case 'arm':
       case 'disarm':
-        throw new Error('the simulated kind has no machines');
+        this.#trigger(hosted, effect);
+        break;
       case 'epoch-noted':
       case 'alarm':
         world.trace(() => `${this.name} ${group} ${JSON.stringify(effect)}`);
@@ -341,8 +344,13 @@ export class Host extends Process {
     }
   }
 
-  attested(group: string, bytes: Uint8Array): void {
-    this.input(group, { kind: 'attested', bytes });
+  #trigger(hosted: Hosted, effect: TriggerEffect): void {
+    onTrigger(this.world.play.triggers, hosted, effect, (ms, ended) =>
+      this.later(ms, () => {
+        if (this.#members.get(hosted.config.name) === hosted)
+          this.input(hosted.config.name, ended());
+      }),
+    );
   }
 
   chunksLost(group: string, hashes: readonly Uint8Array[]): void {

@@ -16,6 +16,8 @@ export interface Hosted {
   readonly replies: Map<number, (answer: never) => void>;
   readonly ports: Ports;
   readonly running: Running;
+  /** Triggers of machines that run here. */
+  readonly triggers: Set<number>;
   cancelWake: () => void;
   /** Wakes in a row after which it wanted the next at once. */
   idleWakes: number;

@@ -4,7 +4,6 @@ import type { Member } from '../../replication/member.js';
 import type { Replica } from '../../replication/replica.js';
 import { type Cut, putsInFlight } from '../../replication/snapshot/cut.js';
 import type { Cutting } from '../../replication/snapshot/cutting.js';
-import type { Node } from '../../replication/state/tree.js';
 import { relief } from '../../replication/sync/pace.js';
 import { type Account, accountsOf } from '../../replication/sync/sources.js';
 import { coordinatorsOf, requestsOf, type Sync } from '../../replication/sync/sync.js';
@@ -33,7 +32,9 @@ function checkLimits(node: string, member: Member): void {
   const { active } = role;
   check('bytes of commands', active.intakeSizeBytes, limits.intakeSizeBytes);
   check('commands', active.intakeEvents, limits.intakeEvents);
-  check('waiting reads', active.reads.length, limits.waitingReads);
+  const { arming, held } = active;
+  check('waiting reads', active.reads.length + held.reads.length, limits.waitingReads);
+  check('machines', arming?.armed.size ?? 0, limits.activeMachines);
   checkCutting(active.cutting, check);
 }
 
@@ -117,11 +118,12 @@ export function checkMember(checker: GroupChecker, node: string, member: Member)
 const seen = new WeakSet<Replica>();
 
 export function checkRows(checker: GroupChecker, who: string, { tables, tip }: Replica): void {
-  checker.onMemberRows(who, tip.seq, tables.trees.get('rows')?.root as Node);
+  checker.onMemberRows(who, tip.seq, tables.trees);
 }
 
 /** Commands and reads without an answer. */
 export function heldBy({ role, reads }: Member): number {
   if (role.state !== 'active') return reads.length;
-  return role.active.intakeEvents + role.active.reads.length;
+  const { intakeEvents, reads: asked, held } = role.active;
+  return intakeEvents + asked.length + held.reads.length;
 }

@@ -1,7 +1,6 @@
 /** The chunks that a simulated node keeps on its disk, and what its peers get of them. */
 import { equalBytes, keyOf } from '../../replication/bytes.js';
 import type { Ports } from '../../replication/execute.js';
-import type { Kind } from '../../replication/kind.js';
 import type { ChunkCache, ChunkGarbage, Fetched } from '../../replication/ports.js';
 import { collect } from '../../replication/snapshot/collection.js';
 import type { Random, Scheduler } from '../support/scheduler.js';
@@ -10,7 +9,6 @@ import { Violation } from './checker.js';
 import { simulationHash } from './hash.js';
 import type { Host } from './host.js';
 import { checkRows } from './inspect.js';
-import { traceKind } from './kind.js';
 import type { World } from './world.js';
 
 export interface ChunkRates {
@@ -195,7 +193,7 @@ export function checkChunks(world: World, group: string): void {
     isSpoilt ||= !isRight && world.lies.has(keyOf(hash));
     return bytes;
   };
-  const source = { kind: traceKind as Kind, hash: simulationHash };
+  const source = { kind: world.play.kind, hash: simulationHash };
   const restored = restoreWhole(source, snapshot, { get });
   if (isSpoilt) return;
   if ('problem' in restored) {

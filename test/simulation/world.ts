@@ -10,7 +10,7 @@ import type { ReadRequest, ReadResult } from '../../replication/effects.js';
 import { JetStreamModel, stranger } from '../support/jetstream-model.js';
 import { type Random, type VirtualScheduler, virtualScheduler } from '../support/scheduler.js';
 import { Bus, type Peer } from './bus.js';
-import { GroupChecker, Violation } from './checker.js';
+import { type GroupChecker, Violation } from './checker.js';
 import { SimulationClient } from './client.js';
 import { Injector } from './faults.js';
 import { Host } from './host.js';
@@ -19,6 +19,7 @@ import { checkRows } from './inspect.js';
 import type { TraceCommand } from './kind.js';
 import { type ChunkRates, checkChunks, soundChunks } from './node-chunks.js';
 import type { Fault, SimulationOptions } from './options.js';
+import { type Play, tracePlay } from './play.js';
 
 const timings: ClusterTimings = { ...defaultTimings, replaceAfterMs: 3000 };
 
@@ -50,6 +51,7 @@ export class World {
     seed: number | string,
     readonly options: SimulationOptions,
     private readonly tracing: boolean,
+    readonly play: Play = tracePlay,
   ) {
     this.scheduler = virtualScheduler(seed);
     this.faults = this.scheduler.fork('faults');
@@ -82,7 +84,7 @@ export class World {
   checker(group: string): GroupChecker {
     let checker = this.#checkers.get(group);
     if (checker === undefined) {
-      checker = new GroupChecker(group);
+      checker = this.play.checker(group);
       this.#checkers.set(group, checker);
     }
     return checker;
@@ -188,7 +190,9 @@ export class World {
 
   attest(from: Host, node: string, group: string, bytes: Uint8Array): void {
     const to = this.hosts.find((host) => host.name === node);
-    if (to !== undefined) this.bus.send(from, to, () => to.attested(group, bytes));
+    if (to !== undefined) {
+      this.bus.send(from, to, () => to.input(group, { kind: 'attested', bytes }));
+    }
   }
 
   reportLost(from: Host, node: string, group: string, hashes: readonly Uint8Array[]): void {

@@ -146,7 +146,19 @@ describe('the first trigger', () => {
     expect(rig.states('o1')).toHaveLength(2);
   });
 
-  it('loses against a command that was decided before it, and is decided anew on what that left', () => {
+  it('that fires for a state which is left has no effect on the next, be it of the same name', () => {
+    const rig = MachineRig.open();
+    rig.run(timer.start('o1', 'waiting', 1000));
+    rig.rig.tick(999);
+    rig.send({ do: [timer.signal('o1', 'renewed')] });
+    rig.rig.tick(1);
+    rig.settle();
+    expect(rig.states('o1')).toEqual(['timer 0 waiting -renewed->', 'timer 1 waiting (active)']);
+    rig.rig.pass(1000);
+    expect(rig.states('o1').at(-1)).toBe('timer 2 over');
+  });
+
+  it('loses against a command that was decided before it', () => {
     const rig = MachineRig.open();
     rig.run(timer.start('o1', 'waiting', 1000));
     rig.send({ do: [timer.signal('o1', 'stopped', 'by hand')] });

@@ -53,6 +53,7 @@ export const timer = defineMachine<{ waiting: number; over: string }>({
   states: {
     waiting: {
       expired: { afterMs: (ms) => ms, to: (ms) => ({ state: 'over', data: `after ${ms}` }) },
+      renewed: { to: (ms) => ({ state: 'waiting', data: ms }) },
       stopped: {
         to: (_, why: string, { group }) => {
           const { notes } = group as { readonly notes: number };

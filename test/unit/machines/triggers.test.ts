@@ -30,16 +30,21 @@ describe('a deadline', () => {
     expect(third.states('o1')).toEqual(['timer 0 waiting -expired->', 'timer 1 over']);
   });
 
-  it('waits for a clock that was set back', () => {
+  it.each([
+    ['set back', -3_600_000],
+    ['set ahead', 3_600_000],
+  ])('is in time although the wall clock is %s while it waits', (_, jumpMs) => {
     const rig = MachineRig.open();
     rig.run(timer.start('o1', 'waiting', 1000));
-    const wallMs = rig.rig.nowMs;
-    rig.rig.wallMs = wallMs - 5000;
-    rig.rig.pass(3000);
+    rig.rig.wallMs = rig.rig.nowMs + jumpMs;
+    rig.rig.pass(999);
     expect(rig.active('o1')).toHaveLength(1);
-    rig.rig.wallMs = wallMs + 1000;
-    rig.rig.pass(10_000);
+    rig.rig.pass(1);
     expect(rig.active('o1')).toEqual([]);
+    // Recorded time stands still while the wall clock is behind it, and a deadline is still in time.
+    rig.run(timer.start('o2', 'waiting', 1000));
+    rig.rig.pass(1000);
+    expect(rig.active('o2')).toEqual([]);
   });
 });
 
@@ -52,7 +57,7 @@ describe('a trigger that fails', () => {
       expect(rig.trigger('o1', 'event').attempt).toBe(i);
       rig.fail('o1', 'event');
       const failedAtMs = rig.rig.nowMs;
-      while (rig.names().length < 2) rig.rig.pass(250);
+      for (let n = 0; n < 1000 && rig.names().length < 2; n++) rig.rig.pass(250);
       pauses.push(rig.rig.nowMs - failedAtMs);
     }
     expect(pauses).toEqual([500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000, 60000]);
@@ -104,6 +109,10 @@ describe('one panicking machine', () => {
     expect(rig.rig.state).toBe('active');
     expect(rig.active('bad')).toMatchObject([
       { state: 'received', step: 1, error: 'the transition has a bug' },
+    ]);
+    expect(rig.rig.alarms()).toEqual([
+      'machine receiver of bad stopped in step 1, received: the transition has a bug. ' +
+        'Retry it once that is mended.',
     ]);
     expect(rig.names()).toEqual(['good receiver 0 event', 'good receiver 0 other']);
     rig.fire('good', 'event', null).settle();
