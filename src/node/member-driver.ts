@@ -3,6 +3,7 @@
  * active. The member decides; nothing here does.
  */
 import type { Logger } from 'pino';
+import type { Work } from '../../cluster/permits.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type {
   Effect,
@@ -19,6 +20,7 @@ import {
   type Running,
   stopAll,
 } from '../../replication/execute.js';
+import { isHeavy } from '../../replication/heavy.js';
 import { limits } from '../../replication/limits.js';
 import {
   hasWork,
@@ -31,7 +33,9 @@ import {
 import type { Sync } from '../../replication/sync/sync.js';
 import { syncOf } from '../../replication/syncing.js';
 import { instant } from './clock.js';
+import { HeavyWork } from './heavy-work.js';
 import { Pacer } from './pacer.js';
+import { PermitPool } from './permit-pool.js';
 import { Triggers } from './triggers.js';
 
 export type SyncResult = Extract<Effect, { kind: 'answer-sync' }>['result'];
@@ -79,6 +83,7 @@ export class MemberDriver {
   #crashedAtMs = 0;
   #running: Running = new Map();
   readonly #triggers: Triggers;
+  readonly #heavy: HeavyWork;
   readonly #pacer = new Pacer({
     work: (sizeBytes) => this.input({ kind: 'work', sizeBytes }),
     hasWork: () => !this.#stopped && hasWork(this.#member),
@@ -96,7 +101,9 @@ export class MemberDriver {
     private readonly ports: Ports,
     private readonly events: MemberEvents,
     private readonly logger: Logger,
+    permits: PermitPool = new PermitPool(),
   ) {
+    this.#heavy = new HeavyWork(permits, config.group, 0);
     this.#member = newMember(config);
     this.#report = report(this.#member);
     this.#triggers = new Triggers(config, (ended) => this.input(ended));
@@ -112,6 +119,7 @@ export class MemberDriver {
     this.#pacer.stop();
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#restart !== null) clearTimeout(this.#restart);
+    this.#heavy.end();
     stopAll(this.#running);
     this.#triggers.stop();
     this.#dropRequests();
@@ -176,6 +184,24 @@ export class MemberDriver {
 
   input(input: Input): void {
     if (this.#stopped) return;
+    if (input.kind === 'promote') this.#promote(input);
+    else this.#take(input);
+  }
+
+  /** Its stopwatch goes on while it waits for its turn. */
+  #promote(input: Extract<Input, { kind: 'promote' }>): void {
+    const { state } = this.#member.role;
+    const begins = state === 'starting' || state === 'restoring' || state === 'standby';
+    if (!begins) return this.#take(input);
+    const askedAtMs = instant().monoMs;
+    const run = () => {
+      const decideMs = input.decideMs + instant().monoMs - askedAtMs;
+      this.#take({ ...input, decideMs });
+    };
+    this.#heavy.begin('promotion', { work: 'promotion', sinceMs: input.startedAtMs, run });
+  }
+
+  #take(input: Input): void {
     try {
       this.#step(input);
     } catch (error) {
@@ -189,13 +215,41 @@ export class MemberDriver {
       if (this.#member === member) this.input(completion);
     };
     for (const effect of step(member, input, instant())) {
-      const outward = execute(effect, this.ports, this.#running, feed);
-      if (outward !== null) this.#carryOut(outward);
+      this.#execute(effect, feed);
     }
+    this.#heavy.settle(isHeavy(this.#member));
     this.events.stepped(syncOf(this.#member));
     this.#tellIfChanged();
     this.#schedule();
     this.#pacer.nudge();
+  }
+
+  #execute(effect: Effect, feed: (completion: Input) => void): void {
+    const work = this.#workOf(effect);
+    if (work !== null) {
+      const run = () => void execute(effect, this.ports, this.#running, feed);
+      this.#heavy.begin(work.call, { work: work.kind, sinceMs: instant().wallMs, run });
+      return;
+    }
+    if (effect.kind === 'stop') this.#heavy.drop(effect.call);
+    const outward = execute(effect, this.ports, this.#running, feed);
+    if (outward !== null) this.#carryOut(outward);
+  }
+
+  /** What it begins, if that needs a permit. */
+  #workOf(effect: Effect): { readonly call: number; readonly kind: Work } | null {
+    switch (effect.kind) {
+      case 'replay': {
+        const { state } = this.#member.role;
+        return { call: effect.call, kind: state === 'active' ? 'rebuild' : 'replay' };
+      }
+      case 'read-at':
+        return { call: effect.call, kind: 'restore' };
+      case 'announce':
+        return { call: effect.call, kind: 'cut' };
+      default:
+        return null;
+    }
   }
 
   #carryOut(effect: OutwardEffect): void {
@@ -292,6 +346,7 @@ export class MemberDriver {
     const pauseMs = Math.min(longestRestartMs, firstRestartMs * 2 ** (this.#crashes - 1));
     this.logger.error({ err: error, crashes: this.#crashes, pauseMs, isHopeless }, 'member failed');
     this.events.closed();
+    this.#heavy.end();
     stopAll(this.#running);
     this.#running = new Map();
     this.#triggers.stop();

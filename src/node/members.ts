@@ -12,6 +12,7 @@ import { Hosted } from './hosted.js';
 import { identityOf } from './identity.js';
 import { attestVerb, lostVerb } from './listening.js';
 import { MemberDriver, type MemberEvents } from './member-driver.js';
+import { PermitPool } from './permit-pool.js';
 import type { RuntimeOptions } from './runtime.js';
 
 /** Packs in some milliseconds. */
@@ -31,6 +32,7 @@ export interface MembersOwner {
 }
 
 export class Members {
+  readonly permits = new PermitPool();
   readonly #options: RuntimeOptions;
   readonly #owner: MembersOwner;
   readonly #hosted = new Map<string, Hosted>();
@@ -90,6 +92,7 @@ export class Members {
       this.#owner.ports(config),
       this.#events(group, index),
       logger.child({ group, index }),
+      this.permits,
     );
     const { connections, names } = this.#options;
     this.#hosted.set(group, new Hosted(config, index, driver, connections.control, names));
@@ -103,6 +106,7 @@ export class Members {
 
   stopAll(): void {
     for (const group of [...this.#hosted.keys()]) this.stop(group);
+    this.permits.stop();
   }
 
   /** Passes on what those have to say that have done anything since. */

@@ -1,0 +1,64 @@
+/** The permits of a node, and who is to be told when it is their turn. What is fair is in cluster/permits.ts. */
+import {
+  ask,
+  countsOf,
+  defaultPermits,
+  end,
+  newPermits,
+  type Permit,
+  type PermitLimits,
+  type Permits,
+} from '../../cluster/permits.js';
+
+export class PermitPool {
+  readonly #permits: Permits;
+  readonly #onGrant = new Map<string, () => void>();
+  #granted: string[] = [];
+  #immediate: NodeJS.Immediate | null = null;
+
+  constructor(limits: PermitLimits = defaultPermits) {
+    this.#permits = newPermits(limits);
+  }
+
+  /** `onGrant` runs before this returns, or once it is its turn; not at all after `end`. */
+  ask(permit: Permit, onGrant: () => void): void {
+    const { id } = permit;
+    this.#onGrant.set(id, onGrant);
+    const granted = ask(this.#permits, permit);
+    this.#tellSoon(granted.filter((other) => other !== id));
+    if (granted.includes(id)) this.#tell(id);
+  }
+
+  end(id: string): void {
+    this.#onGrant.delete(id);
+    this.#tellSoon(end(this.#permits, id));
+  }
+
+  get counts(): ReturnType<typeof countsOf> {
+    return countsOf(this.#permits);
+  }
+
+  stop(): void {
+    if (this.#immediate !== null) clearImmediate(this.#immediate);
+  }
+
+  /** Not from within: whoever is told may be done at once, and tell the next, and so on. */
+  #tellSoon(granted: readonly string[]): void {
+    if (granted.length === 0) return;
+    this.#granted.push(...granted);
+    this.#immediate ??= setImmediate(() => this.#tellAll());
+  }
+
+  #tellAll(): void {
+    this.#immediate = null;
+    const granted = this.#granted;
+    this.#granted = [];
+    for (const id of granted) this.#tell(id);
+  }
+
+  #tell(id: string): void {
+    const onGrant = this.#onGrant.get(id);
+    this.#onGrant.delete(id);
+    onGrant?.();
+  }
+}
