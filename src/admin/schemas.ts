@@ -12,6 +12,7 @@ import type {
   NodeDocument,
   OperationDocument,
 } from '../../cluster/documents.js';
+import type { Plan } from '../../cluster/plan.js';
 import { type ErrorCode, errorAdvice } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
 import { tokenHeader, tokenPattern } from '../client/token.js';
@@ -136,6 +137,8 @@ export const switchoverBody = optionalBody(
       .describe('When to begin; what has to hold is judged then'),
   }),
 );
+export const replaceBody = optionalBody(z.strictObject({ node: name.optional() }));
+export const rebalanceBody = optionalBody(z.strictObject({ dryRun: z.boolean().optional() }));
 export const failoverBody = optionalBody(z.strictObject({ candidate: name.optional() }));
 
 export const nodeSchema: z.ZodType<NodeDocument> = component(
@@ -280,6 +283,24 @@ export const operationSchema: z.ZodType<OperationDocument> = component(
     driver: z.string().nullable().describe('The node that drives it'),
     by: z.string(),
     steps: z.array(z.object({ name: z.string(), at: time, detail: z.string().exactOptional() })),
+  }),
+);
+export const planSchema: z.ZodType<Plan> = component(
+  'Plan',
+  z.object({
+    moves: z.array(
+      z.object({
+        kind: z.enum(['switchover', 'move']),
+        group: z.string(),
+        index: count,
+        from: z.string(),
+        to: z.string(),
+        why: z.enum(['drain', 'zone', 'members', 'actives']),
+      }),
+    ),
+    stays: z
+      .array(z.object({ group: z.string(), index: count, node: z.string(), why: z.string() }))
+      .describe('Members that cannot leave a node that should be emptied'),
   }),
 );
 export const kindSchema = z.object({ name: z.string(), version: z.int().min(1) });

@@ -30,6 +30,7 @@ import { HttpError, headersOf, problemOf, problemType, toUnderstudyError } from 
 import { clusterRoutes } from './routes/cluster.js';
 import { deliverRoutes } from './routes/deliver.js';
 import { groupRoutes } from './routes/groups.js';
+import { moveRoutes } from './routes/moves.js';
 import { probeRoutes } from './routes/probes.js';
 import { parseJson, problemWithValue, toJson } from './values.js';
 
@@ -77,6 +78,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     probeRoutes(api, options);
     clusterRoutes(api, options.backend);
     groupRoutes(api, options.backend);
+    moveRoutes(api, options.backend);
     deliverRoutes(api, options.backend);
     done();
   });

@@ -3,12 +3,12 @@ import type {
   AlarmDocument,
   ClusterDocument,
   GroupDetail,
-  GroupDocument,
   GroupSpec,
   MemberSync,
   NodeDocument,
   OperationDocument,
 } from '../../cluster/documents.js';
+import type { Plan } from '../../cluster/plan.js';
 import {
   type AnswerRun,
   type Batch,
@@ -22,15 +22,19 @@ import type {
   NodeCounters,
   QueryRequest,
   ReadRequest,
+  RebalanceRequest,
+  ReplaceRequest,
   StateRequest,
   SwitchoverAnswer,
   SwitchoverRequest,
 } from '../../src/admin/backend.js';
 import { nothingSeen, parseToken } from '../../src/client/token.js';
+import { groupDocument, nodeDocument, time } from './fake-documents.js';
+
+export { nodeDocument };
 
 /** Nothing is answered in the same turn, as over a network. */
 const turn = Promise.resolve();
-const time = '2026-01-02T03:04:05.678Z';
 
 interface Decided {
   readonly seq: number | null;
@@ -58,6 +62,7 @@ export class FakeBackend implements Backend {
   operationDocuments: OperationDocument[] = [];
   switchoverAnswer: SwitchoverAnswer | undefined;
   switchoverRequest: SwitchoverRequest | undefined;
+  plan: Plan = { moves: [], stays: [] };
   alarms: AlarmDocument[] = [];
   /** What the one member of every group fetches. */
   memberSync: MemberSync | null = null;
@@ -215,6 +220,25 @@ export class FakeBackend implements Backend {
     return this.#start('reinit', `${name}/${index}`);
   }
 
+  async replace(name: string, { index, node = 'n2' }: ReplaceRequest) {
+    await turn;
+    this.#group(name);
+    if (index === 0) throw new UnderstudyError('conflict', 'it is the active; switch over first');
+    return this.#start('replace', `${name}/${index} to ${node}`);
+  }
+
+  async drain(node: string) {
+    await turn;
+    if (node !== 'n1') throw new UnderstudyError('node-not-found', `there is no node ${node}`);
+    return this.#start('drain', node);
+  }
+
+  async rebalance({ dryRun }: RebalanceRequest) {
+    await turn;
+    if (dryRun) return { kind: 'dry-run', plan: this.plan } as const;
+    return { kind: 'started', operation: this.#start('rebalance', 'cluster') } as const;
+  }
+
   async history(name: string) {
     await turn;
     this.#group(name);
@@ -336,59 +360,5 @@ function runOf(first: number, { seq, result, rejection }: Decided, duplicate: bo
     results: [result],
     rejections: rejection ? [[0, ...rejection]] : null,
     duplicate,
-  };
-}
-
-export function nodeDocument(id: string, adminUrl: string | null): NodeDocument {
-  const members = { active: 1, standby: 0 };
-  return {
-    id,
-    incarnation: 'i1',
-    state: 'up',
-    cordoned: false,
-    zone: null,
-    adminUrl,
-    pid: 7,
-    members,
-  };
-}
-
-function groupDocument({ spec, events }: Group, sync: MemberSync | null): GroupDocument {
-  return {
-    name: spec.name,
-    kind: spec.kind,
-    groupId: 'ab'.repeat(16),
-    origin: `test.deliver.${spec.name}`,
-    epoch: 1,
-    health: { status: 'healthy', healthy: 1, total: 1 },
-    activeIndex: 0,
-    activeNode: 'n1',
-    activeHealthy: true,
-    memberCount: 1,
-    standbyCount: 0,
-    members: [
-      {
-        index: 0,
-        nodeId: 'n1',
-        publicKey: 'k1',
-        role: 'active',
-        healthy: true,
-        syncedThrough: events.length,
-        lastSync: time,
-        state: 'active',
-        lag: 0,
-        diverged: 0,
-        sync,
-        error: null,
-      },
-    ],
-    seq: events.length,
-    bufferedEventCount: 0,
-    reprotected: true,
-    paused: false,
-    quarantined: false,
-    standby: spec.standby ?? 'warm',
-    sync: { everyEvents: 1000, everyMs: 1000 },
-    createdAt: time,
   };
 }

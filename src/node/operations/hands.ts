@@ -1,12 +1,14 @@
 /** What operations of this node see and act with: its view of the cluster, and requests to nodes. */
-import { placeableNodes } from '../../../cluster/coordinator.js';
+import { type Coordinator, type GroupState, placeableNodes } from '../../../cluster/coordinator.js';
 import type { GroupDocument } from '../../../cluster/documents.js';
+import type { NodeView } from '../../../cluster/membership.js';
 import type { OfGroup } from '../../../cluster/operations/common.js';
 import { operationKinds } from '../../../cluster/operations/kinds.js';
 import type { Call, Operation, Seen } from '../../../cluster/operations/operation.js';
+import type { ClusterView, PlanGroup, PlanNode } from '../../../cluster/plan.js';
 import { UnderstudyError } from '../../../replication/errors.js';
 import type { Runtime } from '../runtime.js';
-import { nodeDocuments } from '../views.js';
+import { groupDocument, nodeDocuments } from '../views.js';
 import type { Hands } from './runner.js';
 
 /** What this node does by itself for an operation, by verb. */
@@ -16,11 +18,10 @@ export interface HandsOptions {
   readonly runtime: Runtime;
   /** The group as it is now. Throws `group-not-found`. */
   group(name: string): Promise<GroupDocument>;
-  groups(): Promise<readonly GroupDocument[]>;
   readonly own: OwnVerbs;
 }
 
-export function handsOf({ runtime, group, groups, own }: HandsOptions): Hands {
+export function handsOf({ runtime, group, own }: HandsOptions): Hands {
   const find = async (name: string): Promise<GroupDocument | null> => {
     try {
       return await group(name);
@@ -32,19 +33,9 @@ export function handsOf({ runtime, group, groups, own }: HandsOptions): Hands {
   };
   return {
     async observe(operation: Operation): Promise<Seen> {
-      const { coordinator } = runtime;
       const isOfGroup = operationKinds.get(operation.kind)?.sees !== 'cluster';
       const one = isOfGroup ? await find((operation.data as OfGroup).group) : null;
-      const all = isOfGroup ? [] : await groups();
-      const kinds = new Set([...(one ? [one] : []), ...all].map(({ kind }) => kind));
-      const placeable = [...kinds].map((kind) => [kind, placeableNodes(coordinator, kind)]);
-      return {
-        nowMs: Date.now(),
-        group: one,
-        groups: all,
-        nodes: nodeDocuments(coordinator),
-        placeable: Object.fromEntries(placeable),
-      };
+      return seenBy(runtime, one, isOfGroup ? noView : viewOf(runtime.coordinator));
     },
     async call({ node, verb, request, timeoutMs }: Call): Promise<unknown> {
       if (node !== null) return await runtime.rpc.call(node, verb, request, timeoutMs);
@@ -52,5 +43,48 @@ export function handsOf({ runtime, group, groups, own }: HandsOptions): Hands {
       if (act !== undefined) return await act(request as never);
       throw new UnderstudyError('unsupported', `this node cannot ${verb}`);
     },
+  };
+}
+
+const noView: ClusterView = { nodes: [], groups: [] };
+
+/** What this node knows, as operations look at it. */
+export function seenBy(
+  { coordinator }: Runtime,
+  group: GroupDocument | null,
+  view: ClusterView = noView,
+): Seen {
+  const nodes = nodeDocuments(coordinator);
+  const placeable = group ? { [group.kind]: placeableNodes(coordinator, group.kind) } : {};
+  return { nowMs: Date.now(), group, view, nodes, placeable };
+}
+
+/** What moves are planned from. */
+export function viewOf(coordinator: Coordinator): ClusterView {
+  const { membership, cordoned, groups } = coordinator;
+  const stateOf = ({ state, info }: NodeView): PlanNode['state'] => {
+    if (state !== 'up') return 'down';
+    if (info.draining) return 'draining';
+    return cordoned.has(info.id) ? 'cordoned' : 'open';
+  };
+  const nodes = [...membership.nodes.values()].map((node) => {
+    const { id, zone, kinds } = node.info;
+    return { id, zone, kinds, state: stateOf(node) };
+  });
+  return { nodes, groups: [...groups.values()].map((group) => planGroup(coordinator, group)) };
+}
+
+function planGroup(coordinator: Coordinator, state: GroupState): PlanGroup {
+  const { name, kind, members, activeIndex, paused } = groupDocument(coordinator, state, '');
+  return {
+    name,
+    kind,
+    nodes: members.map(({ nodeId }) => nodeId),
+    active: activeIndex,
+    ready: members
+      .filter(({ index, healthy }) => healthy && index !== activeIndex)
+      .map(({ index }) => index),
+    placement: state.config.placement ?? {},
+    held: paused ? 'paused' : null,
   };
 }
