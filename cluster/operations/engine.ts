@@ -272,7 +272,7 @@ function onFailed(drive: Drive, error: Failure, now: OperationInstant, out: Driv
 const unseen = ({ wallMs }: OperationInstant): Seen => ({
   nowMs: wallMs,
   group: null,
-  groups: [],
+  view: { nodes: [], groups: [] },
   nodes: [],
   placeable: {},
 });

@@ -1,8 +1,10 @@
 /** All kinds of operations. */
 import { deletion } from './delete.js';
 import { failover } from './failover.js';
+import { drain, rebalance } from './moves.js';
 import type { OperationKind } from './operation.js';
 import { reinit } from './reinit.js';
+import { replace } from './replace.js';
 import { switchover } from './switchover.js';
 
 /** What a kind puts into `data` is read by nobody else, so its type is known there only. */
@@ -10,8 +12,13 @@ const erased = <Data>(kind: OperationKind<Data>): OperationKind<unknown> =>
   kind as unknown as OperationKind<unknown>;
 
 export const operationKinds: ReadonlyMap<string, OperationKind<unknown>> = new Map(
-  [erased(switchover), erased(failover), erased(reinit), erased(deletion)].map((kind) => [
-    kind.name,
-    kind,
-  ]),
+  [
+    erased(switchover),
+    erased(failover),
+    erased(reinit),
+    erased(replace),
+    erased(drain),
+    erased(rebalance),
+    erased(deletion),
+  ].map((kind) => [kind.name, kind]),
 );

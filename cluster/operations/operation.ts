@@ -13,6 +13,7 @@ import type { ErrorCode } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
 import type { GroupDocument, NodeDocument, OperationDocument } from '../documents.js';
 import type { PlaceableNode } from '../placement.js';
+import type { ClusterView } from '../plan.js';
 
 export interface Driver {
   readonly node: string;
@@ -67,8 +68,8 @@ export interface Seen {
   readonly nowMs: number;
   /** The group of the operation; null: there is none, or the operation is not of one group. */
   readonly group: GroupDocument | null;
-  /** All groups, for the kinds that ask for the cluster. */
-  readonly groups: readonly GroupDocument[];
+  /** What moves are planned from; empty for operations of one group. */
+  readonly view: ClusterView;
   readonly nodes: readonly NodeDocument[];
   /** By name of a kind of group: the nodes that may be given a member of it. */
   readonly placeable: Readonly<Record<string, readonly PlaceableNode[]>>;

@@ -10,6 +10,7 @@ import type {
   PauseDocument,
 } from '../../cluster/documents.js';
 import type { Precondition, SwitchoverRequest } from '../../cluster/operations/switchover.js';
+import type { Plan } from '../../cluster/plan.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { Consistency } from '../../replication/effects.js';
 
@@ -86,6 +87,20 @@ export type SwitchoverAnswer =
   | { readonly kind: 'dry-run'; readonly preconditions: readonly Precondition[] }
   | { readonly kind: 'refused'; readonly preconditions: readonly Precondition[] };
 
+export interface ReplaceRequest {
+  readonly index: number;
+  /** Where to; without it the best node. */
+  readonly node?: string | undefined;
+}
+
+export interface RebalanceRequest {
+  readonly dryRun?: boolean | undefined;
+}
+
+export type RebalanceAnswer =
+  | { readonly kind: 'started'; readonly operation: OperationDocument }
+  | { readonly kind: 'dry-run'; readonly plan: Plan };
+
 /** Beyond this a caller's HTTP library gives up on an answer that has not begun. */
 export const longestSyncMs = 240_000;
 
@@ -152,6 +167,14 @@ export interface Backend {
   /** Automatic failover off, of one group or (null) of all; replaces an earlier pause. */
   pause(group: string | null, request: PauseRequest, actor: Actor): Promise<PauseAnswer>;
   resume(group: string | null, actor: Actor): Promise<PauseAnswer>;
+  /**
+   * Throws `member-not-found`, `conflict` for the active, `node-not-found`, `placement-failed` if no node
+   * can take it.
+   */
+  replace(group: string, request: ReplaceRequest, actor: Actor): Promise<OperationDocument>;
+  /** Throws `node-not-found`. */
+  drain(node: string, actor: Actor): Promise<OperationDocument>;
+  rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer>;
   history(group: string): Promise<readonly HistoryEntry[]>;
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */

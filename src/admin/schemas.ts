@@ -7,164 +7,15 @@ import type {
   ClusterDocument,
   GroupDetail,
   GroupDocument,
-  GroupSpec,
   HistoryEntry,
   NodeDocument,
   OperationDocument,
   PauseDocument,
 } from '../../cluster/documents.js';
-import { type ErrorCode, errorAdvice } from '../../replication/errors.js';
-import { limits } from '../../replication/limits.js';
-import { tokenHeader, tokenPattern } from '../client/token.js';
-import type {
-  EventPage,
-  PauseAnswer,
-  PauseRequest,
-  Precondition,
-  QueryRequest,
-  TokenedRead,
-} from './backend.js';
-
-/** Makes the schema a named component of the OpenAPI document. */
-function component<Schema extends z.ZodType>(id: string, schema: Schema): Schema {
-  return schema.meta({ id });
-}
-
-const count = z.int().min(0);
-const errorCode = z.enum(Object.keys(errorAdvice) as [ErrorCode, ...ErrorCode[]]);
-const time = z.string().describe('ISO 8601');
-const consistency = z.enum(['linearizable', 'local', 'standby']);
-
-/** One token of a NATS subject. */
-const name = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, "-" or "_"');
-
-/** A whole number in a query string. */
-function whole(least: number, most: number = Number.MAX_SAFE_INTEGER) {
-  return z.preprocess(
-    (text) => (typeof text === 'string' && /^\d{1,15}$/.test(text) ? Number(text) : text),
-    z.int().min(least).max(most),
-  );
-}
-
-/** For bodies that may be left out: `null` is what arrives then. */
-function optionalBody<Schema extends z.ZodType>(schema: Schema) {
-  return z.preprocess((body) => body ?? {}, schema);
-}
-
-const mostReadMs = 60_000;
-const readTimeoutMs = <Schema extends z.ZodType>(schema: Schema) =>
-  schema.describe('How long to look for a member that can answer; 10000 without it');
-
-/** Opaque to callers; parsed by those who use it. */
-const token = z.string().regex(tokenPattern, 'expected a token as an earlier answer gave it');
-const tokenOfCaller = token
-  .optional()
-  .describe('Of an earlier answer: answer from no older state, see docs/admin-api.md');
-
-export const groupParams = z.strictObject({ g: name });
-export const nodeParams = z.strictObject({ node: name });
-export const memberParams = z.strictObject({ g: name, index: whole(0) });
-export const operationParams = z.strictObject({ id: z.string().min(1).max(128) });
-
-export const eventsQuery = z.strictObject({
-  from: whole(1).default(1).describe('First seq'),
-  to: whole(1).nullable().default(null).describe('Last seq; without it the end of the log'),
-  limit: whole(1, 4096).default(1000).describe('Events in one page'),
-});
-export const stateQuery = z.strictObject({
-  at: whole(0).nullable().default(null).describe('Any retained seq; without it the present one'),
-  consistency: consistency.default('linearizable'),
-  minSeq: whole(0).optional().describe('The state must have this seq at least'),
-  timeoutMs: readTimeoutMs(whole(1, mostReadMs)).optional(),
-});
-export const waitQuery = z.strictObject({
-  waitMs: whole(0, 30_000).default(0).describe('How long to wait for the operation to end'),
-});
-export const deliverQuery = z.strictObject({
-  timeoutMs: whole(1, 60_000).default(30_000).describe('How long to look for an active, per batch'),
-});
-export const readHeaders = z.looseObject({ [tokenHeader]: tokenOfCaller });
-export const deliverHeaders = z.looseObject({
-  [tokenHeader]: tokenOfCaller,
-  'idempotency-key': z
-    .string()
-    .min(1)
-    .max(limits.keySizeBytes)
-    .optional()
-    .describe('Key of the one event in the body; refused with more than one'),
-  'understudy-session': z
-    .string()
-    .regex(/^[\w-]{1,64};[1-9]\d{0,14};[1-9]\d{0,14}$/, 'expected <id>;<first>;<floor>')
-    .optional()
-    .describe('`<id>;<first>;<floor>`: makes the request repeatable, see docs/admin-api.md'),
-});
-
-const { placementNodes, priority } = limits;
-const placementSchema = z.strictObject({
-  nodes: z.array(name).min(1).max(placementNodes).optional().describe('Only these; without it all'),
-  spread: z
-    .enum(['node', 'zone'])
-    .optional()
-    .describe('`zone`: other zones come before less load; `node`, without it: the other way round'),
-  priorities: z
-    .record(name, z.int().min(-priority).max(priority))
-    .refine((one) => Object.keys(one).length <= placementNodes, `at most ${placementNodes} nodes`)
-    .optional()
-    .describe('Of nodes as candidates, between those that are equally far: the higher goes first'),
-});
-
-export const groupSpecSchema: z.ZodType<GroupSpec> = component(
-  'GroupSpec',
-  z.strictObject({
-    name,
-    kind: z.string().min(1).max(128),
-    // Described here, judged by the backend: a number of the wrong size is `invalid-config`.
-    memberCount: z
-      .int()
-      .meta({ minimum: limits.members.least, maximum: limits.members.most })
-      .optional(),
-    groupSeed: z.string().meta({ pattern: '^[0-9a-fA-F]{64}$' }).optional(),
-    standby: z.enum(['warm', 'hot']).optional(),
-    sync: z
-      .strictObject({ everyEvents: z.int().min(1).optional(), everyMs: z.int().min(1).optional() })
-      .optional(),
-    placement: placementSchema.optional(),
-  }),
-);
-export const queryBody: z.ZodType<Omit<QueryRequest, 'after'>> = z.strictObject({
-  name: z.string().min(1).max(128),
-  args: z.unknown().optional(),
-  consistency: consistency.optional(),
-  minSeq: count.optional().describe('The state must have this seq at least'),
-  timeoutMs: readTimeoutMs(z.int().min(1).max(mostReadMs)).optional(),
-});
-export const emptyBody = optionalBody(z.strictObject({}));
-export const switchoverBody = optionalBody(
-  z.strictObject({
-    leader: name.optional(),
-    candidate: name.optional(),
-    dryRun: z.boolean().optional(),
-    timeoutMs: z.int().min(1).max(60_000).optional().describe('How long writes may pause'),
-    scheduledAt: z.iso
-      .datetime({ offset: true })
-      .optional()
-      .describe('When to begin; what has to hold is judged then'),
-  }),
-);
-export const pauseBody: z.ZodType<PauseRequest> = optionalBody(
-  z.strictObject({
-    ttlMs: z
-      .int()
-      .min(1)
-      .max(limits.pauseMs)
-      .optional()
-      .describe('When it ends by itself; an hour without it'),
-    reason: z.string().max(limits.pauseReasonChars).optional(),
-  }),
-);
-export const failoverBody = optionalBody(z.strictObject({ candidate: name.optional() }));
+import type { Plan } from '../../cluster/plan.js';
+import { errorAdvice } from '../../replication/errors.js';
+import type { EventPage, PauseAnswer, Precondition, TokenedRead } from './backend.js';
+import { component, count, errorCode, placementSchema, time } from './fields.js';
 
 export const nodeSchema: z.ZodType<NodeDocument> = component(
   'Node',
@@ -328,6 +179,24 @@ export const operationSchema: z.ZodType<OperationDocument> = component(
     driver: z.string().nullable().describe('The node that drives it'),
     by: z.string(),
     steps: z.array(z.object({ name: z.string(), at: time, detail: z.string().exactOptional() })),
+  }),
+);
+export const planSchema: z.ZodType<Plan> = component(
+  'Plan',
+  z.object({
+    moves: z.array(
+      z.object({
+        kind: z.enum(['switchover', 'move']),
+        group: z.string(),
+        index: count,
+        from: z.string(),
+        to: z.string(),
+        why: z.enum(['drain', 'zone', 'members', 'actives']),
+      }),
+    ),
+    stays: z
+      .array(z.object({ group: z.string(), index: count, node: z.string(), why: z.string() }))
+      .describe('Members that cannot leave a node that should be emptied'),
   }),
 );
 export const kindSchema = z.object({ name: z.string(), version: z.int().min(1) });

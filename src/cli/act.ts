@@ -122,7 +122,7 @@ function addReinit(program: Command, run: Run): void {
   });
 }
 
-async function ended(
+export async function ended(
   session: Session,
   started: OperationDocument,
   { wait }: { readonly wait?: true },

@@ -7,6 +7,7 @@ import { documentOf, exitCodeOf, exitCodes, PartlyDone, wordsOf } from './failur
 import { type DevOptions, type Io, type LongCommands, type NodeOptions, write } from './io.js';
 import { addLookCommands } from './look.js';
 import { addMaintainCommands } from './maintain.js';
+import { addMoveCommands } from './move.js';
 import { whole } from './parse.js';
 import { addReadCommands } from './read.js';
 import type { Run } from './session.js';
@@ -58,6 +59,7 @@ function createProgram(current: Run, longCommands: LongCommands): Command {
   addLookCommands(program, current);
   addActCommands(program, current);
   addMaintainCommands(program, current);
+  addMoveCommands(program, current);
   addDeliverCommand(program, current);
   addReadCommands(program, current);
   return program;

@@ -10,6 +10,7 @@ import type {
   OperationDocument,
   PauseDocument,
 } from '../../cluster/documents.js';
+import type { Plan } from '../../cluster/plan.js';
 import { percentOf, sizeText } from '../../cluster/sizes.js';
 import type { Precondition } from '../admin/backend.js';
 import { table } from './table.js';
@@ -206,4 +207,19 @@ export function preconditionsWords(preconditions: readonly Precondition[]): stri
     ['PRECONDITION', 'HOLDS', 'DETAIL'],
     preconditions.map(({ name, ok, detail }) => [name, ok ? 'yes' : 'NO', detail]),
   );
+}
+
+/** Nothing to move and nothing that stays is an empty table of moves. */
+export function planWords({ moves, stays }: Plan): string {
+  const rows = moves.map(({ kind, group, index, from, to, why }) => [
+    kind,
+    group,
+    index,
+    from,
+    to,
+    why,
+  ]);
+  const left = stays.map(({ group, index, node, why }) => [group, index, node, why]);
+  const staying = left.length === 0 ? '' : `\n${table(['STAYS', 'INDEX', 'NODE', 'WHY'], left)}`;
+  return `${table(['MOVE', 'GROUP', 'INDEX', 'FROM', 'TO', 'WHY'], rows)}${staying}`;
 }

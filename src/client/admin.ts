@@ -8,6 +8,7 @@ import type {
   NodeDocument,
   OperationDocument,
 } from '../../cluster/documents.js';
+import type { Plan } from '../../cluster/plan.js';
 import {
   type EventPage,
   longestSyncMs,
@@ -200,6 +201,29 @@ export class AdminClient {
   resume(group: string | null): Promise<PauseAnswer> {
     const path = group === null ? '/v1' : groupPath(group);
     return this.#post(`${path}/resume`, {}, { repeatable: true });
+  }
+
+  /** The member is placed on `node`, or the best, and begins anew there. Not for the active. */
+  replace(
+    group: string,
+    index: number,
+    request: { readonly node?: string | undefined } = {},
+  ): Promise<OperationDocument> {
+    return this.#post(`${groupPath(group)}/members/${index}/replace`, request);
+  }
+
+  /** Its actives are switched over and its members placed elsewhere; it gets no others until it restarts. */
+  drain(node: string): Promise<OperationDocument> {
+    return this.#post(`/v1/nodes/${encodeURIComponent(node)}/drain`, {});
+  }
+
+  rebalance(): Promise<OperationDocument> {
+    return this.#post('/v1/rebalance', {});
+  }
+
+  /** What `rebalance` would do now. */
+  planRebalance(): Promise<Plan> {
+    return this.#post('/v1/rebalance', { dryRun: true }, { repeatable: true });
   }
 
   history(group: string): Promise<readonly HistoryEntry[]> {

@@ -1,16 +1,25 @@
 /** What operators do to a group and its members. Each action judges first and changes second. */
 import type { GroupDocument, OperationDocument } from '../../cluster/documents.js';
 import { requestFailover } from '../../cluster/operations/failover.js';
+import { requestDrain, requestRebalance } from '../../cluster/operations/moves.js';
 import { requestReinit } from '../../cluster/operations/reinit.js';
+import { requestReplace } from '../../cluster/operations/replace.js';
 import { preflight, requestSwitchover } from '../../cluster/operations/switchover.js';
+import { planView } from '../../cluster/plan-view.js';
+import { planRebalance } from '../../cluster/rebalance.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import {
   type Actor,
   longestSyncMs,
+  type RebalanceAnswer,
+  type RebalanceRequest,
+  type ReplaceRequest,
   type SwitchoverAnswer,
   type SwitchoverRequest,
 } from '../admin/backend.js';
+import { instant } from './clock.js';
 import type { SyncResult } from './member-driver.js';
+import { seenBy } from './operations/hands.js';
 import type { Operations } from './operations/operations.js';
 import type { Runtime } from './runtime.js';
 import { untilHeld } from './syncing.js';
@@ -94,4 +103,40 @@ export async function reinit(
 ): Promise<OperationDocument> {
   const group = await context.group(name);
   return context.operations.start(requestReinit(group, index, actor.by));
+}
+
+/** Throws `member-not-found`, `conflict`, `node-not-found`, `placement-failed`; nothing is changed then. */
+export async function replace(
+  context: ActionContext,
+  name: string,
+  request: ReplaceRequest,
+  actor: Actor,
+): Promise<OperationDocument> {
+  const seen = seenBy(context.runtime, await context.group(name));
+  return context.operations.start(requestReplace(seen, request, actor.by));
+}
+
+/** Throws `node-not-found`. */
+export function drain(
+  { runtime, operations }: ActionContext,
+  node: string,
+  actor: Actor,
+): Promise<OperationDocument> {
+  const { nodes } = runtime.coordinator.membership;
+  if (nodes.has(node)) return operations.start(requestDrain(node, actor.by));
+  const known = [...nodes.keys()].sort().join(', ');
+  throw new UnderstudyError('node-not-found', `there is no node ${node}; known: ${known}`);
+}
+
+export async function rebalance(
+  { runtime, operations }: ActionContext,
+  { dryRun = false }: RebalanceRequest,
+  actor: Actor,
+): Promise<RebalanceAnswer> {
+  if (dryRun)
+    return {
+      kind: 'dry-run',
+      plan: planRebalance(planView(runtime.coordinator, instant().monoMs)),
+    };
+  return { kind: 'started', operation: await operations.start(requestRebalance(actor.by)) };
 }

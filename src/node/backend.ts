@@ -24,23 +24,32 @@ import type {
   PauseRequest,
   QueryRequest,
   ReadAnswer,
-  ReadRequest,
+  RebalanceAnswer,
+  RebalanceRequest,
+  ReplaceRequest,
   StateRequest,
   SwitchoverAnswer,
   SwitchoverRequest,
 } from '../admin/backend.js';
 import type { Client } from '../client/client.js';
-import { laterOf, nothingSeen, parseToken, type Seen } from '../client/token.js';
 import { version } from '../version.js';
-import { type ActionContext, failover, reinit, switchover, sync } from './actions.js';
+import {
+  type ActionContext,
+  drain,
+  failover,
+  rebalance,
+  reinit,
+  replace,
+  switchover,
+  sync,
+} from './actions.js';
 import { instant } from './clock.js';
 import { judgeOf } from './identity.js';
-import { foldUntil, type GroupLog, readEvents } from './log-reader.js';
+import { foldUntil, type GroupLog, leastOf, readEvents } from './log-reader.js';
 import { cordon, pause, resume, uncordon } from './maintenance.js';
 import { newGroup } from './new-group.js';
-import { handsOf } from './operations/hands.js';
-import { Operations } from './operations/operations.js';
-import { ownVerbs } from './operations/own.js';
+import type { Operations } from './operations/operations.js';
+import { operationsOf } from './operations/own.js';
 import type { OperationStore } from './operations/store.js';
 import type { Runtime } from './runtime.js';
 import type { Inspection } from './verbs.js';
@@ -62,18 +71,7 @@ export class NodeBackend implements Backend {
   constructor(runtime: Runtime, store: OperationStore, client: Client) {
     this.#runtime = runtime;
     this.#client = client;
-    const { id: node, incarnation } = runtime.options.info;
-    this.#operations = new Operations({
-      store,
-      self: { node, incarnation },
-      hands: handsOf({
-        runtime,
-        group: (name) => this.group(name),
-        groups: () => this.groups(),
-        own: ownVerbs(runtime),
-      }),
-      membership: () => runtime.coordinator.membership,
-    });
+    this.#operations = operationsOf(runtime, store, (name) => this.group(name));
   }
 
   /** From here on this node takes over operations whose driver is gone. */
@@ -274,13 +272,8 @@ export class NodeBackend implements Backend {
         : await this.#runtime.rpc
             .call<EpochNote[] | null>(activeNode, 'history', { group }, readTimeoutMs)
             .catch(() => null);
-    const notes = fromActive ?? (await this.#historyFromLog(state.config));
+    const notes = fromActive ?? (await foldUntil(this.#log(state.config), null)).history;
     return notes.map(historyEntry).reverse();
-  }
-
-  async #historyFromLog(config: GroupConfig): Promise<EpochNote[]> {
-    const replica = await foldUntil(this.#log(config), null);
-    return replica.history;
   }
 
   // Actions.
@@ -337,6 +330,18 @@ export class NodeBackend implements Backend {
     return { pause: clusterPause(this.#runtime.coordinator, instant()) };
   }
 
+  replace(group: string, request: ReplaceRequest, actor: Actor): Promise<OperationDocument> {
+    return replace(this.#actions, group, request, actor);
+  }
+
+  async drain(node: string, actor: Actor): Promise<OperationDocument> {
+    return await drain(this.#actions, node, actor);
+  }
+
+  rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer> {
+    return rebalance(this.#actions, request, actor);
+  }
+
   operations(): Promise<readonly OperationDocument[]> {
     return Promise.resolve(this.#operations.list());
   }
@@ -348,10 +353,4 @@ export class NodeBackend implements Backend {
   cancelOperation(id: string, { by }: Actor): Promise<OperationDocument> {
     return this.#operations.cancel(id, by);
   }
-}
-
-/** How far the log must be for a state of the past to be shown. */
-function leastOf({ minSeq = 0, after }: ReadRequest): Seen {
-  const seen = after === undefined ? nothingSeen : parseToken(after);
-  return laterOf(seen, { epoch: 0, seq: minSeq });
 }

@@ -14,8 +14,8 @@ import {
   type Replica,
 } from '../../replication/replica.js';
 import type { Judge } from '../../replication/signature.js';
-import type { EventEntry, EventPage } from '../admin/backend.js';
-import { nothingSeen, type Seen } from '../client/token.js';
+import type { EventEntry, EventPage, ReadRequest } from '../admin/backend.js';
+import { laterOf, nothingSeen, parseToken, type Seen } from '../client/token.js';
 import { sha256 } from '../sha256.js';
 import { restoreSnapshot } from './snapshot-reader.js';
 
@@ -192,4 +192,10 @@ function applyPart(replica: Replica, record: LogRecord, end: number): void {
     seq += 1;
     if (seq <= end) applyEvent(replica, event, seq, record.recordedAtMs);
   });
+}
+
+/** How far the log must be for a state of the past to be shown. */
+export function leastOf({ minSeq = 0, after }: ReadRequest): Seen {
+  const seen = after === undefined ? nothingSeen : parseToken(after);
+  return laterOf(seen, { epoch: 0, seq: minSeq });
 }

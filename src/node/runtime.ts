@@ -109,6 +109,7 @@ export class Runtime {
   async start(): Promise<void> {
     const { connections, names, logger } = this.#options;
     serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#members.require(group));
+    this.rpc.serve('start-draining', () => this.startDraining());
     this.#stopListening = this.#listen();
     this.#registry = await Registry.open(
       connections.control,

@@ -10,44 +10,29 @@ import type {
   OperationDocument,
   PauseDocument,
 } from '../../cluster/documents.js';
-import {
-  type AnswerRun,
-  type Batch,
-  type BatchAnswer,
-  eachValue,
-} from '../../replication/batch.js';
+import type { Plan } from '../../cluster/plan.js';
+import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type {
   Backend,
-  EventEntry,
   NodeCounters,
   PauseRequest,
   QueryRequest,
   ReadRequest,
+  RebalanceRequest,
+  ReplaceRequest,
   StateRequest,
   SwitchoverAnswer,
   SwitchoverRequest,
 } from '../../src/admin/backend.js';
 import { nothingSeen, parseToken } from '../../src/client/token.js';
 import { groupDocument, nodeDocument, time } from './fake-documents.js';
+import { decideAll, type Group } from './fake-group.js';
 
 export { nodeDocument };
 
 /** Nothing is answered in the same turn, as over a network. */
 const turn = Promise.resolve();
-
-interface Decided {
-  readonly seq: number | null;
-  readonly result?: unknown;
-  readonly rejection?: readonly [code: string, detail: string];
-}
-
-interface Group {
-  readonly spec: GroupSpec;
-  readonly events: EventEntry[];
-  readonly decided: Map<string, Decided>;
-  total: number;
-}
 
 export class FakeBackend implements Backend {
   readonly #groups = new Map<string, Group>();
@@ -62,6 +47,7 @@ export class FakeBackend implements Backend {
   operationDocuments: OperationDocument[] = [];
   switchoverAnswer: SwitchoverAnswer | undefined;
   switchoverRequest: SwitchoverRequest | undefined;
+  plan: Plan = { moves: [], stays: [] };
   alarms: AlarmDocument[] = [];
   /** By group; null: of all. */
   readonly pauses = new Map<string | null, PauseDocument>();
@@ -270,6 +256,25 @@ export class FakeBackend implements Backend {
     return { ...groupDocument(group, this.memberSync), pause, paused: pause !== null };
   }
 
+  async replace(name: string, { index, node = 'n2' }: ReplaceRequest) {
+    await turn;
+    this.#group(name);
+    if (index === 0) throw new UnderstudyError('conflict', 'it is the active; switch over first');
+    return this.#start('replace', `${name}/${index} to ${node}`);
+  }
+
+  async drain(node: string) {
+    await turn;
+    if (node !== 'n1') throw new UnderstudyError('node-not-found', `there is no node ${node}`);
+    return this.#start('drain', node);
+  }
+
+  async rebalance({ dryRun }: RebalanceRequest) {
+    await turn;
+    if (dryRun) return { kind: 'dry-run', plan: this.plan } as const;
+    return { kind: 'started', operation: this.#start('rebalance', 'cluster') } as const;
+  }
+
   async history(name: string) {
     await turn;
     this.#group(name);
@@ -349,47 +354,4 @@ export class FakeBackend implements Backend {
     if (group) return group;
     throw new UnderstudyError('group-not-found', `no group ${name}`);
   }
-}
-
-function decideAll(group: Group, batch: Batch): AnswerRun[] {
-  const runs: AnswerRun[] = [];
-  let number = batch.first;
-  eachValue(batch.blob, (command) => {
-    const key = batch.keys?.[number - batch.first] ?? null;
-    const names = [`${batch.session} ${number}`, ...(key === null ? [] : [`key ${key}`])];
-    const before = names.map((name) => group.decided.get(name)).find((known) => known);
-    const decided = before ?? decide(group, command as Record<string, unknown>);
-    for (const name of names) group.decided.set(name, decided);
-    runs.push(runOf(number, decided, before !== undefined));
-    number += 1;
-  });
-  return runs;
-}
-
-/** The counter, with one rule that depends on the state: the total never goes below zero. */
-function decide(group: Group, command: Record<string, unknown>): Decided {
-  const { by } = command;
-  if (!Number.isSafeInteger(by)) {
-    return { seq: null, rejection: ['bad-request', `by is ${String(by)}, not an integer`] };
-  }
-  if (group.total + (by as number) < 0) {
-    return { seq: null, rejection: ['insufficient-funds', `${group.total} are there`] };
-  }
-  group.total += by as number;
-  const seq = group.events.length + 1;
-  group.events.push({ seq, epoch: 1, at: time, event: command });
-  return { seq, result: { total: group.total } };
-}
-
-function runOf(first: number, { seq, result, rejection }: Decided, duplicate: boolean): AnswerRun {
-  return {
-    first,
-    count: 1,
-    epoch: 1,
-    baseSeq: seq ?? 0,
-    eventCounts: [0],
-    results: [result],
-    rejections: rejection ? [[0, ...rejection]] : null,
-    duplicate,
-  };
 }

@@ -123,3 +123,11 @@ export class TestDriver {
     this.world.save({ ...found.operation, cancelledBy: by }, found.revision);
   }
 }
+
+/** Drives the operations that others begin, and never crashes. */
+export function driveChildren(world: OperationWorld): void {
+  world.onBegun = (id) => {
+    const driver = new TestDriver(world, id, { node: 'c', incarnation: '1' });
+    world.after(1, () => driver.feed({ kind: 'start', from: null }));
+  };
+}

@@ -6,6 +6,7 @@ import type { GroupDocument, MemberDocument } from '../../cluster/documents.js';
 import type { Loaded } from '../../cluster/operations/drive.js';
 import { failureOf } from '../../cluster/operations/engine.js';
 import { type Locks, lock, unlock } from '../../cluster/operations/locks.js';
+import type { Begun } from '../../cluster/operations/moves.js';
 import {
   begin,
   type Call,
@@ -16,6 +17,9 @@ import {
   type OperationRequest,
   type Seen,
 } from '../../cluster/operations/operation.js';
+import { requestReplace } from '../../cluster/operations/replace.js';
+import { requestSwitchover } from '../../cluster/operations/switchover.js';
+import type { Move, PlanGroup, PlanNode } from '../../cluster/plan.js';
 import { UnderstudyError } from '../../replication/errors.js';
 
 /** What an effect does; `answer` may be called at once, later or never. */
@@ -28,6 +32,29 @@ interface Asked {
   readonly budgetMs: number;
   readonly cause: { readonly endsEpoch: number; readonly operation: string };
   readonly below: { readonly log: number };
+  readonly index: number;
+  readonly from: string;
+  readonly to: string;
+  readonly move: Move;
+  readonly by: string;
+  readonly ids: readonly string[];
+}
+
+function planGroups(group: GroupDocument | null): PlanGroup[] {
+  if (group === null) return [];
+  const { name, kind, members, activeIndex: active } = group;
+  const ready = members.filter(({ healthy, index }) => healthy && index !== active);
+  return [
+    {
+      name,
+      kind,
+      nodes: members.map(({ nodeId }) => nodeId),
+      active,
+      ready: ready.map(({ index }) => index),
+      placement: { spread: 'zone' },
+      held: null,
+    },
+  ];
 }
 
 const leading = new Set(['active', 'handing-off']);
@@ -47,6 +74,10 @@ export class OperationWorld {
   readonly down = new Set<string>();
   /** Nodes that take requests and do nothing. */
   readonly frozen = new Set<string>();
+  readonly draining = new Set<string>();
+  zones: Readonly<Record<string, string>> = {};
+  /** Begins to drive an operation that another began. */
+  onBegun: (id: string) => void = () => undefined;
   /** Whatever is asked of a node is asked twice. */
   twice = false;
   #revision = 0;
@@ -151,18 +182,21 @@ export class OperationWorld {
       activeIndex: active?.index ?? null,
       activeNode: active?.nodeId ?? null,
     };
-    const placeable = this.nodes
-      .filter((id) => !this.down.has(id))
-      .map((id) => ({ id, zone: null, load: 1 }));
-    return JSON.parse(
-      JSON.stringify({
-        nowMs: this.nowMs,
-        group: seen,
-        groups: seen ? [seen] : [],
-        nodes: this.nodes.map((id) => ({ id, state: this.down.has(id) ? 'down' : 'up' })),
-        placeable: { k: placeable },
-      }),
-    ) as Seen;
+    const view = { nodes: this.nodes.map((id) => this.#planNode(id)), groups: planGroups(seen) };
+    const free = view.nodes.filter(({ state }) => state === 'open');
+    const nodes = view.nodes.map(({ id, zone, state }) => {
+      const shown = state === 'draining' ? 'drained' : state === 'open' ? 'up' : state;
+      return { id, zone, state: shown };
+    });
+    const placeable = { k: free.map(({ id, zone }) => ({ id, zone, load: 1 })) };
+    const all = { nowMs: this.nowMs, group: seen, view, nodes, placeable };
+    return JSON.parse(JSON.stringify(all)) as Seen;
+  }
+
+  #planNode(id: string): PlanNode {
+    const open = this.draining.has(id) ? 'draining' : 'open';
+    const zone = this.zones[id] ?? null;
+    return { id, zone, kinds: ['k'], state: this.down.has(id) ? 'down' : open };
   }
 
   change(index: number, parts: Partial<MemberDocument>): void {
@@ -234,14 +268,14 @@ export class OperationWorld {
       case 'reinit': {
         const { index, state } = this.on(node);
         if (state === 'active') return value({ failure: 'it is active: switch over first' });
-        this.change(index, { state: 'starting', lastSync: null, syncedThrough: 0 });
-        this.after(30, () => {
-          const synced = { state: 'standby', lastSync: 'later', syncedThrough: 5 };
-          if (this.on(node).state === 'starting') this.change(index, synced);
-        });
+        this.#beginAnew(index, {});
         value({ failure: null });
         break;
       }
+      case 'start-draining':
+        this.draining.add(node);
+        value(null);
+        break;
       case 'inspect': {
         const { state, lastSync, syncedThrough, error } = this.on(node);
         const lastSyncMs = lastSync === null ? null : 1;
@@ -250,6 +284,46 @@ export class OperationWorld {
       }
       default:
         this.#own(verb, request, value);
+    }
+  }
+
+  /** As a member that holds nothing, on the same node or another. */
+  #beginAnew(index: number, parts: Partial<MemberDocument>): void {
+    const nothing = { state: 'starting', lastSync: null, syncedThrough: 0, healthy: false };
+    this.change(index, { ...nothing, ...parts });
+    this.after(30, () => {
+      const synced = { state: 'standby', lastSync: 'later', syncedThrough: 5, healthy: true };
+      if (this.group?.members[index]?.state === 'starting') this.change(index, synced);
+    });
+  }
+
+  #place({ index, from, to }: Asked): boolean {
+    const members = this.group?.members ?? [];
+    const isFree = members.every(({ nodeId }) => nodeId !== to);
+    if (members[index]?.nodeId !== from || !isFree) return false;
+    this.#beginAnew(index, { nodeId: to });
+    return true;
+  }
+
+  #beginMove({ move, by }: Asked): Begun {
+    const seen = this.see();
+    const { index, to: node, from } = move;
+    try {
+      const request =
+        move.kind === 'switchover'
+          ? requestSwitchover(
+              seen.group as GroupDocument,
+              { leader: from, candidate: node },
+              null,
+              by,
+            )
+          : requestReplace(seen, { index, node }, by);
+      const before = this.records.get(request.id)?.revision;
+      const begun = this.start(request, driverOf('c'));
+      if (this.records.get(request.id)?.revision !== before) this.onBegun(request.id);
+      return begun;
+    } catch (cause) {
+      return { refused: failureOf(cause) };
     }
   }
 
@@ -267,6 +341,12 @@ export class OperationWorld {
       case 'purge':
         if (request.below.log === 6) this.logSize = 0;
         return value(null);
+      case 'place-member':
+        return value({ placed: this.#place(request) });
+      case 'begin-move':
+        return value({ move: request.move, begun: this.#beginMove(request) });
+      case 'look-at':
+        return value({ looked: request.ids.map((id) => this.operation(id)) });
       case 'release-id':
         this.idTaken = false;
         return value({ released: true });

@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { describe, expect, test } from 'vitest';
-import { type ErrorCode, errorAdvice, UnderstudyError } from '../../replication/errors.js';
-import { problemOf, statusOf } from '../../src/admin/problems.js';
-import { type Answer, serve } from '../support/admin-server.js';
+import { errorAdvice } from '../../replication/errors.js';
+import { serve } from '../support/admin-server.js';
+import { expectProblem } from '../support/expect-problem.js';
 
 /** What contract.md promises and this cut serves. */
 const promised = [
@@ -37,15 +36,10 @@ const promised = [
   'GET /v1/operations',
   'GET /v1/operations/{id}',
   'DELETE /v1/operations/{id}',
+  'POST /v1/groups/{g}/members/{index}/replace',
+  'POST /v1/nodes/{node}/drain',
+  'POST /v1/rebalance',
 ];
-
-function expectProblem(answer: Answer, status: number, code: ErrorCode, detail: RegExp): void {
-  expect(answer.body).toMatchObject({ status, code, detail: expect.stringMatching(detail) });
-  expect(answer.status).toBe(status);
-  expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
-  expect(answer.body.type).toBe(`urn:understudy:problem:${code}`);
-  expect(answer.body.advice).toBe(errorAdvice[code]);
-}
 
 describe('the OpenAPI document', () => {
   test('has the promised routes and no others', async () => {
@@ -151,6 +145,30 @@ test('a switchover is scheduled for a time, and for nothing else', async () => {
   expect(backend.switchoverRequest).toEqual({ scheduledAt });
   const refused = await call('POST', path, { scheduledAt: 'tomorrow' });
   expectProblem(refused, 400, 'bad-request', /scheduledAt/);
+});
+
+test('members are put elsewhere: one, those of a node, or as a plan says', async () => {
+  const { call, backend } = await serve();
+  const replaced = await call('POST', '/v1/groups/c/members/1/replace', { node: 'n3' });
+  expect(replaced).toMatchObject({ status: 202, body: { kind: 'replace', target: 'c/1 to n3' } });
+  const active = await call('POST', '/v1/groups/c/members/0/replace');
+  expectProblem(active, 409, 'conflict', /switch over first/);
+  const drained = await call('POST', '/v1/nodes/n1/drain');
+  expect(drained).toMatchObject({ status: 202, body: { kind: 'drain', target: 'n1' } });
+  expect(drained.headers.get('location')).toBe(`/v1/operations/${drained.body.id}`);
+  expectProblem(await call('POST', '/v1/nodes/n9/drain'), 404, 'node-not-found', /no node n9/);
+  const move = {
+    kind: 'move',
+    group: 'c',
+    index: 1,
+    from: 'n1',
+    to: 'n2',
+    why: 'members',
+  } as const;
+  backend.plan = { moves: [move], stays: [] };
+  const dry = await call('POST', '/v1/rebalance', { dryRun: true });
+  expect(dry).toMatchObject({ status: 200, body: { moves: [move], stays: [] } });
+  expect((await call('POST', '/v1/rebalance')).body).toMatchObject({ kind: 'rebalance' });
 });
 
 describe('reading a log and a state', () => {
@@ -334,43 +352,5 @@ describe('bad bodies', () => {
       request.end();
     });
     expect(answer).toEqual([400, 'application/problem+json']);
-  });
-});
-
-describe('failures', () => {
-  test.each(Object.keys(errorAdvice) as ErrorCode[])(
-    '%s has one documented status',
-    async (code) => {
-      const { call, backend } = await serve();
-      backend.clusterError = new UnderstudyError(code, 'the reason', { found: 1, expected: 2 });
-      const answer = await call('GET', '/v1/cluster');
-      expectProblem(answer, statusOf[code], code, /^the reason$/);
-      expect(answer.body).toMatchObject({ found: 1, expected: 2 });
-    },
-  );
-
-  test('the documented statuses are those', async () => {
-    const text = await readFile('docs/admin-api.md', 'utf8');
-    const rows = text.matchAll(/^\| (\d{3}) \| (.*) \|$/gm);
-    const documented = [...rows].flatMap(([, status, codes = '']) =>
-      [...codes.matchAll(/`([a-z-]+)`/g)].map(([, code]) => [code, Number(status)]),
-    );
-    expect(Object.fromEntries(documented)).toEqual(statusOf);
-  });
-
-  test('the unexpected is logged and not told', async () => {
-    const { call, backend, logged } = await serve();
-    backend.clusterError = new Error('secret: /etc/understudy');
-    const answer = await call('GET', '/v1/cluster');
-    expectProblem(answer, 500, 'internal', /^unexpected error; .* request req-/);
-    expect(JSON.stringify(answer.body)).not.toContain('secret');
-    expect(JSON.stringify(answer.body)).not.toMatch(/\.[jt]s:\d/);
-    const request = answer.body.detail.split(' ').at(-1);
-    expect(logged.some((line) => line.includes('secret') && line.includes(request))).toBe(true);
-  });
-
-  test('evidence cannot replace what every problem has', () => {
-    const error = new UnderstudyError('conflict', 'twice', { status: 200, code: 'done' });
-    expect(problemOf(error)).toMatchObject({ status: 409, code: 'conflict' });
   });
 });

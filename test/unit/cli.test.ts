@@ -51,7 +51,7 @@ describe('usage', () => {
     expect(code).toBe(0);
     const commands =
       'dev node status nodes kinds groups group create delete deliver query events sync';
-    for (const name of `${commands} switchover failover reinit pause resume cordon uncordon history operations operation cancel`.split(
+    for (const name of `${commands} switchover failover reinit pause resume cordon uncordon history operations operation cancel replace drain rebalance`.split(
       ' ',
     )) {
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
@@ -238,6 +238,21 @@ describe('acting', () => {
     const active = await understudy('reinit', 'c', '0');
     expect(active).toMatchObject({ code: 1, stderr: expect.stringMatching(/switch over first/) });
     expect((await understudy('reinit', 'c', '9')).stderr).toMatch(/member-not-found: no member 9/);
+  });
+
+  test('members are put elsewhere: one, those of a node, or as a plan says', async () => {
+    const { understudy, backend } = await served();
+    const replaced = await understudy('replace', 'c', '1', '--node', 'n3', '--wait');
+    expect(replaced.stdout).toMatch(/replace +c\/1 to n3 +done/);
+    expect((await understudy('drain', 'n1', '--wait')).stdout).toMatch(/drain +n1 +done/);
+    expect(await understudy('drain', 'n9')).toMatchObject({ code: 1 });
+    const move = { kind: 'move', group: 'c', index: 1, from: 'n1', to: 'n2', why: 'zone' } as const;
+    backend.plan = { moves: [move], stays: [{ group: 'd', index: 0, node: 'n1', why: 'alone' }] };
+    const dry = await understudy('rebalance', '--dry-run');
+    expect(dry.stdout).toMatch(/^move +c +1 +n1 +n2 +zone$/m);
+    expect(dry.stdout).toMatch(/^d +0 +n1 +alone$/m);
+    expect((await understudy('rebalance', '--dry-run', '--json')).json()).toEqual(backend.plan);
+    expect((await understudy('rebalance', '--wait')).stdout).toMatch(/rebalance +cluster +done/);
   });
 
   test('a switchover is scheduled, and cancelled; whoever waited for it gets exit code 1', async () => {

@@ -4,15 +4,8 @@ import { z } from 'zod';
 import { UnderstudyError } from '../../../replication/errors.js';
 import type { Backend } from '../backend.js';
 import { answers } from '../openapi.js';
-import {
-  clusterSchema,
-  kindSchema,
-  nodeParams,
-  nodeSchema,
-  operationParams,
-  operationSchema,
-  waitQuery,
-} from '../schemas.js';
+import { nodeParams, operationParams, waitQuery } from '../requests.js';
+import { clusterSchema, kindSchema, nodeSchema, operationSchema } from '../schemas.js';
 
 type App = ReturnType<typeof typed>;
 

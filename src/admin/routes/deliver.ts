@@ -12,7 +12,8 @@ import { readLines } from '../ndjson.js';
 import { parseSession, SessionPool } from '../numbering.js';
 import { answers } from '../openapi.js';
 import { HttpError, toUnderstudyError } from '../problems.js';
-import { deliveredSchema, deliverHeaders, deliverQuery, groupParams } from '../schemas.js';
+import { deliverHeaders, deliverQuery, groupParams } from '../requests.js';
+import { deliveredSchema } from '../schemas.js';
 import { parseJson } from '../values.js';
 
 /** A JSON body is held in memory whole; larger deliveries come as NDJSON. */

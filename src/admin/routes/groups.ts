@@ -8,23 +8,25 @@ import type { Actor, Backend, ReadAnswer, TokenedRead } from '../backend.js';
 import { answers } from '../openapi.js';
 import { HttpError } from '../problems.js';
 import {
-  dryRunSchema,
   emptyBody,
-  eventPageSchema,
   eventsQuery,
   failoverBody,
-  groupDetailSchema,
   groupParams,
-  groupSchema,
   groupSpecSchema,
-  historyEntrySchema,
   memberParams,
-  operationSchema,
   queryBody,
   readHeaders,
-  readSchema,
   stateQuery,
   switchoverBody,
+} from '../requests.js';
+import {
+  dryRunSchema,
+  eventPageSchema,
+  groupDetailSchema,
+  groupSchema,
+  historyEntrySchema,
+  operationSchema,
+  readSchema,
   throughSchema,
 } from '../schemas.js';
 

@@ -2,14 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Actor, Backend } from '../backend.js';
 import { answers } from '../openapi.js';
-import {
-  emptyBody,
-  groupParams,
-  nodeParams,
-  nodeSchema,
-  pauseAnswerSchema,
-  pauseBody,
-} from '../schemas.js';
+import { emptyBody, groupParams, nodeParams, pauseBody } from '../requests.js';
+import { nodeSchema, pauseAnswerSchema } from '../schemas.js';
 
 type App = ReturnType<typeof typed>;
 

@@ -4,7 +4,10 @@ import type { GroupDocument } from '../../../cluster/documents.js';
 import type { OfGroup } from '../../../cluster/operations/common.js';
 import { operationKinds } from '../../../cluster/operations/kinds.js';
 import type { Call, Operation, Seen } from '../../../cluster/operations/operation.js';
+import type { ClusterView } from '../../../cluster/plan.js';
+import { planView } from '../../../cluster/plan-view.js';
 import { UnderstudyError } from '../../../replication/errors.js';
+import { instant } from '../clock.js';
 import type { Runtime } from '../runtime.js';
 import { nodeDocuments } from '../views.js';
 import type { Hands } from './runner.js';
@@ -16,11 +19,10 @@ export interface HandsOptions {
   readonly runtime: Runtime;
   /** The group as it is now. Throws `group-not-found`. */
   group(name: string): Promise<GroupDocument>;
-  groups(): Promise<readonly GroupDocument[]>;
   readonly own: OwnVerbs;
 }
 
-export function handsOf({ runtime, group, groups, own }: HandsOptions): Hands {
+export function handsOf({ runtime, group, own }: HandsOptions): Hands {
   const find = async (name: string): Promise<GroupDocument | null> => {
     try {
       return await group(name);
@@ -32,19 +34,13 @@ export function handsOf({ runtime, group, groups, own }: HandsOptions): Hands {
   };
   return {
     async observe(operation: Operation): Promise<Seen> {
-      const { coordinator } = runtime;
       const isOfGroup = operationKinds.get(operation.kind)?.sees !== 'cluster';
       const one = isOfGroup ? await find((operation.data as OfGroup).group) : null;
-      const all = isOfGroup ? [] : await groups();
-      const kinds = new Set([...(one ? [one] : []), ...all].map(({ kind }) => kind));
-      const placeable = [...kinds].map((kind) => [kind, placeableNodes(coordinator, kind)]);
-      return {
-        nowMs: Date.now(),
-        group: one,
-        groups: all,
-        nodes: nodeDocuments(coordinator),
-        placeable: Object.fromEntries(placeable),
-      };
+      return seenBy(
+        runtime,
+        one,
+        isOfGroup ? noView : planView(runtime.coordinator, instant().monoMs),
+      );
     },
     async call({ node, verb, request, timeoutMs }: Call): Promise<unknown> {
       if (node !== null) return await runtime.rpc.call(node, verb, request, timeoutMs);
@@ -53,4 +49,17 @@ export function handsOf({ runtime, group, groups, own }: HandsOptions): Hands {
       throw new UnderstudyError('unsupported', `this node cannot ${verb}`);
     },
   };
+}
+
+const noView: ClusterView = { nodes: [], groups: [] };
+
+/** What this node knows, as operations look at it. */
+export function seenBy(
+  { coordinator }: Runtime,
+  group: GroupDocument | null,
+  view: ClusterView = noView,
+): Seen {
+  const nodes = nodeDocuments(coordinator);
+  const placeable = group ? { [group.kind]: placeableNodes(coordinator, group.kind) } : {};
+  return { nowMs: Date.now(), group, view, nodes, placeable };
 }

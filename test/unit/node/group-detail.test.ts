@@ -75,7 +75,7 @@ function backend(): NodeBackend {
       return answer === undefined ? Promise.reject(new Error('silent')) : Promise.resolve(answer);
     },
   };
-  const runtime = { coordinator, rpc, options: { names: namesFor('understudy') } };
+  const runtime = { coordinator, rpc, options: { names: namesFor('understudy'), info: info('a') } };
   return new NodeBackend(runtime as never, null as never, null as never);
 }
 

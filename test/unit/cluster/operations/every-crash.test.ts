@@ -7,52 +7,82 @@ import type { GroupDocument } from '../../../../cluster/documents.js';
 import { requestDelete } from '../../../../cluster/operations/delete.js';
 import { requestFailover } from '../../../../cluster/operations/failover.js';
 import { operationKinds } from '../../../../cluster/operations/kinds.js';
-import type { OperationRequest } from '../../../../cluster/operations/operation.js';
+import { requestDrain, requestRebalance } from '../../../../cluster/operations/moves.js';
+import type { OperationRequest, Seen } from '../../../../cluster/operations/operation.js';
 import { requestReinit } from '../../../../cluster/operations/reinit.js';
+import { requestReplace } from '../../../../cluster/operations/replace.js';
 import { requestSwitchover } from '../../../../cluster/operations/switchover.js';
-import { type CrashPlan, TestDriver } from '../../../support/operation-driver.js';
+import { type CrashPlan, driveChildren, TestDriver } from '../../../support/operation-driver.js';
 import { driverOf, OperationWorld } from '../../../support/operation-world.js';
 
 interface Scenario {
   readonly kind: string;
-  readonly request: (group: GroupDocument) => OperationRequest;
+  readonly request: (at: { group: GroupDocument; seen: Seen }) => OperationRequest;
   readonly promotions: number;
+  /** In the end: the active's node, and that of each member. */
+  readonly end: readonly [active: string, nodes: string] | null;
   readonly prepare?: (world: OperationWorld) => void;
 }
 
 const scenarios: readonly Scenario[] = [
   {
     kind: 'switchover',
-    request: (group) => requestSwitchover(group, { candidate: 'c' }, null, 'ops'),
+    request: ({ group }) => requestSwitchover(group, { candidate: 'c' }, null, 'ops'),
     promotions: 1,
+    end: ['c', 'abc'],
   },
   {
     kind: 'switchover',
-    request: (group) => requestSwitchover(group, {}, 1_060_000, 'ops'),
+    request: ({ group }) => requestSwitchover(group, {}, 1_060_000, 'ops'),
     promotions: 1,
+    end: ['b', 'abc'],
   },
   {
     kind: 'failover',
-    request: (group) => requestFailover(group, {}, 'ops'),
+    request: ({ group }) => requestFailover(group, {}, 'ops'),
     promotions: 1,
+    end: ['b', 'abc'],
   },
-  { kind: 'reinit', request: (group) => requestReinit(group, 1, 'ops'), promotions: 0 },
-  { kind: 'delete', request: (group) => requestDelete(group, 'ops'), promotions: 0 },
+  {
+    kind: 'reinit',
+    request: ({ group }) => requestReinit(group, 1, 'ops'),
+    promotions: 0,
+    end: ['a', 'abc'],
+  },
+  {
+    kind: 'replace',
+    request: ({ seen }) => requestReplace(seen, { index: 1, node: 'd' }, 'ops'),
+    promotions: 0,
+    end: ['a', 'adc'],
+  },
+  { kind: 'drain', request: () => requestDrain('a', 'ops'), promotions: 1, end: ['b', 'dbc'] },
+  {
+    kind: 'rebalance',
+    request: () => requestRebalance('ops'),
+    promotions: 0,
+    end: ['a', 'adc'],
+    prepare: (world) => {
+      world.zones = { a: '1', b: '1', c: '2', d: '3' };
+    },
+  },
+  { kind: 'delete', request: ({ group }) => requestDelete(group, 'ops'), promotions: 0, end: null },
 ];
 
 const begun = ({ request, prepare }: Scenario): { world: OperationWorld; id: string } => {
   const world = new OperationWorld();
   prepare?.(world);
-  const { id } = world.start(request(world.see().group as GroupDocument), driverOf('a'));
+  driveChildren(world);
+  const seen = world.see();
+  const { id } = world.start(request({ group: seen.group as GroupDocument, seen }), driverOf('a'));
   return { world, id };
 };
 
 /** All that is left when nothing is under way any more. */
 const stateOf = (world: OperationWorld, id: string) => {
   world.settle();
-  const { group, idTaken, logSize, locks, opened } = world;
+  const { group, idTaken, logSize, locks, opened, draining } = world;
   const { state, lastError, step } = world.operation(id);
-  return { group, idTaken, logSize, locks, opened, state, lastError, step };
+  return { group, idTaken, logSize, locks, opened, draining, state, lastError, step };
 };
 
 const once = (scenario: Scenario) => {
@@ -79,6 +109,10 @@ describe.each(scenarios)('$kind', (scenario) => {
   test('is done when nothing goes wrong, and leaves no lock behind', () => {
     expect(expected.end).toMatchObject({ state: 'done', lastError: null, locks: {} });
     expect(expected.end.opened).toHaveLength(scenario.promotions);
+    const { group } = expected.end;
+    const active = group?.members.find(({ state }) => state === 'active')?.nodeId;
+    const nodes = group?.members.map(({ nodeId }) => nodeId).join('');
+    expect(group && [active, nodes]).toEqual(scenario.end);
     expect(expected.effects).toBeGreaterThan(8);
   });
 

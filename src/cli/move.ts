@@ -1,0 +1,53 @@
+/** Commands that put members elsewhere. */
+import type { Command } from 'commander';
+import type { MemberDocument } from '../../cluster/documents.js';
+import { ended } from './act.js';
+import { whole } from './parse.js';
+import { handle, type Run, waitFor } from './session.js';
+import { whileSyncing } from './syncing.js';
+import { planWords } from './words.js';
+
+const waitWords = 'until it has ended; exit code 1 if it failed';
+
+export function addMoveCommands(program: Command, run: Run): void {
+  addReplace(program, run);
+  const drain = program
+    .command('drain')
+    .description('move everything off a node, a few groups at once')
+    .argument('<node>')
+    .option('--wait', waitWords);
+  handle<[string], { wait?: true }>(drain, run, async (session, [node], options) =>
+    ended(session, await session.client.drain(node), options),
+  );
+  const rebalance = program
+    .command('rebalance')
+    .description('level the nodes by switchovers and moves')
+    .option('--dry-run', 'only tell the moves')
+    .option('--wait', waitWords);
+  handle<[], { wait?: true; dryRun?: true }>(rebalance, run, async (session, _args, options) => {
+    if (!options.dryRun) return ended(session, await session.client.rebalance(), options);
+    const plan = await session.client.planRebalance();
+    return session.show(plan, () => planWords(plan));
+  });
+}
+
+function addReplace(program: Command, run: Run): void {
+  const command = program
+    .command('replace')
+    .description('place a standby on another node, where it begins anew')
+    .argument('<group>')
+    .argument('<index>', 'of the member, see: understudy group GROUP', whole(0))
+    .option('--node <node>', 'where to; the best without it')
+    .option('--wait', waitWords);
+  handle<[string, number], { node?: string; wait?: true }>(
+    command,
+    run,
+    async (session, [group, index], options) => {
+      const isMeant = (member: MemberDocument) => member.index === index;
+      const wait = (id: string) =>
+        whileSyncing(session, group, () => waitFor(session, id), isMeant);
+      const { node } = options;
+      return ended(session, await session.client.replace(group, index, { node }), options, wait);
+    },
+  );
+}
