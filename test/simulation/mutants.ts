@@ -2,8 +2,12 @@
  * Deliberate breaks of the protocol. Each is a change of one place in the source; the simulation
  * must find a seed that shows the damage, or it proves nothing about the rest.
  */
+import { flowMutants } from './flow-mutants.js';
+
 export interface Mutant {
   readonly name: string;
+  /** Whose runs have to show it; none: those about records. */
+  readonly world?: 'flow';
   readonly file: string;
   /** Must occur exactly once in the file. */
   readonly find: string;
@@ -350,4 +354,5 @@ export const mutants: readonly Mutant[] = [
     find: "const leads = state === 'active' ||",
     replace: 'const leads =',
   },
+  ...flowMutants,
 ];
