@@ -26,13 +26,6 @@ export const flowMutants: readonly Mutant[] = [
     replace: 'limit: 1 })].length > 1;',
   },
   {
-    name: 'triggers go on although another was first',
-    world,
-    file: 'replication/machines/arming.ts',
-    find: '  armed.isFired = true;\n  stopTriggers(arming, armed, out);',
-    replace: '  armed.isFired = true;',
-  },
-  {
     name: 'triggers go on where the role was lost',
     world,
     file: 'replication/active.ts',
@@ -52,12 +45,5 @@ export const flowMutants: readonly Mutant[] = [
     file: 'replication/active.ts',
     find: 'return { monoMs: now.monoMs, recordedAtMs: notBefore(active, now) };',
     replace: 'return { monoMs: now.monoMs, recordedAtMs: now.wallMs };',
-  },
-  {
-    name: 'what a machine says of its failure is lost',
-    world,
-    file: 'replication/machines/arming.ts',
-    find: "const error = change.change === 'failed' ? change.error : null;",
-    replace: 'const error = null as string | null;',
   },
 ];
