@@ -139,15 +139,16 @@ export function triggerEnded(
   now: Instant,
   out: Effect[],
 ): void {
-  const { arming } = active;
-  if (arming !== null) {
-    const time = timeOfMachines(active, now);
-    takeFired(active, onTriggerEnded(arming, input, time, out));
-  }
+  const { arming, intakeSizeBytes } = active;
+  if (arming === null) return;
+  const isFull = intakeSizeBytes + limits.triggerOutputSizeBytes > limits.intakeSizeBytes;
+  const result = isFull ? { failure: 'the group has too much to decide already' } : input.result;
+  const time = timeOfMachines(active, now);
+  takeFired(active, onTriggerEnded(arming, { ...input, result }, time, out));
   pump(active, now, out);
 }
 
-/** P14 does not refuse it: machines are limited in number, and each tells one thing at a time. */
+/** P14: machines are limited in number, and each tells one thing at a time. */
 function takeFired(active: Active, delivery: Delivery | null): void {
   if (delivery === null) return;
   active.intake.push(delivery);

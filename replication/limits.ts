@@ -64,6 +64,8 @@ export const limits = {
   triggerOutputSizeBytes: 64 * 1024,
   /** A transition's or a trigger's error: it is recorded. */
   machineErrorChars: 512,
+  /** Alarms of an active about machines that have no place in its code. */
+  machineAlarms: 16,
   /** Rows that one query of machines answers with. */
   machineRows: 256,
   /** A table's key, and one value of it as msgpack. */

@@ -63,10 +63,19 @@ export interface Arming {
   readonly armed: Map<string, Armed>;
   readonly byCall: Map<number, { readonly armed: Armed; readonly trigger: Trigger }>;
   readonly queue: DueQueue;
+  /** Machines without a place in today's code, which were complained about. */
+  misplaced: number;
 }
 
 export function newArming(machines: MachineSet, calls: Calls): Arming {
-  return { machines, calls, armed: new Map(), byCall: new Map(), queue: new DueQueue() };
+  return {
+    machines,
+    calls,
+    armed: new Map(),
+    byCall: new Map(),
+    queue: new DueQueue(),
+    misplaced: 0,
+  };
 }
 
 /** A new epoch: the state is exactly what is committed. */
@@ -139,8 +148,7 @@ function arm(arming: Arming, key: string, row: ActiveRow, now: MachineTime, out:
   const problem = typeof placed === 'string' ? placed : null;
   const armed: Armed = { key, row, triggers: new Map(), stand, problem, isFired: false };
   arming.armed.set(key, armed);
-  if (problem !== null)
-    out.push({ kind: 'alarm', code: 'unsupported', detail: `${key}: ${problem}` });
+  if (problem !== null) complain(arming, `${key}: ${problem}`, out);
   if (machine === undefined || stand === null || row.error !== null) return;
   for (const [transition, definition] of Object.entries(
     transitionsOf(machine, stand.state) ?? {},
@@ -153,6 +161,13 @@ function arm(arming: Arming, key: string, row: ActiveRow, now: MachineTime, out:
     armed.triggers.set(transition, trigger);
     run(arming, armed, trigger, out);
   }
+}
+
+/** All machines may have the same problem: a few stand for them. */
+function complain(arming: Arming, detail: string, out: Effect[]): void {
+  arming.misplaced += 1;
+  if (arming.misplaced > limits.machineAlarms) return;
+  out.push({ kind: 'alarm', code: 'unsupported', detail });
 }
 
 /** The user's `upcast` may throw. */

@@ -13,7 +13,7 @@ const endWithinMs = 120_000;
 const resendMs = 300;
 
 export interface FlowResult {
-  readonly violation: string | null;
+  readonly violation: { readonly invariant: string; readonly message: string } | null;
   readonly counts: FlowChecker['counts'];
   readonly fired: ReadonlyMap<string, number>;
   readonly epochs: number;
@@ -26,7 +26,7 @@ function optionsOf(drawn: SimulationOptions): SimulationOptions {
   return { ...drawn, clients: 0, groups: 1, weights };
 }
 
-export function runFlow(seed: number): FlowResult {
+export function runSeed(seed: number): FlowResult {
   const random = seededRandom(`flow/${seed}`);
   const options = optionsOf(drawOptions(random.fork('options')));
   const schedule = drawSchedule(random.fork('schedule'), options);
@@ -34,14 +34,17 @@ export function runFlow(seed: number): FlowResult {
   const play = { kind: flowKind, checker: () => checker, triggers: random.fork('triggers') };
   const world = new World(`flow/${seed}`, options, false, play);
   const driver = new Driver(world, checker);
-  let violation: string | null = null;
+  let violation: FlowResult['violation'] = null;
   try {
     world.scheduler.after(1000, () => driver.start(options.chaosMs));
     world.run(schedule);
     driver.untilEnded();
   } catch (error) {
     const { stack, message } = error as Error;
-    violation = error instanceof Violation ? message : String(stack);
+    violation =
+      error instanceof Violation
+        ? { invariant: error.invariant, message }
+        : { invariant: 'crash', message: String(stack) };
   }
   const { counts, fired, epochs } = checker;
   return { violation, counts, fired, epochs, digest: world.digest };

@@ -2,8 +2,12 @@
  * Deliberate breaks of the protocol. Each is a change of one place in the source; the simulation
  * must find a seed that shows the damage, or it proves nothing about the rest.
  */
+import { flowMutants } from './flow-mutants.js';
+
 export interface Mutant {
   readonly name: string;
+  /** Whose runs have to show it; none: those about records. */
+  readonly world?: 'flow';
   readonly file: string;
   /** Must occur exactly once in the file. */
   readonly find: string;
@@ -94,20 +98,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a linearizable read without a record after it',
     file: 'replication/active.ts',
-    find: "if (read.consistency !== 'linearizable' || covered) {",
-    replace: 'if (covered || !covered) {',
+    find: "if (read.consistency === 'linearizable' && !covered) waiting.push(read);",
+    replace: 'if (covered && !covered) waiting.push(read);',
   },
   {
     name: 'reads see what is not committed',
     file: 'replication/active.ts',
-    find: '  active.reads.push({ ...read, coveredBy: null });\n',
+    find: '  active.reads.push({ ...read, coveredBy: null, heldUntilMs: null });\n',
     replace: `  if (read.consistency === 'local') {
     const { inFlight, tip } = active.writer;
     const ahead = { ...active.replica, tip: { ...tip, seq: inFlight?.record.seq ?? tip.seq } };
     out.push({ kind: 'answer-read', request: read.request, result: readReplica(ahead, read) });
     return;
   }
-  active.reads.push({ ...read, coveredBy: null });\n`,
+  active.reads.push({ ...read, coveredBy: null, heldUntilMs: null });\n`,
   },
   {
     name: 'a deposed active keeps what it decided ahead',
@@ -287,7 +291,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a due snapshot wakes the member until there is a rest',
     file: 'replication/active.ts',
-    find: 'if (writer.inFlight !== null || spoilt) return Number.POSITIVE_INFINITY;',
+    find: 'if (writer.inFlight !== null || spoilt) return machinesAtMs;',
     replace: '',
   },
   {
@@ -350,4 +354,5 @@ export const mutants: readonly Mutant[] = [
     find: "const leads = state === 'active' ||",
     replace: 'const leads =',
   },
+  ...flowMutants,
 ];

@@ -73,6 +73,18 @@ describe('a trigger that fails', () => {
     expect(rig.names()).toHaveLength(2);
   });
 
+  it('counts as failed if it fires while the intake is full', () => {
+    const rig = MachineRig.open();
+    rig.run(start('o1'));
+    rig.send({ do: [], notes: ['held'] });
+    for (let i = 0; i < 20; i++) rig.send({ do: [], notes: ['x'.repeat(207_000)] });
+    rig.fire('o1', 'event', 'value').settle();
+    expect(rig.states('o1')).toEqual(['receiver 0 start (active)']);
+    rig.rig.pass(500);
+    rig.fire('o1', 'event', 'value').settle();
+    expect(rig.states('o1')).toHaveLength(2);
+  });
+
   it('is seen, with its attempts and its error', () => {
     const rig = MachineRig.open();
     rig.run(start('o1'));
