@@ -6,7 +6,7 @@
  * runs); beats say what is; the log decides.
  */
 import type { MemberReport, PromotionCause } from '../replication/effects.js';
-import { type Epoch, epoch, sameWriter, type WriterId } from '../replication/ids.js';
+import { type Epoch, epoch, type Seq, sameWriter, type WriterId } from '../replication/ids.js';
 import { type Attention, forgetGroup, newAttention, takeDue } from './attention.js';
 import {
   brokerBack,
@@ -93,6 +93,8 @@ export type NodeEffect =
   | { readonly kind: 'stop-member'; readonly group: string }
   | { readonly kind: 'promote'; readonly group: string; readonly cause: PromotionCause }
   | { readonly kind: 'epoch-seen'; readonly group: string; readonly epoch: Epoch }
+  /** The group's active tells of more than our standby has. */
+  | { readonly kind: 'behind'; readonly group: string; readonly seq: Seq }
   /** Our active has these hot standbys, lowest index first. */
   | { readonly kind: 'followers'; readonly group: string; readonly indexes: readonly number[] }
   /** Nodes of other members that hold a state, and so perhaps chunks of it. */
@@ -237,6 +239,7 @@ function onBeat(
     const before = group.reports.get(report.index);
     group.reports.set(report.index, report);
     passOnEpoch(group, report, out);
+    wake(group, report, out);
     if (before !== undefined && saysTheSame(before, report)) continue;
     node.attention.due.add(report.group);
     consider(node, group, now, out);
@@ -266,6 +269,16 @@ function passOnEpoch(group: GroupState, report: MemberReport, out: NodeEffect[])
   const own = ownReport(group);
   if (own === undefined || report.epoch <= own.epoch) return;
   out.push({ kind: 'epoch-seen', group: group.config.name, epoch: report.epoch });
+}
+
+/** A standby of an idle group sleeps, and what it was told of a new snapshot may be lost. */
+function wake(group: GroupState, report: MemberReport, out: NodeEffect[]): void {
+  const own = ownReport(group);
+  if (own?.state !== 'standby' || report.state !== 'active' || report.epoch < own.epoch) return;
+  const { name, standby } = group.config;
+  const seq = standby === 'hot' ? report.seq : report.snapshotSeq;
+  if (own.lastSyncMs !== null && own.syncedThrough >= seq) return;
+  out.push({ kind: 'behind', group: name, seq });
 }
 
 function onOwnReport(

@@ -92,6 +92,8 @@ export type Input =
   /** Somebody says the group is in this epoch now. A hint: looked up in the log. */
   | { readonly kind: 'epoch-seen'; readonly epoch: Epoch }
   | { readonly kind: 'snapshot-seen'; readonly position: Position; readonly seq: Seq }
+  /** The active tells of more than this member has: for a warm one of a snapshot at `seq`. A hint. */
+  | { readonly kind: 'behind'; readonly seq: Seq }
   /** The hot standbys that follow the log as far as the node knows, lowest index first. A hint. */
   | { readonly kind: 'followers'; readonly indexes: readonly number[] }
   /** A follower's attestation of a mark, as it encoded it. */
@@ -248,6 +250,8 @@ export interface MemberReport {
   readonly lastSyncMs: number | null;
   /** The group's seq as this member knows it. */
   readonly seq: Seq;
+  /** Of the newest snapshot as this member knows it. */
+  readonly snapshotSeq: Seq;
   /** The writer of `epoch`; null: nobody yet. */
   readonly writer: WriterId | null;
   /** The seq the epoch began at; told by its active only, 0 otherwise. */

@@ -43,7 +43,6 @@ import {
   endFollow,
   type Follow,
   type FollowEvent,
-  followHasWork,
   followWakeAtMs,
   newFollow,
   onEndSeen,
@@ -51,7 +50,7 @@ import {
   stepFill,
   stepMark,
 } from './follow.js';
-import { seq } from './ids.js';
+import { type Seq, seq } from './ids.js';
 import { limits } from './limits.js';
 import type { ReadOutcome, StoredRecord } from './ports.js';
 import {
@@ -60,7 +59,6 @@ import {
   type Promotion,
   type PromotionResult,
   promote,
-  promotionHasWork,
   promotionWakeAtMs,
   stepWriter,
 } from './promotion.js';
@@ -74,12 +72,11 @@ import {
   type Recovery,
   type RecoveryResult,
   recover,
-  recoveryHasWork,
   recoveryWakeAtMs,
 } from './recovery.js';
 import { emptyTip, type Replica, type Tip, tipOf } from './replica.js';
+import { newRest, pauseAfterLook, type Rest } from './rest.js';
 import { isAuthentic } from './signature.js';
-import { cuttingHasWork } from './snapshot/cutting.js';
 import {
   answerReady,
   expireReads,
@@ -123,6 +120,7 @@ export interface Member {
   /** The read of the log's end that is under way, 0: none; and when the next is due. */
   lookCall: number;
   lookAtMs: number;
+  readonly rest: Rest;
   /** The hand-off somebody waits for. */
   handOffRequest: number | null;
 }
@@ -142,6 +140,7 @@ export function newMember(config: MemberConfig): Member {
     error: null,
     lookCall: 0,
     lookAtMs: Number.POSITIVE_INFINITY,
+    rest: newRest(),
     handOffRequest: null,
   };
 }
@@ -201,29 +200,6 @@ export function wakeAtMs(member: Member): number {
   }
 }
 
-/** Whether `step` wants to be given `work` whenever there is time. */
-export function hasWork({ role, follow }: Member): boolean {
-  switch (role.state) {
-    case 'starting':
-    case 'standby':
-      return follow !== null && followHasWork(follow);
-    case 'restoring':
-      return recoveryHasWork(role.recovery);
-    case 'promoting':
-      return promotionHasWork(role.promotion);
-    case 'active':
-      return (
-        cuttingHasWork(role.active.cutting) ||
-        (role.rebuild !== null && recoveryHasWork(role.rebuild))
-      );
-    case 'handing-off':
-    case 'quarantined':
-      return false;
-    default:
-      throw role satisfies never;
-  }
-}
-
 export function report(member: Member): MemberReport {
   const { role, config, tip } = member;
   const leads = role.state === 'active' ? role.active.writer.tip : tip;
@@ -237,6 +213,7 @@ export function report(member: Member): MemberReport {
     syncedThrough,
     lastSyncMs: member.lastSyncMs,
     seq: leads.seq,
+    snapshotSeq: leads.snapshotSeq,
     writer: leads.writer,
     fromSeq: seq(role.state === 'active' ? (role.active.replica.history.at(-1)?.fromSeq ?? 0) : 0),
     hot: member.follow !== null,
@@ -248,7 +225,10 @@ export function report(member: Member): MemberReport {
 
 function stepRole(member: Member, input: Input, now: Instant, out: Effect[]): void {
   const { role } = member;
-  if (input.kind === 'read' && answersHere(member, input)) return readHere(member, input, now, out);
+  if (input.kind === 'read' && answersHere(member, input)) {
+    readHere(member, input, now, out);
+    return wake(member, input.minSeq, now, out);
+  }
   switch (role.state) {
     case 'starting':
     case 'standby':
@@ -293,12 +273,23 @@ function stepStandby(member: Member, input: Input, now: Instant, out: Effect[]):
       if (!isHot && input.seq > (member.replica?.tip.seq ?? -1)) look(member, out);
       break;
     }
+    case 'behind':
+      wake(member, input.seq, now, out);
+      break;
     case 'read-done':
       if (input.call === member.lookCall) onLook(member, input.outcome, now, out);
       break;
     default:
       break;
   }
+}
+
+/** Somebody tells of this seq, or asks for it. Awake it looks by itself. */
+function wake(member: Member, through: Seq, now: Instant, out: Effect[]): void {
+  const { lookCall, lookAtMs, config, replica, lastSyncMs } = member;
+  const isAsleep = lookCall === 0 && lookAtMs - now.monoMs > config.pollMs;
+  const held = replica === null || lastSyncMs === null ? -1 : replica.tip.seq;
+  if (isAsleep && through > held) look(member, out);
 }
 
 function beginStandby(member: Member, out: Effect[]): void {
@@ -388,10 +379,13 @@ function look(member: Member, out: Effect[]): void {
 
 function onLook(member: Member, outcome: ReadOutcome, now: Instant, out: Effect[]): void {
   member.lookCall = 0;
-  member.lookAtMs = now.monoMs + (member.follow?.holds ? lackedMs : member.config.pollMs);
+  const { pollMs } = member.config;
+  member.lookAtMs = now.monoMs + (member.follow?.holds ? lackedMs : pollMs);
   if (outcome.kind === 'failed') return;
   const seen = outcome.kind === 'record' ? seenTip(member, outcome.record) : emptyTip;
   if (seen !== null) noteTip(member, seen);
+  const pauseMs = pauseAfterLook(member.rest, member.tip.position, pollMs);
+  if (!member.follow?.holds) member.lookAtMs = now.monoMs + pauseMs;
   member.role = { state: 'standby' };
   if (member.follow === null) return restoreNewest(member, now, out);
   // A replay up to a stranger's record passes it over.
@@ -401,7 +395,7 @@ function onLook(member: Member, outcome: ReadOutcome, now: Instant, out: Effect[
     onFollowed(member, event, now, out);
   }
   // Is it still missing in a moment, it is not only on its way.
-  const soonMs = member.follow?.lacked == null ? member.config.pollMs : lackedMs;
+  const soonMs = member.follow?.lacked == null ? pauseMs : lackedMs;
   member.lookAtMs = Math.min(member.lookAtMs, now.monoMs + soonMs);
 }
 

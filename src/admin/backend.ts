@@ -107,6 +107,10 @@ export const longestSyncMs = 240_000;
 /** What a node has counted since it started. */
 export interface NodeCounters {
   readonly node: string;
+  /** By kind of heavy work: members that are at it, and that wait for a permit. */
+  readonly permits: Readonly<Record<string, { readonly held: number; readonly waiting: number }>>;
+  /** Members that have ended, by how. */
+  readonly ended: Readonly<Record<string, number>>;
   /** Of snapshots that its members fetched. */
   readonly fetched: {
     readonly fromSizeBytes: {

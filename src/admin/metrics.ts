@@ -74,7 +74,27 @@ function counterMetrics(registry: Registry) {
     registers: [registry],
   });
 
-  return ({ fetched: { fromSizeBytes, corrupt: wrong }, cache }: NodeCounters): void => {
+  const ended = counter('members_ended_total', 'Members that have ended, by how', ['how']);
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name: `understudy_${name}`, help, labelNames: ['work'], registers: [registry] });
+  const held = gauge('permits_held', 'Members that do heavy work, by its kind');
+  const waiting = gauge('permits_waiting', 'Members that wait for a permit for it');
+
+  const showWork = ({ permits, ended: all }: NodeCounters) => {
+    ended.reset();
+    for (const [how, count] of Object.entries(all)) ended.inc({ how }, count);
+    for (const [work, counts] of Object.entries(permits)) {
+      held.set({ work }, counts.held);
+      waiting.set({ work }, counts.waiting);
+    }
+  };
+
+  return (counters: NodeCounters): void => {
+    showWork(counters);
+    const {
+      fetched: { fromSizeBytes, corrupt: wrong },
+      cache,
+    } = counters;
     for (const each of [fetched, corrupt, hits, misses, broken]) each.reset();
     for (const [source, sizeBytes] of Object.entries(fromSizeBytes)) {
       fetched.inc({ source }, sizeBytes);

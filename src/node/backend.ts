@@ -132,8 +132,9 @@ export class NodeBackend implements Backend {
   }
 
   counters(): NodeCounters {
-    const { options, fetched } = this.#runtime;
-    return { node: options.info.id, fetched: fetched.total, cache: options.cache.counters };
+    const { options, fetched, work } = this.#runtime;
+    const { counters: cache } = options.cache;
+    return { node: options.info.id, ...work, fetched: fetched.total, cache };
   }
 
   groups(): Promise<GroupDocument[]> {

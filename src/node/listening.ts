@@ -1,5 +1,6 @@
 /** What a node hears of the others: beats, notices, hints for its members, lost connections. */
 import type { Msg } from 'nats';
+import type { Hint } from '../../cluster/actors.js';
 import type { NodeInput } from '../../cluster/coordinator.js';
 import type { Beat } from '../../cluster/types.js';
 import { decodeValue } from '../../replication/batch.js';
@@ -8,7 +9,6 @@ import { brokerSubjects } from '../broker/config.js';
 import { parseConnectionName } from '../nats/connect.js';
 import { servePeers } from '../nats/peers.js';
 import type { Notice } from '../nats/subjects.js';
-import type { MemberDriver } from './member-driver.js';
 import type { RuntimeOptions } from './runtime.js';
 
 /** With a group's name behind them: hints for its member on a node. */
@@ -18,8 +18,8 @@ export const lostVerb = 'lost';
 /** Who listens. */
 export interface Listener {
   feed(input: NodeInput): void;
-  /** Of the group's member here. */
-  driver(group: string): MemberDriver | undefined;
+  /** The group's member here, if there is one. */
+  tell(group: string, hint: Hint): void;
   /** An active of the group has opened somewhere. */
   opened(group: string): void;
 }
@@ -37,21 +37,21 @@ export function listen(
         if (!error) onMessage(message);
       },
     });
-  const hinted = (verb: string, onHint: (driver: MemberDriver, data: Uint8Array) => void) => {
+  const hinted = (verb: string, hintOf: (data: Uint8Array) => Hint) => {
     const prefix = names.node(info.id, `${verb}.`);
     return subscribe(`${prefix}*`, ({ subject, data }) => {
-      const driver = listener.driver(subject.slice(prefix.length));
-      if (driver !== undefined) onHint(driver, data);
+      listener.tell(subject.slice(prefix.length), hintOf(data));
     });
   };
   const subscriptions = [
     subscribe(names.beat, ({ data }) => {
       listener.feed({ kind: 'beat', beat: decodeValue(data) as Beat });
     }),
-    hinted(attestVerb, (driver, bytes) => driver.input({ kind: 'attested', bytes })),
-    hinted(lostVerb, (driver, data) => {
-      const hashes = decodeValue(data) as readonly Uint8Array[];
-      driver.input({ kind: 'chunks-lost', hashes });
+    // The bytes of a message are a view of what was read from the socket, and it will be a while.
+    hinted(attestVerb, (bytes) => ({ kind: 'attested', bytes: bytes.slice() })),
+    hinted(lostVerb, (data) => {
+      const hashes = decodeValue(data.slice()) as readonly Uint8Array[];
+      return { kind: 'chunks-lost', hashes };
     }),
     subscribe(names.allNotices, (message) => onNotice(message.json<Notice>(), listener)),
     subscribe(brokerSubjects.disconnected, (message) => onDisconnected(message, listener)),
@@ -65,15 +65,14 @@ export function listen(
 
 function onNotice(notice: Notice, listener: Listener): void {
   const { group } = notice;
-  const driver = listener.driver(group);
   switch (notice.kind) {
     case 'opened':
-      driver?.input({ kind: 'epoch-seen', epoch: epoch(notice.epoch) });
+      listener.tell(group, { kind: 'epoch-seen', epoch: epoch(notice.epoch) });
       listener.opened(group);
       break;
     case 'snapshot': {
       const { position: at, seq: through } = notice;
-      driver?.input({ kind: 'snapshot-seen', position: position(at), seq: seq(through) });
+      listener.tell(group, { kind: 'snapshot-seen', position: position(at), seq: seq(through) });
       break;
     }
     case 'handoff': {

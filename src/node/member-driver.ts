@@ -20,18 +20,10 @@ import {
   type Running,
   stopAll,
 } from '../../replication/execute.js';
-import { isHeavy } from '../../replication/heavy.js';
-import { limits } from '../../replication/limits.js';
-import {
-  hasWork,
-  type Member,
-  newMember,
-  report,
-  step,
-  wakeAtMs,
-} from '../../replication/member.js';
+import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
 import type { Sync } from '../../replication/sync/sync.js';
 import { syncOf } from '../../replication/syncing.js';
+import { hasWork, isHeavy } from '../../replication/work.js';
 import { instant } from './clock.js';
 import { HeavyWork } from './heavy-work.js';
 import { Pacer } from './pacer.js';
@@ -61,12 +53,12 @@ export interface MemberEvents {
   attest(effect: Extract<Effect, { kind: 'attest' }>): void;
   reportLost(effect: Extract<Effect, { kind: 'report-lost' }>): void;
   alarm(effect: Extract<Effect, { kind: 'alarm' }>): void;
+  /** Its code threw. Returns after how long it is to begin anew, or why it is not to. */
+  crashed(error: unknown): { readonly restartInMs: number } | { readonly quarantine: string };
+  /** An operator has it begin anew: nothing is held against it. */
+  reinstated(): void;
 }
 
-const firstRestartMs = 500;
-const longestRestartMs = 30_000;
-/** Whoever runs for so long without a crash begins to count anew. */
-const forgivenAfterMs = 60_000;
 /** setTimeout takes no more. */
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -79,8 +71,6 @@ export class MemberDriver {
   #restart: NodeJS.Timeout | null = null;
   #stopped = false;
   #requests = 1;
-  #crashes = 0;
-  #crashedAtMs = 0;
   #running: Running = new Map();
   readonly #triggers: Triggers;
   readonly #heavy: HeavyWork;
@@ -112,6 +102,11 @@ export class MemberDriver {
   /** Once, after construction: the first effects may reach the owner at once. */
   start(): void {
     this.input({ kind: 'start' });
+  }
+
+  /** In place of `start`: it is to be seen, and to be reinitialised, but not to run. */
+  quarantine(detail: string): void {
+    this.input({ kind: 'quarantine', detail });
   }
 
   stop(): void {
@@ -177,7 +172,7 @@ export class MemberDriver {
     return new Promise((resolve) => {
       const request = this.#requests++;
       this.#reinits.set(request, resolve);
-      this.#crashes = 0;
+      this.events.reinstated();
       this.input({ kind: 'reinit', request });
     });
   }
@@ -338,13 +333,6 @@ export class MemberDriver {
 
   /** A member that fails an assertion is replaced by a fresh one: its state cannot be trusted. */
   #crashed(error: unknown): void {
-    const nowMs = instant().monoMs;
-    if (nowMs - this.#crashedAtMs > forgivenAfterMs) this.#crashes = 0;
-    this.#crashes += 1;
-    this.#crashedAtMs = nowMs;
-    const isHopeless = this.#crashes >= limits.memberCrashes;
-    const pauseMs = Math.min(longestRestartMs, firstRestartMs * 2 ** (this.#crashes - 1));
-    this.logger.error({ err: error, crashes: this.#crashes, pauseMs, isHopeless }, 'member failed');
     this.events.closed();
     this.#heavy.end();
     stopAll(this.#running);
@@ -358,17 +346,14 @@ export class MemberDriver {
     // They are told only when they change.
     this.#member.calls.peers = peers;
     this.#wakeAtMs = Number.NaN;
-    if (isHopeless) return this.#giveUp(error);
+    const verdict = this.events.crashed(error);
+    if ('quarantine' in verdict) return this.quarantine(verdict.quarantine);
+    this.#member.error = `it crashed and begins anew: ${messageOf(error)}`;
     this.#tellIfChanged();
-    this.#restart = setTimeout(() => this.start(), pauseMs);
-  }
-
-  #giveUp(error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
-    const detail =
-      `the member crashed ${this.#crashes} times in a row, the last time with: ${reason}. ` +
-      'Look at the log of this node, then reinitialise the member.';
-    this.input({ kind: 'quarantine', detail });
+    this.#restart = setTimeout(() => {
+      this.#member.error = null;
+      this.start();
+    }, verdict.restartInMs);
   }
 
   #dropRequests(): void {
@@ -392,4 +377,8 @@ function settle<Answer>(
   const tell = waiting.get(request);
   waiting.delete(request);
   tell?.(answer);
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,16 @@
 /** The members that run on this node: each with its driver, and with what listens for it. */
+import {
+  type Actors,
+  crash,
+  type Ending,
+  end,
+  type Hint,
+  newActors,
+  post,
+  reinstate,
+  spawn,
+  takeMail,
+} from '../../cluster/actors.js';
 import type { NodeInput } from '../../cluster/coordinator.js';
 import type { GroupConfig } from '../../cluster/types.js';
 import { encodeValue } from '../../replication/batch.js';
@@ -11,7 +23,7 @@ import type { FetchMeter } from './fetched.js';
 import { Hosted } from './hosted.js';
 import { identityOf } from './identity.js';
 import { attestVerb, lostVerb } from './listening.js';
-import { MemberDriver, type MemberEvents } from './member-driver.js';
+import { MemberDriver, type MemberEvents, messageOf } from './member-driver.js';
 import { PermitPool } from './permit-pool.js';
 import type { RuntimeOptions } from './runtime.js';
 
@@ -19,6 +31,9 @@ import type { RuntimeOptions } from './runtime.js';
 const cheapSizeBytes = 1024 * 1024;
 /** A few hundred milliseconds. */
 const replayEvents = 20_000;
+
+/** Mail is handed out for so long, and then it is everything else's turn. */
+const mailMs = 4;
 
 /** Who hears of the members, and gives them what they need. */
 export interface MembersOwner {
@@ -36,6 +51,8 @@ export class Members {
   readonly #options: RuntimeOptions;
   readonly #owner: MembersOwner;
   readonly #hosted = new Map<string, Hosted>();
+  readonly #actors: Actors = newActors();
+  #postman: NodeJS.Immediate | null = null;
   /** Those that may have something new to say of themselves. */
   #stirred = new Set<string>();
 
@@ -75,6 +92,11 @@ export class Members {
       return;
     }
     const { name: group, groupId, standby, sync } = config;
+    const spawned = spawn(this.#actors, { group, groupId, index });
+    if (spawned.kind === 'duplicate') {
+      logger.error({ group, index, running: spawned.index }, 'a member of this group runs already');
+      return;
+    }
     const driver = new MemberDriver(
       {
         group,
@@ -96,17 +118,56 @@ export class Members {
     );
     const { connections, names } = this.#options;
     this.#hosted.set(group, new Hosted(config, index, driver, connections.control, names));
-    driver.start();
+    if (spawned.kind === 'quarantined') driver.quarantine(spawned.why);
+    else driver.start();
   }
 
-  stop(group: string): void {
+  stop(
+    group: string,
+    how: 'stopped' | 'superseded' = 'stopped',
+    why = 'it belongs here no more',
+  ): void {
     this.#hosted.get(group)?.stop();
     this.#hosted.delete(group);
+    const ending = end(this.#actors, group, how, why);
+    if (ending !== null) this.#tellEnding(ending);
   }
 
-  stopAll(): void {
-    for (const group of [...this.#hosted.keys()]) this.stop(group);
+  /** The node ends; or another process has taken its place. */
+  stopAll(how: 'stopped' | 'superseded', why: string): void {
+    for (const group of [...this.#hosted.keys()]) this.stop(group, how, why);
+    if (this.#postman !== null) clearImmediate(this.#postman);
     this.permits.stop();
+  }
+
+  /** Never waits for the member, and never fails: it will look again when it has time. */
+  tell(group: string, hint: Hint): void {
+    if (post(this.#actors, group, hint) === 'inactive') return;
+    this.#postman ??= setImmediate(() => this.#handOut());
+  }
+
+  /** How many members have ended how since the node started. */
+  get ended(): Actors['ended'] {
+    return this.#actors.ended;
+  }
+
+  #handOut(): void {
+    this.#postman = null;
+    const untilMs = instant().monoMs + mailMs;
+    for (;;) {
+      const mail = takeMail(this.#actors);
+      if (mail === null) return;
+      this.#hosted.get(mail.group)?.driver.input(mail.hint);
+      if (instant().monoMs < untilMs) continue;
+      this.#postman = setImmediate(() => this.#handOut());
+      return;
+    }
+  }
+
+  #tellEnding({ how, ...rest }: Ending): void {
+    const { logger } = this.#options;
+    const level = how === 'stopped' ? 'info' : 'warn';
+    logger[level]({ ...rest }, `a member has ended: ${how}`);
   }
 
   /** Passes on what those have to say that have done anything since. */
@@ -154,7 +215,23 @@ export class Members {
         logger.warn({ group, index, code }, detail);
         this.#hosted.get(group)?.alarms.add(alarm, instant().wallMs);
       },
+      crashed: (error) => this.#crashed(group, error),
+      reinstated: () => reinstate(this.#actors, group),
     };
+  }
+
+  #crashed(group: string, error: unknown): ReturnType<MemberEvents['crashed']> {
+    const { logger } = this.#options;
+    const { monoMs, wallMs } = instant();
+    const verdict = crash(this.#actors, group, messageOf(error), monoMs);
+    if (verdict === null) return { quarantine: 'it belongs here no more' };
+    const { ending, restartInMs } = verdict;
+    logger.error({ err: error, group }, 'member failed');
+    this.#tellEnding(ending);
+    if (restartInMs === null) return { quarantine: ending.why };
+    const alarm = { kind: 'alarm', code: 'internal', detail: ending.why } as const;
+    this.#hosted.get(group)?.alarms.add(alarm, wallMs);
+    return { restartInMs };
   }
 
   #hint(node: string, verb: string, bytes: Uint8Array): void {

@@ -15,6 +15,7 @@ import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Ports } from '../../replication/execute.js';
 import type { Kind } from '../../replication/kind.js';
+import type { NodeCounters } from '../admin/backend.js';
 import { beatMessages } from '../nats/beats.js';
 import { natsChunks } from '../nats/chunks.js';
 import type { Connections } from '../nats/connect.js';
@@ -67,6 +68,7 @@ export class Runtime {
   #flusher: NodeJS.Timeout | null = null;
   #flushedAtMs = 0;
   #stopped = false;
+  #supersededBy: NodeInfo | null = null;
   #stopListening: () => void = () => undefined;
 
   constructor(options: RuntimeOptions) {
@@ -133,7 +135,8 @@ export class Runtime {
     this.#collector.stop();
     this.#stopListening();
     this.rpc.close();
-    this.#members.stopAll();
+    if (this.#supersededBy === null) this.#members.stopAll('stopped', 'the node stops');
+    else this.#members.stopAll('superseded', `process ${this.#supersededBy.pid} runs as this node`);
     this.#control.close();
     this.#bulk.close();
     this.#chunks.close();
@@ -166,6 +169,12 @@ export class Runtime {
       const timer = setTimeout(end, ms);
       this.#waiting.add(onOpened);
     });
+  }
+
+  /** What its members are at together, and how they have ended. */
+  get work(): Pick<NodeCounters, 'permits' | 'ended'> {
+    const { permits, ended } = this.#members;
+    return { permits: permits.counts, ended };
   }
 
   /** Names of the groups whose active is here. */
@@ -203,7 +212,7 @@ export class Runtime {
   #listen(): () => void {
     return listen(this.#options, {
       feed: (input) => this.#feed(input),
-      driver: (group) => this.#members.driver(group),
+      tell: (group, hint) => this.#members.tell(group, hint),
       opened: (group) => this.#tellOpened(group),
     });
   }
@@ -235,6 +244,7 @@ export class Runtime {
     const { connections, names, logger } = this.#options;
     switch (effect.kind) {
       case 'superseded':
+        this.#supersededBy = effect.by;
         this.#options.superseded(effect.by);
         break;
       case 'beat':
@@ -256,16 +266,19 @@ export class Runtime {
         this.#members.driver(effect.group)?.input({ kind: 'promote', ...effect.cause });
         break;
       case 'epoch-seen':
-        this.#members.driver(effect.group)?.input({ kind: 'epoch-seen', epoch: effect.epoch });
+        this.#members.tell(effect.group, { kind: 'epoch-seen', epoch: effect.epoch });
+        break;
+      case 'behind':
+        this.#members.tell(effect.group, { kind: 'behind', seq: effect.seq });
         break;
       case 'followers': {
         const { indexes } = effect;
-        this.#members.driver(effect.group)?.input({ kind: 'followers', indexes });
+        this.#members.tell(effect.group, { kind: 'followers', indexes });
         break;
       }
       case 'peers': {
         const { nodes } = effect;
-        this.#members.driver(effect.group)?.input({ kind: 'peers', nodes });
+        this.#members.tell(effect.group, { kind: 'peers', nodes });
         break;
       }
       case 'replace-member':

@@ -5,13 +5,14 @@
  * while they are idle, and how long each group that a node led is without an active after `kill -9` of
  * that node, as a client sees it that delivers one event to each. `--on-one`: that node led them all.
  */
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { type Client, createClient } from '../../src/client/client.js';
 import type { counter } from '../../src/kinds/counter.js';
 import { machine, percentile } from './cluster.js';
 import { each, GroupsCluster, type MeasuredNode } from './groups-cluster.js';
 import type { Memory } from './groups-node.js';
+import { cpuMsOf } from './snapshots-cluster.js';
 
 const { values } = parseArgs({
   options: {
@@ -63,13 +64,21 @@ async function die(cluster: GroupsCluster, client: Client): Promise<void> {
   const names = led(victim).map(({ name }) => name);
   print(`kill -9 of ${victim.id}, which led ${names.length} groups`);
   cluster.opened.clear();
+  const survivors = cluster.nodes.filter((node) => node !== victim);
+  const pids = [...survivors.map(({ child }) => child.pid), cluster.broker.pid, process.pid];
+  const before = pids.map(cpuMsOf);
   const killedMs = performance.now();
   await victim.child.kill();
   const answered = await deliverAll(client, names);
+  const cpuMs = pids.map((pid, i) => (cpuMsOf(pid) - (before[i] ?? 0)).toFixed(0));
   const outages = answered.map((atMs) => atMs - killedMs);
   const openings = names.map((name) => (cluster.opened.get(name) ?? Number.NaN) - killedMs);
   print(`from the kill to the notice of each group's new active: ${distribution(openings)}`);
   print(`from the kill to the answer of each group's next event: ${distribution(outages)}`);
+  print(
+    `CPU until then, ms: survivors ${cpuMs[0]}, ${cpuMs[1]}; broker ${cpuMs[2]}; client ${cpuMs[3]}`,
+  );
+  print(`load of the machine, over a minute: ${loadavg()[0]?.toFixed(1)}`);
   const phases: Record<string, number[]> = {};
   await each(names, async (name) => {
     const [last] = await admin.history(name);

@@ -11,14 +11,8 @@ import type { Beat, ClusterTimings, GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { Input, ReadRequest, ReadResult } from '../../replication/effects.js';
 import { execute, type OutwardEffect, stopAll } from '../../replication/execute.js';
-import {
-  hasWork,
-  type Member,
-  newMember,
-  report,
-  step,
-  wakeAtMs,
-} from '../../replication/member.js';
+import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
+import { hasWork } from '../../replication/work.js';
 import type { Random } from '../support/scheduler.js';
 import { Violation } from './checker.js';
 import { simulationHash } from './hash.js';
@@ -129,6 +123,9 @@ export class Host extends Process {
         break;
       case 'epoch-seen':
         this.input(effect.group, { kind: 'epoch-seen', epoch: effect.epoch });
+        break;
+      case 'behind':
+        this.input(effect.group, { kind: 'behind', seq: effect.seq });
         break;
       case 'followers':
         this.input(effect.group, { kind: 'followers', indexes: effect.indexes });

@@ -54,6 +54,8 @@ export class FakeBackend implements Backend {
   /** What the one member of every group fetches. */
   memberSync: MemberSync | null = null;
   nodeCounters: NodeCounters = {
+    permits: { promotion: { held: 2, waiting: 3 } },
+    ended: { crashed: 4 },
     node: 'n1',
     fetched: { fromSizeBytes: { cache: 1, store: 2, peers: 3 }, corrupt: 4 },
     cache: { hits: 5, misses: 6, corrupt: 7, sizeBytes: 8 },

@@ -59,6 +59,9 @@ describe('the metrics of a node', () => {
       'understudy_group_seq{group="c"} 9',
       'understudy_member_lag_events{group="c",index="1"} 4',
       'understudy_member_state{group="c",index="1",state="restoring"} 1',
+      'understudy_members_ended_total{how="crashed"} 4',
+      'understudy_permits_held{work="promotion"} 2',
+      'understudy_permits_waiting{work="promotion"} 3',
       'understudy_sync_corrupt_total 4',
       'understudy_sync_fetched_bytes_total{source="cache"} 1',
       'understudy_sync_fetched_bytes_total{source="peers"} 3',
@@ -71,7 +74,7 @@ describe('the metrics of a node', () => {
   test('say what each is, and of which type', async () => {
     const { text } = await (await scrape())();
     const names = [...text.matchAll(/^# HELP (understudy_\w+) \S/gm)].map(([, name]) => name);
-    expect(names).toHaveLength(12);
+    expect(names).toHaveLength(15);
     for (const name of names) {
       const type = name?.endsWith('_total') ? 'counter' : 'gauge';
       expect(text).toContain(`# TYPE ${name} ${type}\n`);

@@ -77,6 +77,7 @@ export function reportOf(
     syncedThrough: seq(synced ?? 0),
     lastSyncMs: synced === null ? null : (rest.syncedAtMs ?? 1),
     seq: seq(synced ?? 0),
+    snapshotSeq: seq(0),
     writer: rest.writer === undefined ? writer(0) : rest.writer,
     fromSeq: seq(0),
     hot: rest.hot ?? false,

@@ -33,6 +33,7 @@ const report = (index: number, at: number, parts: Partial<MemberReport> = {}): M
   writer,
   fromSeq: seq(0),
   hot: true,
+  snapshotSeq: seq(0),
   diverged: 0,
   sync: null,
   error: null,

@@ -1,11 +1,13 @@
 /** A member whose code keeps failing must not take its node's time for ever. */
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { crash, newActors, reinstate, spawn, type Verdict } from '../../../cluster/actors.js';
 import type { Ports } from '../../../replication/execute.js';
+import { seq } from '../../../replication/ids.js';
 import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
-import { hasWork } from '../../../replication/member.js';
-import { MemberDriver, type MemberEvents } from '../../../src/node/member-driver.js';
+import { hasWork } from '../../../replication/work.js';
+import { MemberDriver, type MemberEvents, messageOf } from '../../../src/node/member-driver.js';
 import { causeOf, configOf, lister, Store } from '../replication/support.js';
 
 let isBroken: boolean;
@@ -33,7 +35,19 @@ beforeEach(() => {
   looks = 0;
   crashes = 0;
   store = new Store();
-  const events = new Proxy({} as MemberEvents, { get: () => () => undefined });
+  const actors = newActors();
+  spawn(actors, { group: 'g', groupId: 'id', index: 1 });
+  const supervision: Partial<MemberEvents> = {
+    crashed: (error) => {
+      const verdict = crash(actors, 'g', messageOf(error), performance.now()) as Verdict;
+      const { restartInMs, ending } = verdict;
+      return restartInMs === null ? { quarantine: ending.why } : { restartInMs };
+    },
+    reinstated: () => reinstate(actors, 'g'),
+  };
+  const events = new Proxy(supervision as MemberEvents, {
+    get: (known, key: keyof MemberEvents) => known[key] ?? (() => undefined),
+  });
   const logger = pino({ level: 'silent' });
   driver = new MemberDriver(configOf(1, { kind: lister as Kind }), brokenPorts(), events, logger);
 });
@@ -103,7 +117,7 @@ describe('a member that crashes', () => {
       }
       expect(driver.report().state).toBe('standby');
       isBroken = true;
-      vi.advanceTimersByTime(500);
+      driver.input({ kind: 'behind', seq: seq(1) });
       expect(crashes).toBe(i + 1);
     }
   });

@@ -2,8 +2,9 @@
 import { describe, expect, it, test } from 'vitest';
 import { keyOf } from '../../../replication/bytes.js';
 import type { MemberConfig } from '../../../replication/effects.js';
-import { hasWork, wakeAtMs } from '../../../replication/member.js';
+import { wakeAtMs } from '../../../replication/member.js';
 import type { SnapshotBody } from '../../../replication/record.js';
+import { hasWork } from '../../../replication/work.js';
 import { HotGroup, leafChunksOf, replicaOf } from './hot-group.js';
 import { contentsOf, keyFor, rows } from './rows.js';
 import { activeRig, batchOf, causeOf, type Rig, type Store, standbyRig } from './support.js';
@@ -210,6 +211,8 @@ describe('while a snapshot is cut', () => {
     expect(snapshotsIn(rig.store).map(({ id }) => id)).toEqual(before);
     rival.tick(100).settle();
     expect(snapshotsIn(rig.store).at(-1)?.id).toMatch(/^2-/);
+    // It sleeps by now, and its node hears of the snapshot with a beat.
+    rig.feed({ kind: 'behind', seq: replicaOf(rival).tip.seq }).settle();
     rig.pass(2000);
     expect(contentsOf(replicaOf(rig)).rows).toEqual(contentsOf(replicaOf(rival)).rows);
   });

@@ -1,8 +1,9 @@
 /** Digests and cuts of followers take a while: what happens meanwhile. */
 import { describe, expect, it } from 'vitest';
 import { type Attestation, decodeAttestation } from '../../../replication/attestation.js';
-import { hasWork, report } from '../../../replication/member.js';
+import { report } from '../../../replication/member.js';
 import type { SnapshotBody } from '../../../replication/record.js';
+import { hasWork } from '../../../replication/work.js';
 import { HotGroup, leafChunksOf, replicaOf, tamper } from './hot-group.js';
 import { keyFor, rows } from './rows.js';
 import { batchOf, itemsOf, judge, type Rig, settleAll } from './support.js';

@@ -15,9 +15,10 @@ import type {
 import { execute, type OutwardEffect, type Running } from '../../../replication/execute.js';
 import { epoch, seq } from '../../../replication/ids.js';
 import { type Kind, reject } from '../../../replication/kind.js';
-import { hasWork, type Member, newMember, step, wakeAtMs } from '../../../replication/member.js';
+import { type Member, newMember, step, wakeAtMs } from '../../../replication/member.js';
 import type { LogRecord } from '../../../replication/record.js';
 import type { Judge } from '../../../replication/signature.js';
+import { hasWork } from '../../../replication/work.js';
 import { simulationHash } from '../../simulation/hash.js';
 import { simulatedIdentity } from '../../simulation/identity.js';
 import { Store } from './store.js';
