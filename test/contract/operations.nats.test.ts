@@ -138,7 +138,9 @@ async function nodeThat(step: Step, node = 'a', incarnation = '1'): Promise<Oper
   };
   const membership = newMembership(node, defaultTimings, -10_000);
   const common = { zone: null, adminUrl: null, pid: null, kinds: [], draining: false };
-  heard(membership, { id: node, incarnation, ...common }, 0);
+  for (const id of ['a', 'b', 'c', 'elsewhere']) {
+    heard(membership, { id, incarnation: id === node ? incarnation : '1', ...common }, 0);
+  }
   const operations = new Operations({
     store: await OperationStore.open(connection, names),
     self: { node, incarnation },
@@ -267,7 +269,7 @@ describe('history', () => {
   });
 
   test('forgets what ended first, and never what runs', async () => {
-    const old = begun({ id: 'test.running' });
+    const old = begun({ id: 'test.running' }, -1);
     await store.save({ ...old, driver: { node: 'elsewhere', incarnation: '1' } }, 0);
     const over = Array.from({ length: limits.operations }, (_, i) => ({
       ...begun({ id: `test.${i}` }),

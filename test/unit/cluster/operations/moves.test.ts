@@ -85,6 +85,21 @@ describe('a replacement', () => {
     expect(nodes()).toBe('cbd');
   });
 
+  test.each([
+    ['becomes the active', () => world.claim(1, 1, 'somebody'), 'abc'],
+    ['is moved by another', () => world.change(1, { nodeId: 'x' }), 'axc'],
+  ])('of a member that %s right before it is placed places nothing', (_what, happen, where) => {
+    const { save } = world;
+    world.save = (operation, revision) => {
+      if (operation.step === 'placing') happen();
+      return save.call(world, operation, revision);
+    };
+    const operation = run(replaceOf(1, 'd'));
+    expect(operation).toMatchObject({ state: 'failed', lastError: { code: 'conflict' } });
+    expect(nodes()).toBe(where);
+    expect(world.calls).toEqual([]);
+  });
+
   test('that is placed gives the group free while the member syncs', () => {
     const driver = begin(replaceOf(1));
     const held: (readonly string[])[] = [];
