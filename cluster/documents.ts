@@ -157,6 +157,8 @@ export interface HistoryEntry {
   readonly index: number;
   /** created, disconnect, no-responders, silence, restarted, vacated, failover, switchover, rollback. */
   readonly cause: string;
+  /** Id of the operation that asked for the promotion; null: none did, or the writer handed it over. */
+  readonly operation: string | null;
   /** When the change began: the first sign that the old writer was gone. ISO 8601. */
   readonly startedAt: string;
   /** The last seq of the previous epoch. */

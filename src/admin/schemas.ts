@@ -147,6 +147,7 @@ export const historyEntrySchema: z.ZodType<HistoryEntry> = component(
     node: z.string(),
     index: count,
     cause: z.string(),
+    operation: z.string().nullable().describe('Id of the operation that asked for it'),
     startedAt: time,
     fromSeq: count.describe('The last seq of the previous epoch'),
     phases: z

@@ -42,6 +42,8 @@ export interface RunningNode {
 
 const handOffBudgetMs = 3000;
 const drainMs = 15_000;
+/** Fewer than operations may run at once. */
+const handOversAtOnce = 32;
 /** For letting go of operations, which others find without it. */
 const letGoMs = 1000;
 
@@ -178,7 +180,13 @@ class NodeProcess implements RunningNode {
     const [runtime, backend] = [this.#runtime, this.#backend];
     if (runtime !== null && backend !== null) {
       runtime.startDraining();
-      const all = runtime.activeGroups().map((group) => this.#handOver(backend, group));
+      const groups = runtime.activeGroups();
+      const hand = async () => {
+        for (let group = groups.pop(); group !== undefined; group = groups.pop()) {
+          await this.#handOver(backend, group);
+        }
+      };
+      const all = Array.from({ length: handOversAtOnce }, hand);
       const deadline = new Promise<void>((resolve) => setTimeout(resolve, drainMs).unref());
       await Promise.race([Promise.all(all), deadline]);
     }

@@ -245,6 +245,7 @@ export function historyEntry(note: EpochNote): HistoryEntry {
     node: note.node,
     index: note.index,
     cause: note.cause,
+    operation: note.operation,
     startedAt: iso(note.startedAtMs),
     fromSeq: note.fromSeq,
     phases: opened && {

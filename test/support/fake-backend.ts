@@ -282,7 +282,7 @@ export class FakeBackend implements Backend {
     this.#group(name);
     const phases = { detectMs: 1, decideMs: 2, claimMs: 3, replayMs: 4, openMs: 5 };
     const change = { epoch: 1, node: 'n1', index: 0, cause: 'created', startedAt: time };
-    return [{ ...change, fromSeq: 0, phases, replayed: 0, unavailableMs: 15 }];
+    return [{ ...change, operation: null, fromSeq: 0, phases, replayed: 0, unavailableMs: 15 }];
   }
 
   async operations() {
