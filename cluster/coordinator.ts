@@ -403,8 +403,6 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   noteVacancy(node, group, now);
   const { vacancy } = group;
   if (vacancy === null || now.monoMs < group.actAtMs) return;
-  const heldMs = vacancy.cause === 'created' ? 0 : heldUntilMs(node, group);
-  if (now.monoMs < heldMs) return;
   const ranked = rankCandidates(node.membership, group.config, group.reports, node.cordoned);
   const place = ranked.findIndex(({ index }) => index === group.ownIndex);
   if (place < 0 || ranked[place]?.state === 'promoting') return;
@@ -412,6 +410,7 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   const rank = vacancy.cause === 'created' ? group.ownIndex : place;
   const { rankDelayMs, observeMs } = node.membership.timings;
   const turnMs = rankDelayMs * Math.max(1, node.attention.vacant.size / vacantAtEase);
+  const heldMs = vacancy.cause === 'created' ? 0 : heldUntilMs(node, group);
   if (now.monoMs < Math.max(vacancy.sinceMs, heldMs) + rank * turnMs) return;
   group.actAtMs = now.monoMs + retryMs;
   const cause = promotionCause(vacancy, vacancy.cause === 'silence' ? observeMs : 0, now);

@@ -16,11 +16,12 @@ import { hasWork } from '../../replication/work.js';
 import type { Random } from '../support/scheduler.js';
 import { Violation } from './checker.js';
 import { simulationHash } from './hash.js';
-import { type Hosted, type Notice, reply } from './hosted.js';
+import { type Hosted, infoOf, type Notice, reply } from './hosted.js';
 import { simulatedIdentity } from './identity.js';
 import { checkMember, heldBy } from './inspect.js';
 import type { Liar } from './liar.js';
 import { collectGated, NodeChunks, portsOf } from './node-chunks.js';
+import { OrdersKept, rereadMs } from './pauses.js';
 import { Process } from './process.js';
 import { checkTriggers, onTrigger, type TriggerEffect } from './triggers.js';
 import type { World } from './world.js';
@@ -35,6 +36,8 @@ export class Host extends Process {
   readonly chunks: NodeChunks;
   readonly #pace: Random;
   #requests = 1;
+  #orders: OrdersKept;
+  #rereadAtMs = 0;
 
   constructor(
     readonly name: string,
@@ -46,20 +49,11 @@ export class Host extends Process {
     this.chunks = new NodeChunks(world.scheduler, kept, world.chunkRates);
     this.#pace = world.scheduler.fork(`pace of ${name}`);
     this.coordinator = newCoordinator(this.#info(), timings, this.clock.now());
+    this.#orders = new OrdersKept(name);
   }
 
   #info() {
-    const incarnation = String(this.life).padStart(6, '0');
-    const { name: id } = this;
-    return {
-      id,
-      incarnation,
-      zone: null,
-      adminUrl: null,
-      pid: null,
-      kinds: ['trace'],
-      draining: false,
-    };
+    return infoOf(this.name, this.life, this.world.options.placed);
   }
 
   // Process: start, crash, pause, go on.
@@ -69,10 +63,18 @@ export class Host extends Process {
     this.#members = new Map();
     this.open.clear();
     this.coordinator = newCoordinator(this.#info(), this.timings, this.clock.now());
-    for (const { config, revision } of this.world.registry.values()) {
-      this.#feed({ kind: 'group', config, revision });
-    }
+    this.#orders = new OrdersKept(this.name);
+    this.#readRegistry();
     this.#tick(this.life);
+  }
+
+  #readRegistry(): void {
+    this.#rereadAtMs = this.world.scheduler.now() + rereadMs;
+    for (const { config, revision } of this.world.registry.values()) {
+      this.hear({ kind: 'group', config, revision });
+    }
+    const { cluster } = this.world;
+    if (cluster.revision > 0) this.hear({ kind: 'cluster', ...cluster });
   }
 
   crash(): void {
@@ -85,20 +87,22 @@ export class Host extends Process {
 
   #tick(life: number): void {
     if (this.life !== life || !this.alive) return;
-    this.#feed({ kind: 'tick' });
+    const isDue = this.world.scheduler.now() >= this.#rereadAtMs;
+    if (isDue && !this.partitioned) this.#readRegistry();
+    this.hear({ kind: 'tick' });
     for (const hosted of [...this.#members.values()]) this.#tellCoordinator(hosted);
     this.later(tickEveryMs * (0.8 + this.world.faults.next() * 0.4), () => this.#tick(life));
   }
 
   // Coordinator.
 
-  #feed(input: NodeInput): void {
-    for (const effect of stepNode(this.coordinator, input, this.clock.now()))
-      this.#carryOut(effect);
-  }
-
   hear(input: NodeInput): void {
-    this.#feed(input);
+    const now = this.clock.now();
+    this.#orders.heard(input, now);
+    for (const effect of stepNode(this.coordinator, input, now)) {
+      this.#orders.check(effect, now);
+      this.#carryOut(effect);
+    }
   }
 
   #carryOut(effect: NodeEffect): void {
@@ -142,7 +146,7 @@ export class Host extends Process {
   }
 
   hearBeat(beat: Beat): void {
-    this.#feed({ kind: 'beat', beat });
+    this.hear({ kind: 'beat', beat });
   }
 
   hearNotice(notice: Notice): void {
@@ -153,7 +157,7 @@ export class Host extends Process {
       this.input(notice.group, { kind: 'snapshot-seen', position, seq });
     } else {
       const { group, epoch, target } = notice;
-      this.#feed({ kind: 'handed-off', group, epoch, target });
+      this.hear({ kind: 'handed-off', group, epoch, target });
     }
   }
 
@@ -288,7 +292,7 @@ export class Host extends Process {
       known.syncedThrough === now.syncedThrough &&
       known.hot === now.hot &&
       known.lastSyncMs === now.lastSyncMs;
-    if (!same) this.#feed({ kind: 'own-report', report: now });
+    if (!same) this.hear({ kind: 'own-report', report: now });
   }
 
   #outward(hosted: Hosted, effect: OutwardEffect): void {
