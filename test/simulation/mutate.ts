@@ -38,3 +38,12 @@ export async function runMutant(mutant: Mutant, seeds: number, dir: string): Pro
   }
   return { seed: null, invariant: null };
 }
+
+/** Whether some seed shows it. The one that did when the table was written is looked at first. */
+export async function isShown(mutant: Mutant, seeds: number, dir: string): Promise<boolean> {
+  const table = await readFile(join(root, 'docs/mutants.md'), 'utf8');
+  const row = table.split('\n').find((line) => line.startsWith(`| ${mutant.name} |`));
+  const known = Number(row?.split('|')[3]);
+  if (known >= 1 && (await loadMutant(mutant, dir))(known).violation !== null) return true;
+  return (await runMutant(mutant, seeds, dir)).seed !== null;
+}

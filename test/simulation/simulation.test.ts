@@ -7,7 +7,7 @@ import { runPool, type SeedResult } from './pool.js';
 import { runSeed } from './run.js';
 
 /** As many as fit into a few minutes beside the other tests; `.ci/run` runs more. */
-const seeds = 3000;
+const seeds = 1500;
 
 describe('simulation', () => {
   it(`holds I1-I5 and I9 over ${seeds} seeds`, { timeout: 900_000 }, async () => {
