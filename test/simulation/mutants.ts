@@ -350,4 +350,10 @@ export const mutants: readonly Mutant[] = [
     find: "const leads = state === 'active' ||",
     replace: 'const leads =',
   },
+  {
+    name: 'a standby that sleeps and lost the notice of a snapshot is not woken',
+    file: 'cluster/coordinator.ts',
+    find: '    wake(group, report, out);',
+    replace: '',
+  },
 ];
