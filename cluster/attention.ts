@@ -15,13 +15,15 @@ export interface Attention {
   readonly due: Set<string>;
   /** These need a new writer and wait for their time to act. */
   readonly vacant: Set<string>;
+  /** When a node was last heard to have opened an active: it is working through what there is. */
+  readonly openedAtMs: Map<string, number>;
   turn: Iterator<string> | null;
   /** How the nodes stood at the last tick. */
   standing: string;
 }
 
 export function newAttention(): Attention {
-  return { due: new Set(), vacant: new Set(), turn: null, standing: '' };
+  return { due: new Set(), vacant: new Set(), openedAtMs: new Map(), turn: null, standing: '' };
 }
 
 /** Names to look at now; some may be gone since. */

@@ -238,6 +238,8 @@ function onBeat(
     if (group === undefined || group.config.members[report.index]?.node !== info.id) continue;
     const before = group.reports.get(report.index);
     group.reports.set(report.index, report);
+    const isOpening = report.state === 'active' && before?.state !== 'active';
+    if (isOpening) node.attention.openedAtMs.set(info.id, now.monoMs);
     passOnEpoch(group, report, out);
     wake(group, report, out);
     if (before !== undefined && saysTheSame(before, report)) continue;
@@ -408,13 +410,31 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   if (place < 0 || ranked[place]?.state === 'promoting') return;
   // At creation nobody knows who else is there yet, but everybody knows that index 0 goes first.
   const rank = vacancy.cause === 'created' ? group.ownIndex : place;
-  const { rankDelayMs, observeMs } = node.membership.timings;
-  const turnMs = rankDelayMs * Math.max(1, node.attention.vacant.size / vacantAtEase);
+  const better = ranked.slice(0, place).map(({ index }) => group.config.members[index]?.node ?? '');
   const heldMs = vacancy.cause === 'created' ? 0 : heldUntilMs(node, group);
-  if (now.monoMs < Math.max(vacancy.sinceMs, heldMs) + rank * turnMs) return;
+  const sinceMs = Math.max(vacancy.sinceMs, heldMs);
+  if (now.monoMs < turnAtMs(node, sinceMs, rank, better)) return;
   group.actAtMs = now.monoMs + retryMs;
+  const { observeMs } = node.membership.timings;
   const cause = promotionCause(vacancy, vacancy.cause === 'silence' ? observeMs : 0, now);
   out.push({ kind: 'promote', group: group.config.name, cause });
+}
+
+/**
+ * Many groups at once take longer, and if everybody acted on them after the same delay, all work would be
+ * done several times over when there is most of it. Whoever is seen to get on with it is left to it.
+ */
+function turnAtMs(
+  { attention, membership }: Coordinator,
+  sinceMs: number,
+  rank: number,
+  better: readonly string[],
+): number {
+  const { rankDelayMs } = membership.timings;
+  const crowd = attention.vacant.size / vacantAtEase;
+  if (crowd <= 1) return sinceMs + rank * rankDelayMs;
+  const openedAtMs = better.map((id) => attention.openedAtMs.get(id) ?? 0);
+  return Math.max(sinceMs, ...openedAtMs) + rank * rankDelayMs * crowd;
 }
 
 /** A vacancy keeps the time of its first sighting while epoch and cause stay the same. */

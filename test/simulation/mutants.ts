@@ -384,5 +384,11 @@ export const mutants: readonly Mutant[] = [
     find: '!node.cordoned.has(info.id) && ',
     replace: '',
   },
+  {
+    name: 'a standby that sleeps and lost the notice of a snapshot is not woken',
+    file: 'cluster/coordinator.ts',
+    find: '    wake(group, report, out);',
+    replace: '',
+  },
   ...flowMutants,
 ];

@@ -140,4 +140,26 @@ describe('the death of a node that led many groups', () => {
     expect(promotions(next, patienceMs - 100, ['n1', 'n2'])).toBe(0);
     expect(promotions(next, 150, ['n1', 'n2'])).toBe(640);
   });
+
+  it('leaves them to whoever is seen to get on with it, and no longer', () => {
+    const next = crowd(640, 'n2');
+    died(next);
+    const turnMs = 10 * timings.rankDelayMs;
+    for (let i = 0; i < 5; i++) {
+      expect(promotions(next, turnMs - 200, ['n1', 'n2'])).toBe(0);
+      const opened = reportOf(1, 'active', { epoch: 2, writer: writerOf(1), synced: 5 });
+      next.beat('n1', [{ ...opened, group: nameOf(i) }]);
+    }
+    expect(promotions(next, turnMs - 200, ['n1', 'n2'])).toBe(0);
+    expect(promotions(next, 300, ['n1', 'n2'])).toBe(635);
+  });
+
+  it('does not wait for somebody who gets on with others, once there are few left', () => {
+    const next = crowd(40, 'n2');
+    died(next);
+    const opened = reportOf(1, 'active', { epoch: 2, writer: writerOf(1), synced: 5 });
+    next.run(timings.rankDelayMs - 100, ['n1', 'n2']);
+    next.beat('n1', [{ ...opened, group: nameOf(0) }]);
+    expect(promotions(next, 100, ['n1', 'n2'])).toBe(39);
+  });
 });
