@@ -15,7 +15,7 @@ export interface Hop {
 }
 
 /** The group whose member, or active, could go from one node to another. */
-export type Carrier = (from: PlanNode, to: PlanNode, used: ReadonlySet<Sketch>) => Sketch | null;
+export type Carrier = (from: PlanNode, to: PlanNode) => Sketch | null;
 
 /** Each chain brings two loads closer to each other; with the first carrier, unless a later one has a shorter. */
 export function level(
@@ -62,7 +62,10 @@ function isBetter({ hops, endLoad }: Chain, best: Chain | null): boolean {
   return hops.length === best.hops.length && endLoad < best.endLoad;
 }
 
-/** Breadth first; of the ends that are equally near the emptiest. Each group is used once on the way. */
+/**
+ * Breadth first; of the ends that are equally near the emptiest. A group that is used twice on the way
+ * crowds no zone by that: if both hops together did, there would be one that leaves out those between.
+ */
 function chainFrom(
   start: PlanNode,
   open: readonly PlanNode[],
@@ -75,9 +78,8 @@ function chainFrom(
     const next: PlanNode[] = [];
     for (const from of front) {
       const way = reached.get(from) as Hop[];
-      const used = new Set(way.map(({ sketch }) => sketch));
       for (const to of open) {
-        const sketch = reached.has(to) ? null : carrier(from, to, used);
+        const sketch = reached.has(to) ? null : carrier(from, to);
         if (sketch === null) continue;
         reached.set(to, [...way, { sketch, from: from.id, to: to.id }]);
         next.push(to);

@@ -164,10 +164,9 @@ function mayLeave({ byId }: Draft, { active, sound, at }: Sketch, id: string): b
 
 function levelMembers(draft: Draft): number {
   const carry = (pick: (sketch: Sketch, from: string) => boolean): Carrier => {
-    return (from, to, used) => {
+    return (from, to) => {
       const fits = (sketch: Sketch) =>
         heldBecause(sketch) === null &&
-        !used.has(sketch) &&
         pick(sketch, from.id) &&
         mayTake(sketch, to) &&
         crowdingAfter(draft, sketch, from.id, to.id) <= crowding(draft, sketch, sketch.at);
