@@ -20,9 +20,10 @@ import {
   probed,
   tickMembership,
 } from './membership.js';
-import { place } from './placement.js';
+import { type Hold, heldBy, noHold, noteHold } from './pause.js';
+import { allowedNodes, place } from './placement.js';
 import { leadOf, rankCandidates, type Vacancy, vacancyOf } from './succession.js';
-import type { Beat, ClusterTimings, GroupConfig, NodeInfo } from './types.js';
+import type { Beat, ClusterConfig, ClusterTimings, GroupConfig, NodeInfo } from './types.js';
 
 export interface GroupState {
   config: GroupConfig;
@@ -32,6 +33,8 @@ export interface GroupState {
   ownIndex: number | null;
   readonly reports: Map<number, MemberReport>;
   vacancy: Vacancy | null;
+  /** Its own pause; there may be one of all groups beside it. */
+  hold: Hold;
   /** After an attempt: not again before this. */
   actAtMs: number;
   replaceAtMs: number;
@@ -46,6 +49,10 @@ export interface Coordinator {
   readonly membership: Membership;
   readonly groups: Map<string, GroupState>;
   readonly cordoned: Set<string>;
+  /** The pause of all groups. */
+  hold: Hold;
+  /** Of what the registry holds for the cluster as a whole. */
+  clusterRevision: number;
   /** Own reports as last told to the others. */
   readonly told: Map<string, MemberReport>;
   nextBeatAtMs: number;
@@ -65,6 +72,7 @@ export type NodeInput =
   | { readonly kind: 'broker'; readonly connected: boolean }
   | { readonly kind: 'group'; readonly config: GroupConfig; readonly revision: number }
   | { readonly kind: 'group-gone'; readonly name: string }
+  | { readonly kind: 'cluster'; readonly config: ClusterConfig; readonly revision: number }
   | { readonly kind: 'own-report'; readonly report: MemberReport }
   | {
       readonly kind: 'handed-off';
@@ -103,7 +111,7 @@ export interface NodeInstant {
 /** Every so many beats all reports are told again, for those who missed a change. */
 const fullEveryBeats = 4;
 const retryMs = 500;
-/** A group's first member is its first active: they should not all be on one node. */
+/** An active is more to carry than a standby: they should not all be on one node. */
 const activeLoad = 1.5;
 
 export function newCoordinator(
@@ -118,6 +126,8 @@ export function newCoordinator(
     membership,
     groups: new Map(),
     cordoned: new Set(),
+    hold: noHold,
+    clusterRevision: 0,
     told: new Map(),
     nextBeatAtMs: now.monoMs,
     beats: 0,
@@ -148,10 +158,13 @@ export function stepNode(node: Coordinator, input: NodeInput, now: NodeInstant):
       else brokerLost(membership);
       break;
     case 'group':
-      onGroup(node, input.config, input.revision, out);
+      onGroup(node, input, now, out);
       break;
     case 'group-gone':
       onGroupGone(node, input.name, out);
+      break;
+    case 'cluster':
+      onCluster(node, input.config, input.revision, now);
       break;
     case 'own-report':
       onOwnReport(node, input.report, now, out);
@@ -251,10 +264,23 @@ function onOwnReport(
   if (isNews || synced) node.nextBeatAtMs = Math.min(node.nextBeatAtMs, now.monoMs);
 }
 
+function onCluster(
+  node: Coordinator,
+  { cordons, pause }: ClusterConfig,
+  revision: number,
+  now: NodeInstant,
+): void {
+  if (revision <= node.clusterRevision) return;
+  node.clusterRevision = revision;
+  node.cordoned.clear();
+  for (const id of Object.keys(cordons)) node.cordoned.add(id);
+  node.hold = noteHold(node.hold, pause, now);
+}
+
 function onGroup(
   node: Coordinator,
-  config: GroupConfig,
-  revision: number,
+  { config, revision }: { readonly config: GroupConfig; readonly revision: number },
+  now: NodeInstant,
   out: NodeEffect[],
 ): void {
   const known = node.groups.get(config.name);
@@ -272,6 +298,7 @@ function onGroup(
       ownIndex,
       reports: new Map(),
       vacancy: null,
+      hold: noteHold(noHold, config.pause ?? null, now),
       actAtMs: 0,
       replaceAtMs: 0,
       followers: '',
@@ -281,6 +308,7 @@ function onGroup(
     return;
   }
   moveMembers(group, config, ownIndex, out);
+  group.hold = noteHold(group.hold, config.pause ?? null, now);
   group.config = config;
   group.revision = revision;
   group.ownIndex = ownIndex;
@@ -313,19 +341,33 @@ function considerAll(node: Coordinator, now: NodeInstant, out: NodeEffect[]): vo
   for (const group of node.groups.values()) consider(node, group, now, out);
 }
 
-/** P7: the best candidate acts at once, each further one a rank delay later. */
+/** Until when the group's own pause, or that of all groups, keeps automatic failover off. */
+function heldUntilMs(node: Coordinator, group: GroupState): number {
+  return Math.max(group.hold.untilMs, node.hold.untilMs);
+}
+
+/** Null: nothing keeps automatic failover of the group off. */
+export function pauseOf(node: Coordinator, group: GroupState, monoMs: number) {
+  return heldBy({ group: group.hold, all: node.hold }, monoMs);
+}
+
+/**
+ * P7: the best candidate acts at once, each further one a rank delay later. While the group is paused
+ * nobody does, and then they begin at its end; a group that nobody ever led is no failover.
+ */
 function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: NodeEffect[]): void {
   if (group.ownIndex === null || !judges(node.membership, now.monoMs)) return;
   noteVacancy(node, group, now);
   const { vacancy } = group;
   if (vacancy === null || now.monoMs < group.actAtMs) return;
-  const ranked = rankCandidates(node.membership, group.config, group.reports);
+  const ranked = rankCandidates(node.membership, group.config, group.reports, node.cordoned);
   const place = ranked.findIndex(({ index }) => index === group.ownIndex);
   if (place < 0 || ranked[place]?.state === 'promoting') return;
   // At creation nobody knows who else is there yet, but everybody knows that index 0 goes first.
   const rank = vacancy.cause === 'created' ? group.ownIndex : place;
   const { rankDelayMs, observeMs } = node.membership.timings;
-  if (now.monoMs < vacancy.sinceMs + rank * rankDelayMs) return;
+  const heldMs = vacancy.cause === 'created' ? 0 : heldUntilMs(node, group);
+  if (now.monoMs < Math.max(vacancy.sinceMs, heldMs) + rank * rankDelayMs) return;
   group.actAtMs = now.monoMs + retryMs;
   const cause = promotionCause(vacancy, vacancy.cause === 'silence' ? observeMs : 0, now);
   out.push({ kind: 'promote', group: group.config.name, cause });
@@ -421,7 +463,7 @@ function considerReplacement(
   for (const [index, member] of group.config.members.entries()) {
     const goneMs = downForMs(membership, member.node, now.monoMs);
     if (goneMs < membership.timings.replaceAfterMs) continue;
-    const target = placeOne(node, group);
+    const target = placeOne(node, group, index);
     if (target === null) return;
     group.replaceAtMs = now.monoMs + retryMs;
     const { revision } = group;
@@ -431,14 +473,14 @@ function considerReplacement(
   }
 }
 
-function placeOne(node: Coordinator, group: GroupState): string | null {
-  const taken = group.config.members.map(({ node: id }) => ({
-    id,
-    zone: zoneOf(node, id),
-    load: 0,
-  }));
-  const nodes = placeableNodes(node, group.config.kind);
-  return place({ nodes, count: 1, taken, spread: 'node' })?.[0] ?? null;
+/** Where the members that stay are not; a zone that only the lost one was in is free again. */
+function placeOne(node: Coordinator, { config }: GroupState, lost: number): string | null {
+  const taken = config.members
+    .filter((_, index) => index !== lost)
+    .map(({ node: id }) => ({ id, zone: zoneOf(node, id), load: 0 }));
+  const { placement, kind } = config;
+  const nodes = allowedNodes(placeableNodes(node, kind), placement);
+  return place({ nodes, count: 1, taken, spread: placement?.spread ?? 'node' })?.[0] ?? null;
 }
 
 function zoneOf(node: Coordinator, id: string): string | null {
@@ -451,9 +493,11 @@ export function placeableNodes(
   kind: string,
 ): { id: string; zone: string | null; load: number }[] {
   const loads = new Map<string, number>();
-  for (const { config } of node.groups.values()) {
+  for (const { config, reports } of node.groups.values()) {
+    // Before anybody has led, index 0 is about to.
+    const leader = leadOf(reports).writer?.index ?? 0;
     for (const [index, { node: id }] of config.members.entries()) {
-      loads.set(id, (loads.get(id) ?? 0) + (index === 0 ? activeLoad : 1));
+      loads.set(id, (loads.get(id) ?? 0) + (index === leader ? activeLoad : 1));
     }
   }
   return [...node.membership.nodes.values()]

@@ -1,6 +1,7 @@
 /** The documents operators see: one shape for the admin API, the command line and the client. */
 
 import type { ErrorCode } from '../replication/errors.js';
+import type { Placement } from './types.js';
 
 export type NodeState = 'up' | 'suspect' | 'down' | 'drained';
 export type MemberRole = 'active' | 'standby';
@@ -73,6 +74,23 @@ export interface GroupHealth {
   readonly total: number;
 }
 
+/** Automatic failover is off. */
+export interface PauseDocument {
+  /** `all`: it is a pause of all groups. */
+  readonly scope: 'group' | 'all';
+  readonly reason: string | null;
+  readonly by: string;
+  /** When it ends by itself, ISO 8601. */
+  readonly until: string;
+}
+
+/** Why a group needs a new active: the causes of its history. */
+export interface VacancyDocument {
+  readonly cause: string;
+  /** ISO 8601. */
+  readonly since: string;
+}
+
 export interface GroupDocument {
   readonly name: string;
   readonly kind: string;
@@ -93,6 +111,11 @@ export interface GroupDocument {
   /** False from a promotion until every member is healthy and has synced past it (P8). */
   readonly reprotected: boolean;
   readonly paused: boolean;
+  /** Null: not paused. Of two pauses the one that ends last. */
+  readonly pause: PauseDocument | null;
+  /** Null: nobody needs to take over, or nobody knows yet. */
+  readonly vacancy: VacancyDocument | null;
+  readonly placement: Placement;
   readonly quarantined: boolean;
   readonly standby: 'warm' | 'hot';
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
@@ -109,6 +132,8 @@ export interface ClusterDocument {
   readonly namespace: string;
   readonly version: string;
   readonly nodes: readonly NodeDocument[];
+  /** Of all groups; null: there is none. */
+  readonly pause: PauseDocument | null;
   readonly groups: {
     readonly total: number;
     readonly healthy: number;
@@ -185,10 +210,5 @@ export interface GroupSpec {
   readonly sync?:
     | { readonly everyEvents?: number | undefined; readonly everyMs?: number | undefined }
     | undefined;
-  readonly placement?:
-    | {
-        readonly nodes?: readonly string[] | undefined;
-        readonly spread?: 'node' | 'zone' | undefined;
-      }
-    | undefined;
+  readonly placement?: Placement | undefined;
 }

@@ -1,4 +1,5 @@
 /** Which node gets a member: apart from each other, least loaded first, the same answer everywhere. */
+import type { Placement } from './types.js';
 
 export interface PlaceableNode {
   readonly id: string;
@@ -13,8 +14,17 @@ export interface PlacementRequest {
   readonly count: number;
   /** Nodes and zones of the members that stay. */
   readonly taken: readonly PlaceableNode[];
-  /** Prefer different zones while there are any. */
+  /** `zone`: other zones come before less load; `node`: they only decide between equal loads. */
   readonly spread: 'node' | 'zone';
+}
+
+/** Those nodes that the group may be on at all. */
+export function allowedNodes<Node extends { readonly id: string }>(
+  nodes: readonly Node[],
+  placement: Placement | undefined,
+): Node[] {
+  const allowed = placement?.nodes;
+  return nodes.filter(({ id }) => allowed?.includes(id) ?? true);
 }
 
 /** Nodes for `count` members, none of them taken or twice; null if there are not enough. */
@@ -39,6 +49,8 @@ function compare(
   spread: 'node' | 'zone',
 ): number {
   const inZone = (node: PlaceableNode) => chosen.filter((other) => other.zone === node.zone).length;
-  const byZone = spread === 'zone' ? inZone(a) - inZone(b) : 0;
-  return byZone || a.load - b.load || (a.id < b.id ? -1 : 1);
+  const byZone = inZone(a) - inZone(b);
+  const byLoad = a.load - b.load;
+  const order = spread === 'zone' ? byZone || byLoad : byLoad || byZone;
+  return order || (a.id < b.id ? -1 : 1);
 }

@@ -4,6 +4,7 @@
  */
 import type { MemberReport } from '../replication/effects.js';
 import type { WriterId } from '../replication/ids.js';
+import { limits } from '../replication/limits.js';
 import { type Membership, type NodeView, unheardSinceMs } from './membership.js';
 import type { GroupConfig } from './types.js';
 
@@ -70,26 +71,82 @@ function nodeGone(view: NodeView, writer: WriterId): Omit<Vacancy, 'epoch'> | nu
 /** Who has begun keeps its place: or all behind it would move up, and act at once as well. */
 const promotable = new Set(['starting', 'restoring', 'standby', 'promoting']);
 
+export interface Candidate {
+  readonly index: number;
+  readonly node: string;
+  readonly everSynced: boolean;
+  readonly syncedThrough: number;
+  /** It hears of every record: what it lacks by the last beat it may have by now. */
+  readonly follows: boolean;
+}
+
+export interface CandidateRules {
+  readonly priorities: Readonly<Record<string, number>>;
+  readonly cordoned: ReadonlySet<string>;
+  readonly zoneOf: (node: string) => string | null;
+  /** Where the lost active was; null: nowhere, or nothing speaks against it. */
+  readonly lostZone: string | null;
+}
+
 /**
- * Candidates, best first: ever synced before never synced, then the highest `syncedThrough`, then
- * the lowest index (P7).
+ * Best first (P7): ever synced before never synced, then those on nodes that are not cordoned, the
+ * highest `syncedThrough`, the highest priority, those of other zones than the lost active's, the
+ * lowest index. Hot standbys that are level count as equal: of two of them each would take itself for
+ * the furthest, as it knows its own place to the moment and the other's by its last beat.
  */
+export function orderCandidates<One extends Candidate>(
+  candidates: readonly One[],
+  { priorities, cordoned, zoneOf, lostZone }: CandidateRules,
+): One[] {
+  const furthest = Math.max(0, ...candidates.map(({ syncedThrough }) => syncedThrough));
+  const place = ({ syncedThrough, follows }: Candidate) => {
+    return follows && furthest - syncedThrough <= limits.levelEvents ? furthest : syncedThrough;
+  };
+  const isClose = ({ node }: Candidate) => lostZone !== null && zoneOf(node) === lostZone;
+  return candidates.toSorted(
+    (a, b) =>
+      Number(b.everSynced) - Number(a.everSynced) ||
+      Number(cordoned.has(a.node)) - Number(cordoned.has(b.node)) ||
+      place(b) - place(a) ||
+      (priorities[b.node] ?? 0) - (priorities[a.node] ?? 0) ||
+      Number(isClose(a)) - Number(isClose(b)) ||
+      a.index - b.index,
+  );
+}
+
+/** A zone is avoided while the node of the last active is not up: its neighbours may be next. */
+export function rulesFor(
+  { nodes }: Membership,
+  { placement }: GroupConfig,
+  reports: Reports,
+  cordoned: ReadonlySet<string>,
+): CandidateRules {
+  const lost = nodes.get(leadOf(reports).writer?.node ?? '');
+  return {
+    priorities: placement?.priorities ?? {},
+    cordoned,
+    zoneOf: (node) => nodes.get(node)?.info.zone ?? null,
+    lostZone: lost === undefined || lost.state === 'up' ? null : lost.info.zone,
+  };
+}
+
+/** Candidates that could act now, best first. */
 export function rankCandidates(
   membership: Membership,
   group: GroupConfig,
   reports: Reports,
+  cordoned: ReadonlySet<string>,
 ): MemberReport[] {
-  const candidates: MemberReport[] = [];
+  const candidates: (Candidate & { readonly report: MemberReport })[] = [];
   for (const [index, { node }] of group.members.entries()) {
     const view = membership.nodes.get(node);
     const report = reports.get(index);
     const isUp = view !== undefined && view.state === 'up' && !view.info.draining;
-    if (isUp && report !== undefined && promotable.has(report.state)) candidates.push(report);
+    if (!isUp || report === undefined || !promotable.has(report.state)) continue;
+    const { syncedThrough, lastSyncMs, hot: follows } = report;
+    const everSynced = lastSyncMs !== null;
+    candidates.push({ index, node, everSynced, syncedThrough, follows, report });
   }
-  return candidates.sort(
-    (a, b) =>
-      Number(b.lastSyncMs !== null) - Number(a.lastSyncMs !== null) ||
-      b.syncedThrough - a.syncedThrough ||
-      a.index - b.index,
-  );
+  const rules = rulesFor(membership, group, reports, cordoned);
+  return orderCandidates(candidates, rules).map(({ report }) => report);
 }

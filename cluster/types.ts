@@ -25,7 +25,33 @@ export interface GroupConfig {
   readonly createdAtMs: number;
   /** Absent where a former version created the group. */
   readonly placement?: Placement | undefined;
+  /** The last one, which may be over; null or absent: none, or it was lifted. */
+  readonly pause?: Pause | null | undefined;
 }
+
+/** Automatic failover is off for a while. */
+export interface Pause {
+  /** When it ends, by the wall clock of the node that took the order. */
+  readonly untilMs: number;
+  readonly ttlMs: number;
+  readonly reason: string | null;
+  readonly by: string;
+}
+
+export interface Cordon {
+  readonly by: string;
+  readonly atMs: number;
+}
+
+/** What the registry holds for the cluster as a whole: desired state, as a group's is. */
+export interface ClusterConfig {
+  /** Nodes that get no new members and are the last choice as candidates. */
+  readonly cordons: Readonly<Record<string, Cordon>>;
+  /** Of all groups. */
+  readonly pause: Pause | null;
+}
+
+export const newClusterConfig: ClusterConfig = { cordons: {}, pause: null };
 
 /** What a node says about itself when it starts, and with every beat. */
 export interface NodeInfo {

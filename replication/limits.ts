@@ -105,4 +105,15 @@ export const limits = {
   operationHops: 64,
   /** Locks of all operations. */
   operationLocks: 1024,
+  /** A hot standby that lacks no more than this of the furthest one counts as level with it. */
+  levelEvents: 1000,
+  /** Nodes and priorities that a group's placement names. */
+  placementNodes: 64,
+  /** Either way; the higher priority goes first. */
+  priority: 1000,
+  /** Cordoned nodes of a cluster. */
+  cordons: 256,
+  /** The longest pause, and why it was made. */
+  pauseMs: 7 * 24 * 60 * 60_000,
+  pauseReasonChars: 256,
 } as const;

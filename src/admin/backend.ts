@@ -7,6 +7,7 @@ import type {
   HistoryEntry,
   NodeDocument,
   OperationDocument,
+  PauseDocument,
 } from '../../cluster/documents.js';
 import type { Precondition, SwitchoverRequest } from '../../cluster/operations/switchover.js';
 import type { Plan } from '../../cluster/plan.js';
@@ -69,6 +70,17 @@ export interface Actor {
 
 /** A precondition of a switchover; all of them are reported at once. */
 export type { Precondition, SwitchoverRequest };
+
+export interface PauseRequest {
+  /** After so long it ends by itself. Default 3600000. */
+  readonly ttlMs?: number | undefined;
+  readonly reason?: string | undefined;
+}
+
+export interface PauseAnswer {
+  /** What is in force now: of a group perhaps the pause of all groups. Null: nothing. */
+  readonly pause: PauseDocument | null;
+}
 
 export type SwitchoverAnswer =
   | { readonly kind: 'started'; readonly operation: OperationDocument }
@@ -157,6 +169,12 @@ export interface Backend {
   /** Throws `node-not-found`. */
   drain(node: string, actor: Actor): Promise<OperationDocument>;
   rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer>;
+  /** No new members, and the last choice as a candidate. Throws `node-not-found`. */
+  cordon(node: string, actor: Actor): Promise<NodeDocument>;
+  uncordon(node: string, actor: Actor): Promise<NodeDocument>;
+  /** Automatic failover off, of one group or (null) of all; replaces an earlier pause. */
+  pause(group: string | null, request: PauseRequest, actor: Actor): Promise<PauseAnswer>;
+  resume(group: string | null, actor: Actor): Promise<PauseAnswer>;
   history(group: string): Promise<readonly HistoryEntry[]>;
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */

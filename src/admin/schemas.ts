@@ -10,22 +10,28 @@ import type {
   GroupSpec,
   HistoryEntry,
   NodeDocument,
-  OperationDocument,
+  PauseDocument,
 } from '../../cluster/documents.js';
-import type { Plan } from '../../cluster/plan.js';
 import { type ErrorCode, errorAdvice } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
 import { tokenHeader, tokenPattern } from '../client/token.js';
-import type { EventPage, Precondition, QueryRequest, TokenedRead } from './backend.js';
+import type {
+  EventPage,
+  PauseAnswer,
+  PauseRequest,
+  Precondition,
+  QueryRequest,
+  TokenedRead,
+} from './backend.js';
 
 /** Makes the schema a named component of the OpenAPI document. */
-function component<Schema extends z.ZodType>(id: string, schema: Schema): Schema {
+export function component<Schema extends z.ZodType>(id: string, schema: Schema): Schema {
   return schema.meta({ id });
 }
 
-const count = z.int().min(0);
-const errorCode = z.enum(Object.keys(errorAdvice) as [ErrorCode, ...ErrorCode[]]);
-const time = z.string().describe('ISO 8601');
+export const count = z.int().min(0);
+export const errorCode = z.enum(Object.keys(errorAdvice) as [ErrorCode, ...ErrorCode[]]);
+export const time = z.string().describe('ISO 8601');
 const consistency = z.enum(['linearizable', 'local', 'standby']);
 
 /** One token of a NATS subject. */
@@ -94,6 +100,20 @@ export const deliverHeaders = z.looseObject({
     .describe('`<id>;<first>;<floor>`: makes the request repeatable, see docs/admin-api.md'),
 });
 
+const { placementNodes, priority } = limits;
+const placementSchema = z.strictObject({
+  nodes: z.array(name).min(1).max(placementNodes).optional().describe('Only these; without it all'),
+  spread: z
+    .enum(['node', 'zone'])
+    .optional()
+    .describe('`zone`: other zones come before less load; `node`, without it: the other way round'),
+  priorities: z
+    .record(name, z.int().min(-priority).max(priority))
+    .refine((one) => Object.keys(one).length <= placementNodes, `at most ${placementNodes} nodes`)
+    .optional()
+    .describe('Of nodes as candidates, between those that are equally far: the higher goes first'),
+});
+
 export const groupSpecSchema: z.ZodType<GroupSpec> = component(
   'GroupSpec',
   z.strictObject({
@@ -109,12 +129,7 @@ export const groupSpecSchema: z.ZodType<GroupSpec> = component(
     sync: z
       .strictObject({ everyEvents: z.int().min(1).optional(), everyMs: z.int().min(1).optional() })
       .optional(),
-    placement: z
-      .strictObject({
-        nodes: z.array(name).min(1).max(limits.members.most).optional(),
-        spread: z.enum(['node', 'zone']).optional(),
-      })
-      .optional(),
+    placement: placementSchema.optional(),
   }),
 );
 export const queryBody: z.ZodType<Omit<QueryRequest, 'after'>> = z.strictObject({
@@ -139,6 +154,17 @@ export const switchoverBody = optionalBody(
 );
 export const replaceBody = optionalBody(z.strictObject({ node: name.optional() }));
 export const rebalanceBody = optionalBody(z.strictObject({ dryRun: z.boolean().optional() }));
+export const pauseBody: z.ZodType<PauseRequest> = optionalBody(
+  z.strictObject({
+    ttlMs: z
+      .int()
+      .min(1)
+      .max(limits.pauseMs)
+      .optional()
+      .describe('When it ends by itself; an hour without it'),
+    reason: z.string().max(limits.pauseReasonChars).optional(),
+  }),
+);
 export const failoverBody = optionalBody(z.strictObject({ candidate: name.optional() }));
 
 export const nodeSchema: z.ZodType<NodeDocument> = component(
@@ -154,6 +180,18 @@ export const nodeSchema: z.ZodType<NodeDocument> = component(
     members: z.object({ active: count, standby: count }),
   }),
 );
+const pauseSchema: z.ZodType<PauseDocument> = component(
+  'Pause',
+  z.object({
+    scope: z.enum(['group', 'all']).describe('`all`: it is a pause of all groups'),
+    reason: z.string().nullable(),
+    by: z.string(),
+    until: time.describe('When it ends by itself'),
+  }),
+);
+export const pauseAnswerSchema: z.ZodType<PauseAnswer> = z.object({
+  pause: pauseSchema.nullable().describe('What is in force now; null: nothing'),
+});
 const memberSyncSchema = component(
   'MemberSync',
   z
@@ -217,6 +255,12 @@ const groupShape = z.object({
   bufferedEventCount: count,
   reprotected: z.boolean(),
   paused: z.boolean(),
+  pause: pauseSchema.nullable().describe('Automatic failover is off'),
+  vacancy: z
+    .object({ cause: z.string(), since: time })
+    .nullable()
+    .describe('Why somebody has to take over'),
+  placement: placementSchema,
   quarantined: z.boolean(),
   standby: z.enum(['warm', 'hot']),
   sync: z.object({ everyEvents: count, everyMs: count }),
@@ -235,6 +279,7 @@ export const clusterSchema: z.ZodType<ClusterDocument> = component(
     namespace: z.string(),
     version: z.string(),
     nodes: z.array(nodeSchema),
+    pause: pauseSchema.nullable().describe('Of all groups'),
     groups: z.object({ total: count, healthy: count, degraded: count, dead: count }),
     broker: z.object({
       connected: z.boolean(),
@@ -265,43 +310,6 @@ export const historyEntrySchema: z.ZodType<HistoryEntry> = component(
       .nullable(),
     replayed: count,
     unavailableMs: z.number().nullable(),
-  }),
-);
-export const operationSchema: z.ZodType<OperationDocument> = component(
-  'Operation',
-  z.object({
-    id: z.string(),
-    kind: z.string(),
-    target: z.string(),
-    state: z.enum(['running', 'done', 'failed', 'cancelled']),
-    step: z.string(),
-    attempts: count.describe('How often it was begun without having been done'),
-    retries: count.describe('Failed tries of the present step'),
-    lastError: z.object({ code: errorCode, detail: z.string() }).nullable(),
-    createdAt: time,
-    updatedAt: time,
-    wakeAt: time.nullable().describe('Until when it waits; null: it does not, or for a moment'),
-    driver: z.string().nullable().describe('The node that drives it'),
-    by: z.string(),
-    steps: z.array(z.object({ name: z.string(), at: time, detail: z.string().exactOptional() })),
-  }),
-);
-export const planSchema: z.ZodType<Plan> = component(
-  'Plan',
-  z.object({
-    moves: z.array(
-      z.object({
-        kind: z.enum(['switchover', 'move']),
-        group: z.string(),
-        index: count,
-        from: z.string(),
-        to: z.string(),
-        why: z.enum(['drain', 'zone', 'members', 'actives']),
-      }),
-    ),
-    stays: z
-      .array(z.object({ group: z.string(), index: count, node: z.string(), why: z.string() }))
-      .describe('Members that cannot leave a node that should be emptied'),
   }),
 );
 export const kindSchema = z.object({ name: z.string(), version: z.int().min(1) });

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { MemberDocument, OperationDocument } from '../../cluster/documents.js';
 import { limits } from '../../replication/limits.js';
-import { whole } from './parse.js';
+import { names, priorities, whole } from './parse.js';
 import { handle, type Run, type Session, waitFor } from './session.js';
 import { whileSyncing } from './syncing.js';
 import { groupWords, operationWords, preconditionsWords } from './words.js';
@@ -24,6 +24,9 @@ interface CreateOptions {
   readonly members?: number;
   readonly standby?: 'warm' | 'hot';
   readonly seed?: string;
+  readonly nodes?: string[];
+  readonly spread?: 'node' | 'zone';
+  readonly priorities?: Record<string, number>;
 }
 
 function addLifecycleCommands(program: Command, run: Run): void {
@@ -35,10 +38,15 @@ function addLifecycleCommands(program: Command, run: Run): void {
     .requiredOption('--kind <kind>', 'see: understudy kinds')
     .option('--members <count>', 'copies, one of them active (default: 3)', whole(least, most))
     .addOption(new Option('--standby <how>', 'default: warm').choices(['warm', 'hot']))
-    .option('--seed <hex>', '64 hexadecimal characters; random without it');
+    .option('--seed <hex>', '64 hexadecimal characters; random without it')
+    .option('--nodes <list>', 'only on these, with commas', names)
+    .addOption(new Option('--spread <over>', 'default: node').choices(['node', 'zone']))
+    .option('--priorities <list>', 'who rather takes over, such as a=10,b=-1', priorities);
   handle<[string], CreateOptions>(create, run, async (session, [name], options) => {
     const { kind, members: memberCount, standby, seed: groupSeed } = options;
-    const spec = { name, kind, memberCount, standby, groupSeed };
+    const { nodes, spread, priorities: given } = options;
+    const placement = { nodes, spread, priorities: given };
+    const spec = { name, kind, memberCount, standby, groupSeed, placement };
     const group = await session.client.createGroup(spec);
     return session.show(group, () => groupWords(group));
   });

@@ -12,6 +12,36 @@ export function whole(least: number, most = Number.MAX_SAFE_INTEGER): (text: str
   };
 }
 
+const unitMs: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A whole number and its unit, as milliseconds. */
+export function duration(text: string): number {
+  const [, count, unit = ''] = /^([1-9]\d{0,9})(ms|s|m|h|d)$/.exec(text) ?? [];
+  if (count !== undefined) return Number(count) * (unitMs[unit] as number);
+  throw new InvalidArgumentError(
+    'expected a whole number and ms, s, m, h or d, such as 90s or 1h.',
+  );
+}
+
+/** `a=1,b=-2`. */
+export function priorities(text: string): Record<string, number> {
+  const pairs = text.split(',').map((pair) => /^([\w-]{1,64})=(-?\d{1,4})$/.exec(pair));
+  if (pairs.every((pair) => pair !== null)) {
+    return Object.fromEntries(pairs.map(([, node = '', priority]) => [node, Number(priority)]));
+  }
+  throw new InvalidArgumentError('expected nodes with whole numbers, such as a=10,b=-1.');
+}
+
+export function names(text: string): string[] {
+  return text.split(',').map((name) => name.trim());
+}
+
 export function json(text: string): unknown {
   try {
     return JSON.parse(text);

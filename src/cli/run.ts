@@ -6,6 +6,7 @@ import { addDeliverCommand } from './deliver.js';
 import { documentOf, exitCodeOf, exitCodes, PartlyDone, wordsOf } from './failures.js';
 import { type DevOptions, type Io, type LongCommands, type NodeOptions, write } from './io.js';
 import { addLookCommands } from './look.js';
+import { addMaintainCommands } from './maintain.js';
 import { addMoveCommands } from './move.js';
 import { whole } from './parse.js';
 import { addReadCommands } from './read.js';
@@ -58,6 +59,7 @@ function createProgram(current: Run, longCommands: LongCommands): Command {
   addLookCommands(program, current);
   addActCommands(program, current);
   addMoveCommands(program, current);
+  addMaintainCommands(program, current);
   addDeliverCommand(program, current);
   addReadCommands(program, current);
   return program;

@@ -8,6 +8,7 @@ import type {
   MemberDocument,
   NodeDocument,
   OperationDocument,
+  PauseDocument,
 } from '../../cluster/documents.js';
 import type { Plan } from '../../cluster/plan.js';
 import { percentOf, sizeText } from '../../cluster/sizes.js';
@@ -22,7 +23,8 @@ export function clusterWords(cluster: ClusterDocument): string {
   return (
     `cluster ${namespace}, version ${version}\n` +
     `broker  ${link}: ${broker.url ?? '-'} (${server})\n` +
-    `groups  ${total}: ${healthy} healthy, ${degraded} degraded, ${dead} dead\n`
+    `groups  ${total}: ${healthy} healthy, ${degraded} degraded, ${dead} dead\n` +
+    (cluster.pause === null ? '' : `PAUSED  ${pauseWords(cluster.pause)}\n`)
   );
 }
 
@@ -60,12 +62,22 @@ export function groupsWords(groups: readonly GroupDocument[]): string {
 
 function notesOn(group: GroupDocument): string {
   const notes = [];
-  if (group.activeNode === null) notes.push('no active');
-  else if (!group.activeHealthy) notes.push('active is not healthy');
+  const { pause, vacancy } = group;
+  if (group.activeNode === null) {
+    notes.push(
+      vacancy === null ? 'no active' : `no active since ${vacancy.since} (${vacancy.cause})`,
+    );
+  }
+  if (group.activeNode !== null && !group.activeHealthy) notes.push('active is not healthy');
   if (!group.reprotected) notes.push('not reprotected');
-  if (group.paused) notes.push('paused');
+  if (pause !== null) notes.push(pauseWords(pause));
   if (group.quarantined) notes.push('quarantined');
   return notes.join(', ');
+}
+
+export function pauseWords({ scope, by, until, reason }: PauseDocument): string {
+  const what = scope === 'all' ? 'all paused' : 'paused';
+  return `${what} by ${by} until ${until}${reason === null ? '' : `: ${reason}`}`;
 }
 
 const memberHeadings = [
@@ -100,8 +112,18 @@ export function groupWords(group: GroupDetail): string {
   const { everyEvents, everyMs } = group.sync;
   const origin = `origin  ${group.origin}, ${group.standby} standbys`;
   const sync = `sync every ${everyEvents} events or ${everyMs} ms`;
-  const facts = `${origin}, ${sync}, created ${group.createdAt}\n`;
+  const facts = `${origin}, ${sync}, created ${group.createdAt}\n${placementWords(group)}`;
   return `${groupsWords([group])}\n${members}\n${facts}${alarmsWords(group.alarms)}`;
+}
+
+function placementWords({ placement }: GroupDocument): string {
+  const { nodes, spread, priorities } = placement;
+  const words: string[] = [];
+  if (nodes !== undefined) words.push(`only on ${nodes.join(', ')}`);
+  if (spread === 'zone') words.push('zones before loads');
+  const given = Object.entries(priorities ?? {}).map(([node, priority]) => `${node}=${priority}`);
+  if (given.length > 0) words.push(`priorities ${given.join(', ')}`);
+  return words.length === 0 ? '' : `placed  ${words.join('; ')}\n`;
 }
 
 function stateWords({ state, sync }: MemberDocument): string {

@@ -12,6 +12,8 @@ import type { Plan } from '../../cluster/plan.js';
 import {
   type EventPage,
   longestSyncMs,
+  type PauseAnswer,
+  type PauseRequest,
   type Precondition,
   type QueryRequest,
   type StateRequest,
@@ -201,6 +203,27 @@ export class AdminClient {
   /** What `rebalance` would do now. */
   planRebalance(): Promise<Plan> {
     return this.#post('/v1/rebalance', { dryRun: true }, { repeatable: true });
+  }
+
+  /** It gets no new members, and is the last choice as a candidate. */
+  cordon(node: string): Promise<NodeDocument> {
+    return this.#post(`/v1/nodes/${encodeURIComponent(node)}/cordon`, {}, { repeatable: true });
+  }
+
+  uncordon(node: string): Promise<NodeDocument> {
+    return this.#post(`/v1/nodes/${encodeURIComponent(node)}/uncordon`, {}, { repeatable: true });
+  }
+
+  /** Automatic failover off, of one group or (null) of all, until it is resumed or the time is up. */
+  pause(group: string | null, request: PauseRequest = {}): Promise<PauseAnswer> {
+    const path = group === null ? '/v1' : groupPath(group);
+    return this.#post(`${path}/pause`, request, { repeatable: true });
+  }
+
+  /** The pause of all groups (null) and a group's own are two: each is lifted by itself. */
+  resume(group: string | null): Promise<PauseAnswer> {
+    const path = group === null ? '/v1' : groupPath(group);
+    return this.#post(`${path}/resume`, {}, { repeatable: true });
   }
 
   history(group: string): Promise<readonly HistoryEntry[]> {

@@ -5,6 +5,7 @@ import { requestDrain, requestRebalance } from '../../cluster/operations/moves.j
 import { requestReinit } from '../../cluster/operations/reinit.js';
 import { requestReplace } from '../../cluster/operations/replace.js';
 import { preflight, requestSwitchover } from '../../cluster/operations/switchover.js';
+import { planView } from '../../cluster/plan-view.js';
 import { planRebalance } from '../../cluster/rebalance.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import {
@@ -16,8 +17,9 @@ import {
   type SwitchoverAnswer,
   type SwitchoverRequest,
 } from '../admin/backend.js';
+import { instant } from './clock.js';
 import type { SyncResult } from './member-driver.js';
-import { seenBy, viewOf } from './operations/hands.js';
+import { seenBy } from './operations/hands.js';
 import type { Operations } from './operations/operations.js';
 import type { Runtime } from './runtime.js';
 import { untilHeld } from './syncing.js';
@@ -70,7 +72,7 @@ export async function switchover(
   actor: Actor,
 ): Promise<SwitchoverAnswer> {
   const group = await context.group(name);
-  const preconditions = preflight(group, request);
+  const preconditions = preflight(group, seenBy(context.runtime, group), request);
   if (request.dryRun) return { kind: 'dry-run', preconditions };
   const { scheduledAt } = request;
   const dueAtMs = scheduledAt === undefined ? null : Date.parse(scheduledAt);
@@ -89,7 +91,8 @@ export async function failover(
   actor: Actor,
 ): Promise<OperationDocument> {
   const group = await context.group(name);
-  return context.operations.start(requestFailover(group, request, actor.by));
+  const around = seenBy(context.runtime, group);
+  return context.operations.start(requestFailover(group, around, request, actor.by));
 }
 
 /** Throws `member-not-found`, `conflict`, `not-ready`; then nothing has been changed. */
@@ -131,6 +134,10 @@ export async function rebalance(
   { dryRun = false }: RebalanceRequest,
   actor: Actor,
 ): Promise<RebalanceAnswer> {
-  if (dryRun) return { kind: 'dry-run', plan: planRebalance(viewOf(runtime.coordinator)) };
+  if (dryRun)
+    return {
+      kind: 'dry-run',
+      plan: planRebalance(planView(runtime.coordinator, instant().monoMs)),
+    };
   return { kind: 'started', operation: await operations.start(requestRebalance(actor.by)) };
 }

@@ -1,6 +1,5 @@
 /** The admin API's view of this node: every node serves all of it, for every group. */
-import { randomBytes } from 'node:crypto';
-import { type GroupState, placeableNodes } from '../../cluster/coordinator.js';
+import type { GroupState } from '../../cluster/coordinator.js';
 import type {
   ClusterDocument,
   GroupDetail,
@@ -9,20 +8,20 @@ import type {
   HistoryEntry,
   NodeDocument,
   OperationDocument,
+  PauseDocument,
 } from '../../cluster/documents.js';
 import { requestDelete } from '../../cluster/operations/delete.js';
-import { place } from '../../cluster/placement.js';
 import type { GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Kind } from '../../replication/kind.js';
-import { limits } from '../../replication/limits.js';
 import type { EpochNote } from '../../replication/replica.js';
 import type {
   Actor,
   Backend,
   EventPage,
   NodeCounters,
+  PauseRequest,
   QueryRequest,
   ReadAnswer,
   RebalanceAnswer,
@@ -44,17 +43,18 @@ import {
   switchover,
   sync,
 } from './actions.js';
-import { groupIdOf, judgeOf, memberPublicKey, parseSeed } from './identity.js';
+import { instant } from './clock.js';
+import { judgeOf } from './identity.js';
 import { foldUntil, type GroupLog, leastOf, readEvents } from './log-reader.js';
+import { cordon, pause, resume, uncordon } from './maintenance.js';
+import { newGroup } from './new-group.js';
 import type { Operations } from './operations/operations.js';
 import { operationsOf } from './operations/own.js';
 import type { OperationStore } from './operations/store.js';
 import type { Runtime } from './runtime.js';
 import type { Inspection } from './verbs.js';
-import { groupDocument, historyEntry, nodeDocuments } from './views.js';
+import { clusterPause, groupDocument, historyEntry, nodeDocuments } from './views.js';
 
-const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
-const defaultSync = { everyEvents: 10_000, everyMs: 10_000 };
 const reportTimeoutMs = 300;
 const createTimeoutMs = 10_000;
 const createPollMs = 50;
@@ -104,6 +104,7 @@ export class NodeBackend implements Backend {
       namespace: config.namespace,
       version,
       nodes: nodeDocuments(this.#runtime.coordinator),
+      pause: clusterPause(this.#runtime.coordinator, instant()),
       groups: {
         total: groups.length,
         healthy: count('healthy'),
@@ -165,7 +166,7 @@ export class NodeBackend implements Backend {
 
   #document(state: GroupState): GroupDocument {
     const origin = this.#runtime.options.names.deliver(state.config.name);
-    return groupDocument(this.#runtime.coordinator, state, origin);
+    return groupDocument(this.#runtime.coordinator, state, origin, instant());
   }
 
   #state(name: string): GroupState {
@@ -191,76 +192,10 @@ export class NodeBackend implements Backend {
   // Lifecycle.
 
   async createGroup(spec: GroupSpec, _actor: Actor): Promise<GroupDetail> {
-    const config = this.#plan(spec);
+    const config = newGroup(this.#runtime, spec);
     await this.#runtime.registry.create(config);
     await this.#untilOpen(config.name);
     return this.group(config.name);
-  }
-
-  /** Everything is judged before anything is written. */
-  #plan(spec: GroupSpec): GroupConfig {
-    const { name, kind, memberCount = 3, standby = 'warm' } = spec;
-    const { least, most } = limits.members;
-    if (!namePattern.test(name)) {
-      throw new UnderstudyError(
-        'invalid-config',
-        `name "${name}": 1 to 64 letters, digits, - and _`,
-      );
-    }
-    if (!this.#runtime.options.kinds.has(kind)) {
-      const known = [...this.#runtime.options.kinds.keys()].join(', ');
-      throw new UnderstudyError(
-        'factory-not-found',
-        `kind "${kind}" is not here; there are: ${known}`,
-      );
-    }
-    if (!Number.isInteger(memberCount) || memberCount < least || memberCount > most) {
-      throw new UnderstudyError(
-        'invalid-config',
-        `memberCount ${memberCount}: ${least} to ${most}`,
-      );
-    }
-    const seed = spec.groupSeed === undefined ? randomBytes(32) : parseSeed(spec.groupSeed);
-    if (this.#runtime.coordinator.groups.has(name)) {
-      throw new UnderstudyError(
-        'group-exists',
-        `group ${name} exists already; choose another name`,
-      );
-    }
-    const nodes = this.#placed(spec, memberCount);
-    return {
-      name,
-      kind,
-      groupId: groupIdOf(seed),
-      seed: seed.toString('hex'),
-      standby,
-      sync: {
-        everyEvents: spec.sync?.everyEvents ?? defaultSync.everyEvents,
-        everyMs: spec.sync?.everyMs ?? defaultSync.everyMs,
-      },
-      members: nodes.map((node, i) => ({ node, publicKey: memberPublicKey(seed, i) })),
-      createdAtMs: Date.now(),
-    };
-  }
-
-  #placed({ kind, placement }: GroupSpec, count: number): string[] {
-    const all = placeableNodes(this.#runtime.coordinator, kind);
-    const allowed = placement?.nodes;
-    const unknown = allowed?.find((id) => !this.#runtime.coordinator.membership.nodes.has(id));
-    if (unknown !== undefined) {
-      throw new UnderstudyError(
-        'node-not-found',
-        `placement names node ${unknown}, which is not known`,
-      );
-    }
-    const nodes = allowed === undefined ? all : all.filter(({ id }) => allowed.includes(id));
-    const chosen = place({ nodes, count, taken: [], spread: placement?.spread ?? 'node' });
-    if (chosen !== null) return chosen;
-    throw new UnderstudyError(
-      'placement-failed',
-      `${count} members need ${count} different nodes that are up, not cordoned and have kind ${kind}; ` +
-        `there are ${nodes.length}. Nothing was created.`,
-    );
   }
 
   async #untilOpen(name: string): Promise<void> {
@@ -382,6 +317,29 @@ export class NodeBackend implements Backend {
 
   rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer> {
     return rebalance(this.#actions, request, actor);
+  }
+
+  cordon(node: string, actor: Actor): Promise<NodeDocument> {
+    return cordon(this.#runtime, node, actor);
+  }
+
+  uncordon(node: string, _actor: Actor): Promise<NodeDocument> {
+    return uncordon(this.#runtime, node);
+  }
+
+  async pause(group: string | null, request: PauseRequest, actor: Actor) {
+    await pause(this.#runtime, group, request, actor);
+    return this.#pauseOf(group);
+  }
+
+  async resume(group: string | null, _actor: Actor) {
+    await resume(this.#runtime, group);
+    return this.#pauseOf(group);
+  }
+
+  #pauseOf(group: string | null): { readonly pause: PauseDocument | null } {
+    if (group !== null) return { pause: this.#document(this.#state(group)).pause };
+    return { pause: clusterPause(this.#runtime.coordinator, instant()) };
   }
 
   operations(): Promise<readonly OperationDocument[]> {

@@ -199,7 +199,10 @@ class NodeProcess implements RunningNode {
       const answer = await backend.switchover(group, request, { by: `node ${this.id}` });
       if (answer.kind !== 'started') {
         const failed = answer.preconditions.filter(({ ok }) => !ok).map(({ detail }) => detail);
-        this.#logger.warn({ group, failed }, 'cannot hand over; the group will fail over');
+        this.#logger.warn(
+          { group, failed },
+          'cannot hand over; the group fails over, unless it is paused',
+        );
         return;
       }
       const ended = await backend.operation(answer.operation.id, drainMs);

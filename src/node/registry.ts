@@ -1,5 +1,6 @@
 /**
- * The registry: which groups there should be, in a KV bucket, changed only by compare-and-set.
+ * The registry: which groups there should be, and what is asked of the cluster as a whole, in a KV
+ * bucket, changed only by compare-and-set.
  * Watches tell of changes at once; because a watch can fall silent, everything is read again now and
  * then, and whoever listens compares (level-triggered).
  */
@@ -7,7 +8,7 @@
 import { type KV, Kvm, KvWatchInclude } from '@nats-io/kv';
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
-import type { GroupConfig } from '../../cluster/types.js';
+import { type ClusterConfig, type GroupConfig, newClusterConfig } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import { isWrongLast } from '../nats/kv-errors.js';
 import { patiently } from '../nats/patience.js';
@@ -16,9 +17,13 @@ import type { Names } from '../nats/subjects.js';
 export interface RegistryEvents {
   group(config: GroupConfig, revision: number): void;
   gone(name: string): void;
+  cluster(config: ClusterConfig, revision: number): void;
 }
 
 const rereadMs = 10_000;
+/** Of a change that others get in the way of. */
+const mostAttempts = 8;
+const clusterKey = 'cluster';
 const groupKey = (name: string) => `group.${name}`;
 const idKey = (groupId: string) => `id.${groupId}`;
 
@@ -140,6 +145,46 @@ export class Registry {
     }
   }
 
+  /** Throws `group-not-found`, and `conflict` if others keep changing it. */
+  async changeGroup(name: string, change: (config: GroupConfig) => GroupConfig): Promise<void> {
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      const found = await this.get(name);
+      if (found === null) {
+        throw new UnderstudyError('group-not-found', `there is no group ${name}`);
+      }
+      if (await this.update(change(found.config), found.revision)) return this.#report(name);
+    }
+    throw contended(`group ${name}`);
+  }
+
+  /** Throws `conflict` if others keep changing it. */
+  async changeCluster(change: (config: ClusterConfig) => ClusterConfig): Promise<void> {
+    for (let attempt = 0; attempt < mostAttempts; attempt++) {
+      const { config, revision } = await this.#cluster();
+      const next = change(config);
+      try {
+        if (next !== config) {
+          await this.#kv.put(clusterKey, JSON.stringify(next), { previousSeq: revision });
+        }
+        return await this.#reportCluster();
+      } catch (error) {
+        if (!isWrongLast(error)) throw error;
+      }
+    }
+    throw contended('the cluster as a whole');
+  }
+
+  async #cluster(): Promise<{ config: ClusterConfig; revision: number }> {
+    const entry = await this.#kv.get(clusterKey);
+    if (entry === null) return { config: newClusterConfig, revision: 0 };
+    return { config: entry.json<ClusterConfig>(), revision: entry.revision };
+  }
+
+  async #reportCluster(): Promise<void> {
+    const { config, revision } = await this.#cluster();
+    if (revision > 0) this.events.cluster(config, revision);
+  }
+
   async #report(name: string): Promise<void> {
     const found = await this.get(name);
     if (found === null) return this.#forget(name);
@@ -152,12 +197,15 @@ export class Registry {
   }
 
   async #watch(): Promise<void> {
-    const watch = await this.#kv.watch({ key: 'group.*', include: KvWatchInclude.UpdatesOnly });
+    const key = ['group.*', clusterKey];
+    const watch = await this.#kv.watch({ key, include: KvWatchInclude.UpdatesOnly });
     this.#stopWatch = () => watch.stop();
     const follow = async () => {
       for await (const entry of watch) {
         const name = entry.key.slice('group.'.length);
-        if (entry.operation !== 'PUT') this.#forget(name);
+        if (entry.key === clusterKey) {
+          this.events.cluster(entry.json<ClusterConfig>(), entry.revision);
+        } else if (entry.operation !== 'PUT') this.#forget(name);
         else {
           this.#known.add(name);
           this.events.group(entry.json<GroupConfig>(), entry.revision);
@@ -176,9 +224,15 @@ export class Registry {
   }
 
   async #reread(): Promise<void> {
+    await this.#reportCluster();
     const names: string[] = [];
     for await (const key of await this.#kv.keys('group.*')) names.push(key.slice('group.'.length));
     for (const name of this.#known) if (!names.includes(name)) await this.#report(name);
     for (const name of names) await this.#report(name);
   }
+}
+
+function contended(what: string): UnderstudyError {
+  const detail = `${what} is being changed by others, ${mostAttempts} times in a row; ask again`;
+  return new UnderstudyError('conflict', detail);
 }

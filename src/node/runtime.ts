@@ -113,6 +113,7 @@ export class Runtime {
       {
         group: (config, revision) => this.#feed({ kind: 'group', config, revision }),
         gone: (name) => this.#feed({ kind: 'group-gone', name }),
+        cluster: (config, revision) => this.#feed({ kind: 'cluster', config, revision }),
       },
       logger,
     );

@@ -1,5 +1,10 @@
 /** The documents operators see, put together from what should be and what is reported. */
-import type { Coordinator, GroupState } from '../../cluster/coordinator.js';
+import {
+  type Coordinator,
+  type GroupState,
+  type NodeInstant,
+  pauseOf,
+} from '../../cluster/coordinator.js';
 import type {
   GroupDocument,
   GroupHealth,
@@ -7,28 +12,50 @@ import type {
   MemberDocument,
   MemberSync,
   NodeDocument,
+  PauseDocument,
+  VacancyDocument,
 } from '../../cluster/documents.js';
-import { leadOf } from '../../cluster/succession.js';
+import { heldBy, noHold, type Scope } from '../../cluster/pause.js';
+import { leadOf, vacancyOf } from '../../cluster/succession.js';
+import type { Pause } from '../../cluster/types.js';
 import type { MemberReport } from '../../replication/effects.js';
 import type { EpochNote } from '../../replication/replica.js';
 import type { SyncProgress } from '../../replication/sync/progress.js';
 
 const iso = (ms: number): string => new Date(ms).toISOString();
 
+/** All that were heard of, and those that are cordoned though they were not. */
 export function nodeDocuments(coordinator: Coordinator): NodeDocument[] {
   const { nodes } = coordinator.membership;
+  const unheard = [...coordinator.cordoned].filter((id) => !nodes.has(id));
   return [...nodes.values()]
-    .map(({ info, state }) => ({
-      id: info.id,
-      incarnation: info.incarnation,
-      state: info.draining && state === 'up' ? ('drained' as const) : state,
-      cordoned: coordinator.cordoned.has(info.id),
-      zone: info.zone,
-      adminUrl: info.adminUrl,
-      pid: info.pid,
-      members: memberCounts(coordinator, info.id),
-    }))
+    .map(
+      ({ info, state }): NodeDocument => ({
+        id: info.id,
+        incarnation: info.incarnation,
+        state: info.draining && state === 'up' ? ('drained' as const) : state,
+        cordoned: coordinator.cordoned.has(info.id),
+        zone: info.zone,
+        adminUrl: info.adminUrl,
+        pid: info.pid,
+        members: memberCounts(coordinator, info.id),
+      }),
+    )
+    .concat(unheard.map((id) => unheardNode(coordinator, id)))
     .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function unheardNode(coordinator: Coordinator, id: string): NodeDocument {
+  return {
+    id,
+    incarnation: '',
+    state: 'down',
+    cordoned: true,
+    zone: null,
+    adminUrl: null,
+    pid: null,
+    members: memberCounts(coordinator, id),
+  };
 }
 
 function memberCounts(coordinator: Coordinator, node: string): NodeDocument['members'] {
@@ -48,9 +75,12 @@ const isUp = (coordinator: Coordinator, node: string): boolean =>
 
 export function groupDocument(
   coordinator: Coordinator,
-  { config, reports }: GroupState,
+  group: GroupState,
   origin: string,
+  now: NodeInstant,
 ): GroupDocument {
+  const { config, reports } = group;
+  const pause = pauseDocument(pauseOf(coordinator, group, now.monoMs));
   const lead = leadOf(reports);
   const active = activeReport(coordinator, config.members, reports);
   const seq = Math.max(0, ...[...reports.values()].map((report) => report.seq));
@@ -76,12 +106,38 @@ export function groupDocument(
     seq,
     bufferedEventCount: seq - (synced.length > 0 ? Math.min(...synced) : 0),
     reprotected: active !== null && isSafe,
-    paused: false,
+    paused: pause !== null,
+    pause,
+    vacancy: active === null ? vacancyDocument(coordinator, group, now) : null,
+    placement: config.placement ?? {},
     quarantined: members.some(({ state }) => state === 'quarantined'),
     standby: config.standby,
     sync: config.sync,
     createdAt: iso(config.createdAtMs),
   };
+}
+
+function pauseDocument(
+  held: { readonly scope: Scope; readonly pause: Pause } | null,
+): PauseDocument | null {
+  if (held === null) return null;
+  const { reason, by, untilMs } = held.pause;
+  return { scope: held.scope, reason, by, until: iso(untilMs) };
+}
+
+/** Of all groups. */
+export function clusterPause({ hold }: Coordinator, now: NodeInstant): PauseDocument | null {
+  return pauseDocument(heldBy({ group: noHold, all: hold }, now.monoMs));
+}
+
+function vacancyDocument(
+  { membership }: Coordinator,
+  { config, reports }: GroupState,
+  now: NodeInstant,
+): VacancyDocument | null {
+  const vacancy = vacancyOf(membership, config, reports, now.monoMs);
+  if (vacancy === null) return null;
+  return { cause: vacancy.cause, since: iso(now.wallMs - (now.monoMs - vacancy.firstSignMs)) };
 }
 
 function activeReport(

@@ -56,6 +56,7 @@ function quiet({
     rates: rates as unknown as SimulationOptions['rates'],
     driftPercent: 0,
     clockJumps: false,
+    placed: false,
   };
 }
 

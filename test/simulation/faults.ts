@@ -5,6 +5,7 @@ import { noFaults } from '../support/model-wire.js';
 import type { Host } from './host.js';
 import { tellLies } from './liar.js';
 import { soundChunks } from './node-chunks.js';
+import { order } from './operators.js';
 import type { Fault } from './options.js';
 import { rot } from './rot.js';
 import { strange } from './stranger.js';
@@ -62,6 +63,10 @@ export class Injector {
     const host = this.#world.hosts[fault.target % this.#world.hosts.length] as Host;
     this.#world.trace(() => `FAULT ${fault.kind} ${host.name} ${fault.durationMs} ms`);
     this.#world.mixDigest(fault.atMs);
+    this.#carryOut(fault, host);
+  }
+
+  #carryOut(fault: Fault, host: Host): void {
     switch (fault.kind) {
       case 'crash':
         if (fault.target >= 12) this.#crashSoon = 1 + this.#world.faults.below(40);
@@ -127,6 +132,10 @@ export class Injector {
         break;
       case 'rot':
         rot(fault, this.#world);
+        break;
+      case 'hold':
+      case 'cordon':
+        order(fault, this.#preferActive(fault, host), this.#world);
         break;
       default:
         throw fault.kind satisfies never;

@@ -22,12 +22,13 @@ import {
 import type { Random } from '../support/scheduler.js';
 import { Violation } from './checker.js';
 import { simulationHash } from './hash.js';
-import { type Hosted, type Notice, reply } from './hosted.js';
+import { type Hosted, infoOf, type Notice, reply } from './hosted.js';
 import { simulatedIdentity } from './identity.js';
 import { checkMember, heldBy } from './inspect.js';
 import { traceKind } from './kind.js';
 import type { Liar } from './liar.js';
 import { collectGated, NodeChunks, portsOf } from './node-chunks.js';
+import { OrdersKept, rereadMs } from './pauses.js';
 import { Process } from './process.js';
 import type { World } from './world.js';
 
@@ -41,6 +42,8 @@ export class Host extends Process {
   readonly chunks: NodeChunks;
   readonly #pace: Random;
   #requests = 1;
+  #orders: OrdersKept;
+  #rereadAtMs = 0;
 
   constructor(
     readonly name: string,
@@ -52,20 +55,11 @@ export class Host extends Process {
     this.chunks = new NodeChunks(world.scheduler, kept, world.chunkRates);
     this.#pace = world.scheduler.fork(`pace of ${name}`);
     this.coordinator = newCoordinator(this.#info(), timings, this.clock.now());
+    this.#orders = new OrdersKept(name);
   }
 
   #info() {
-    const incarnation = String(this.life).padStart(6, '0');
-    const { name: id } = this;
-    return {
-      id,
-      incarnation,
-      zone: null,
-      adminUrl: null,
-      pid: null,
-      kinds: ['trace'],
-      draining: false,
-    };
+    return infoOf(this.name, this.life, this.world.options.placed);
   }
 
   // Process: start, crash, pause, go on.
@@ -75,10 +69,18 @@ export class Host extends Process {
     this.#members = new Map();
     this.open.clear();
     this.coordinator = newCoordinator(this.#info(), this.timings, this.clock.now());
+    this.#orders = new OrdersKept(this.name);
+    this.#readRegistry();
+    this.#tick(this.life);
+  }
+
+  #readRegistry(): void {
+    this.#rereadAtMs = this.world.scheduler.now() + rereadMs;
     for (const { config, revision } of this.world.registry.values()) {
       this.#feed({ kind: 'group', config, revision });
     }
-    this.#tick(this.life);
+    const { cluster } = this.world;
+    if (cluster.revision > 0) this.#feed({ kind: 'cluster', ...cluster });
   }
 
   crash(): void {
@@ -91,6 +93,8 @@ export class Host extends Process {
 
   #tick(life: number): void {
     if (this.life !== life || !this.alive) return;
+    const isDue = this.world.scheduler.now() >= this.#rereadAtMs;
+    if (isDue && !this.partitioned) this.#readRegistry();
     this.#feed({ kind: 'tick' });
     for (const hosted of [...this.#members.values()]) this.#tellCoordinator(hosted);
     this.later(tickEveryMs * (0.8 + this.world.faults.next() * 0.4), () => this.#tick(life));
@@ -99,8 +103,12 @@ export class Host extends Process {
   // Coordinator.
 
   #feed(input: NodeInput): void {
-    for (const effect of stepNode(this.coordinator, input, this.clock.now()))
+    const now = this.clock.now();
+    this.#orders.heard(input, now);
+    for (const effect of stepNode(this.coordinator, input, now)) {
+      this.#orders.check(effect, now);
       this.#carryOut(effect);
+    }
   }
 
   hear(input: NodeInput): void {

@@ -1,5 +1,5 @@
 /** A member of a group as its simulated node keeps it, and what nodes tell each other of groups. */
-import type { GroupConfig } from '../../cluster/types.js';
+import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
 import type { Ports, Running } from '../../replication/execute.js';
 import type { Epoch, Position, Seq } from '../../replication/ids.js';
 import type { Member } from '../../replication/member.js';
@@ -21,6 +21,19 @@ export interface Hosted {
   idleWakes: number;
   /** It will be given time to work on. */
   willWork: boolean;
+}
+
+/** What the process called `n<i>` says of itself, in each of its lives. */
+export function infoOf(id: string, life: number, placed: boolean): NodeInfo {
+  return {
+    id,
+    incarnation: String(life).padStart(6, '0'),
+    zone: placed ? `z${Number(id.slice(1)) % 2}` : null,
+    adminUrl: null,
+    pid: null,
+    kinds: ['trace'],
+    draining: false,
+  };
 }
 
 /** Every request is answered, and once. */

@@ -350,4 +350,34 @@ export const mutants: readonly Mutant[] = [
     find: "const leads = state === 'active' ||",
     replace: 'const leads =',
   },
+  {
+    name: 'a pause is ignored',
+    file: 'cluster/coordinator.ts',
+    find: "const heldMs = vacancy.cause === 'created' ? 0 : heldUntilMs(node, group);",
+    replace: 'const heldMs = heldUntilMs(node, group) * 0;',
+  },
+  {
+    name: 'a pause never ends',
+    file: 'cluster/pause.ts',
+    find: 'return { pause, untilMs: now.monoMs + leftMs };',
+    replace: 'return { pause, untilMs: now.monoMs + leftMs * 1e9 };',
+  },
+  {
+    name: 'a pause lasts as long as a wrong clock says',
+    file: 'cluster/pause.ts',
+    find: 'Math.min(pause.ttlMs, Math.max(0, pause.untilMs - now.wallMs))',
+    replace: 'Math.max(0, pause.untilMs - now.wallMs)',
+  },
+  {
+    name: 'a cordoned node is no candidate',
+    file: 'cluster/succession.ts',
+    find: 'if (!isUp || report === undefined',
+    replace: 'if (!isUp || cordoned.has(node) || report === undefined',
+  },
+  {
+    name: 'a lost member is placed on a cordoned node',
+    file: 'cluster/coordinator.ts',
+    find: '!node.cordoned.has(info.id) && ',
+    replace: '',
+  },
 ];

@@ -49,6 +49,8 @@ export interface SimulationOptions {
   readonly clockJumps: boolean;
   /** How long a deposed leader of the stream goes on answering reads. */
   readonly staleLeaderMs: number;
+  /** Nodes have zones, and groups priorities. */
+  readonly placed: boolean;
 }
 
 export const faultKinds = [
@@ -71,6 +73,8 @@ export const faultKinds = [
   'move',
   'collect',
   'rot',
+  'hold',
+  'cordon',
 ] as const;
 export type FaultKind = (typeof faultKinds)[number];
 
@@ -85,6 +89,21 @@ const chosen = (random: Random, most: number): number =>
   random.chance(0.5) ? 0 : random.next() * most;
 
 export function drawOptions(random: Random): SimulationOptions {
+  const drawn = drawFormer(random);
+  // What is new is drawn last, and is mostly absent: so most seeds stay what they were.
+  const weights = {
+    ...drawn.weights,
+    hold: random.chance(0.3) ? 2 + random.below(4) : 0,
+    cordon: random.chance(0.3) ? 3 + random.below(4) : 0,
+  };
+  return { ...drawn, weights, placed: random.chance(0.3) };
+}
+
+type Former = Omit<SimulationOptions, 'placed' | 'weights'> & {
+  readonly weights: Readonly<Record<Exclude<FaultKind, 'hold' | 'cordon'>, number>>;
+};
+
+function drawFormer(random: Random): Former {
   const members = random.chance(0.3) ? 2 : 3;
   return {
     nodes: members + random.below(2),

@@ -26,6 +26,7 @@ const least: Omit<SimulationOptions, keyof Sections> = {
   driftPercent: 0,
   clockJumps: false,
   staleLeaderMs: 0,
+  placed: false,
 };
 
 export function quietOptions(): SimulationOptions {

@@ -1,9 +1,11 @@
 /** One run: nodes, clients, the broker and the faults, all in virtual time, all from one seed. */
 import {
   type Beat,
+  type ClusterConfig,
   type ClusterTimings,
   defaultTimings,
   type GroupConfig,
+  newClusterConfig,
 } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { ReadRequest, ReadResult } from '../../replication/effects.js';
@@ -19,6 +21,7 @@ import { checkRows } from './inspect.js';
 import type { TraceCommand } from './kind.js';
 import { type ChunkRates, checkChunks, soundChunks } from './node-chunks.js';
 import type { Fault, SimulationOptions } from './options.js';
+import { longestPauseMs } from './pauses.js';
 
 const timings: ClusterTimings = { ...defaultTimings, replaceAfterMs: 3000 };
 
@@ -30,12 +33,15 @@ export class World {
   readonly scheduler: VirtualScheduler;
   readonly faults: Random;
   readonly reads: Random;
+  readonly orders: Random;
   readonly model: JetStreamModel;
   readonly bus: Bus;
   readonly hosts: Host[] = [];
   readonly clients: SimulationClient[] = [];
   readonly injector: Injector;
   readonly registry = new Map<string, { config: GroupConfig; revision: number }>();
+  /** What operators want of the cluster as a whole; 0: it is not written yet. */
+  cluster: { config: ClusterConfig; revision: number } = { config: newClusterConfig, revision: 0 };
   readonly groupNames: string[] = [];
   readonly lines: string[] = [];
   readonly chunkRates: ChunkRates = { ...soundChunks };
@@ -54,6 +60,7 @@ export class World {
     this.scheduler = virtualScheduler(seed);
     this.faults = this.scheduler.fork('faults');
     this.reads = this.scheduler.fork('reads');
+    this.orders = this.scheduler.fork('orders');
     this.model = new JetStreamModel(this.scheduler, { replicas: options.replicas, timeoutMs: 400 });
     this.bus = new Bus(this.scheduler, { messageLost: 0, messageSlow: 0 });
     this.injector = new Injector(this);
@@ -148,6 +155,7 @@ export class World {
       sync: { everyEvents: this.options.everyEvents, everyMs: this.options.everyMs },
       members,
       createdAtMs: 0,
+      placement: this.options.placed ? { spread: 'zone', priorities: { n1: 1, n2: 2 } } : {},
     };
     this.registry.set(name, { config, revision: 1 });
     this.groupNames.push(name);
@@ -262,9 +270,9 @@ export class World {
 
   // After the faults.
 
-  /** I9 */
+  /** I9, from the end of the last pause on. */
   #converge(): void {
-    const deadline = this.scheduler.now() + healWithinMs;
+    const deadline = this.scheduler.now() + healWithinMs + longestPauseMs(this);
     let answeredBefore = -1;
     while (this.scheduler.now() < deadline) {
       this.scheduler.run(this.scheduler.now() + 500);

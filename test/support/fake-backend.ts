@@ -3,23 +3,20 @@ import type {
   AlarmDocument,
   ClusterDocument,
   GroupDetail,
+  GroupDocument,
   GroupSpec,
   MemberSync,
   NodeDocument,
   OperationDocument,
+  PauseDocument,
 } from '../../cluster/documents.js';
 import type { Plan } from '../../cluster/plan.js';
-import {
-  type AnswerRun,
-  type Batch,
-  type BatchAnswer,
-  eachValue,
-} from '../../replication/batch.js';
+import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type {
   Backend,
-  EventEntry,
   NodeCounters,
+  PauseRequest,
   QueryRequest,
   ReadRequest,
   RebalanceRequest,
@@ -30,24 +27,12 @@ import type {
 } from '../../src/admin/backend.js';
 import { nothingSeen, parseToken } from '../../src/client/token.js';
 import { groupDocument, nodeDocument, time } from './fake-documents.js';
+import { decideAll, type Group } from './fake-group.js';
 
 export { nodeDocument };
 
 /** Nothing is answered in the same turn, as over a network. */
 const turn = Promise.resolve();
-
-interface Decided {
-  readonly seq: number | null;
-  readonly result?: unknown;
-  readonly rejection?: readonly [code: string, detail: string];
-}
-
-interface Group {
-  readonly spec: GroupSpec;
-  readonly events: EventEntry[];
-  readonly decided: Map<string, Decided>;
-  total: number;
-}
 
 export class FakeBackend implements Backend {
   readonly #groups = new Map<string, Group>();
@@ -64,6 +49,8 @@ export class FakeBackend implements Backend {
   switchoverRequest: SwitchoverRequest | undefined;
   plan: Plan = { moves: [], stays: [] };
   alarms: AlarmDocument[] = [];
+  /** By group; null: of all. */
+  readonly pauses = new Map<string | null, PauseDocument>();
   /** What the one member of every group fetches. */
   memberSync: MemberSync | null = null;
   nodeCounters: NodeCounters = {
@@ -97,7 +84,15 @@ export class FakeBackend implements Backend {
     const total = this.#groups.size;
     const broker = { connected: true, server: 's1', version: '2.14.0', url: 'nats://127.0.0.1:1' };
     const groups = { total, healthy: total, degraded: 0, dead: 0 };
-    return { namespace: 'test', version: '0.0.0', nodes: this.nodeDocuments, groups, broker };
+    const pause = this.pauses.get(null) ?? null;
+    return {
+      namespace: 'test',
+      version: '0.0.0',
+      nodes: this.nodeDocuments,
+      pause,
+      groups,
+      broker,
+    };
   }
 
   async nodes() {
@@ -111,13 +106,13 @@ export class FakeBackend implements Backend {
 
   async groups() {
     await turn;
-    return [...this.#groups.values()].map((group) => groupDocument(group, this.memberSync));
+    return [...this.#groups.values()].map((group) => this.#document(group));
   }
 
   async group(name: string): Promise<GroupDetail> {
     await turn;
     this.onLook();
-    return { ...groupDocument(this.#group(name), this.memberSync), alarms: this.alarms };
+    return { ...this.#document(this.#group(name)), alarms: this.alarms };
   }
 
   counters() {
@@ -239,6 +234,47 @@ export class FakeBackend implements Backend {
     return { kind: 'started', operation: this.#start('rebalance', 'cluster') } as const;
   }
 
+  cordon(node: string, actor: { by: string }) {
+    return this.#cordon(node, true, actor);
+  }
+
+  uncordon(node: string, actor: { by: string }) {
+    return this.#cordon(node, false, actor);
+  }
+
+  async #cordon(id: string, cordoned: boolean, actor: { by: string }): Promise<NodeDocument> {
+    await turn;
+    this.actors.push(actor.by);
+    const found = this.nodeDocuments.find((node) => node.id === id);
+    if (!found) throw new UnderstudyError('node-not-found', `no node ${id}`);
+    const changed = { ...found, cordoned };
+    this.nodeDocuments = this.nodeDocuments.map((node) => (node === found ? changed : node));
+    return changed;
+  }
+
+  /** A pause of so many milliseconds since the epoch of computers. */
+  async pause(name: string | null, { ttlMs = 1, reason }: PauseRequest, { by }: { by: string }) {
+    await turn;
+    if (name !== null) this.#group(name);
+    const scope = name === null ? 'all' : 'group';
+    const until = new Date(ttlMs).toISOString();
+    const pause: PauseDocument = { scope, reason: reason ?? null, by, until };
+    this.pauses.set(name, pause);
+    return { pause };
+  }
+
+  async resume(name: string | null) {
+    await turn;
+    if (name !== null) this.#group(name);
+    this.pauses.delete(name);
+    return { pause: null };
+  }
+
+  #document(group: Group): GroupDocument {
+    const pause = this.pauses.get(group.spec.name) ?? null;
+    return { ...groupDocument(group, this.memberSync), pause, paused: pause !== null };
+  }
+
   async history(name: string) {
     await turn;
     this.#group(name);
@@ -318,47 +354,4 @@ export class FakeBackend implements Backend {
     if (group) return group;
     throw new UnderstudyError('group-not-found', `no group ${name}`);
   }
-}
-
-function decideAll(group: Group, batch: Batch): AnswerRun[] {
-  const runs: AnswerRun[] = [];
-  let number = batch.first;
-  eachValue(batch.blob, (command) => {
-    const key = batch.keys?.[number - batch.first] ?? null;
-    const names = [`${batch.session} ${number}`, ...(key === null ? [] : [`key ${key}`])];
-    const before = names.map((name) => group.decided.get(name)).find((known) => known);
-    const decided = before ?? decide(group, command as Record<string, unknown>);
-    for (const name of names) group.decided.set(name, decided);
-    runs.push(runOf(number, decided, before !== undefined));
-    number += 1;
-  });
-  return runs;
-}
-
-/** The counter, with one rule that depends on the state: the total never goes below zero. */
-function decide(group: Group, command: Record<string, unknown>): Decided {
-  const { by } = command;
-  if (!Number.isSafeInteger(by)) {
-    return { seq: null, rejection: ['bad-request', `by is ${String(by)}, not an integer`] };
-  }
-  if (group.total + (by as number) < 0) {
-    return { seq: null, rejection: ['insufficient-funds', `${group.total} are there`] };
-  }
-  group.total += by as number;
-  const seq = group.events.length + 1;
-  group.events.push({ seq, epoch: 1, at: time, event: command });
-  return { seq, result: { total: group.total } };
-}
-
-function runOf(first: number, { seq, result, rejection }: Decided, duplicate: boolean): AnswerRun {
-  return {
-    first,
-    count: 1,
-    epoch: 1,
-    baseSeq: seq ?? 0,
-    eventCounts: [0],
-    results: [result],
-    rejections: rejection ? [[0, ...rejection]] : null,
-    duplicate,
-  };
 }

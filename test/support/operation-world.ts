@@ -42,7 +42,7 @@ interface Asked {
 
 function planGroups(group: GroupDocument | null): PlanGroup[] {
   if (group === null) return [];
-  const { name, kind, members, activeIndex: active } = group;
+  const { name, kind, members, placement, activeIndex: active } = group;
   const ready = members.filter(({ healthy, index }) => healthy && index !== active);
   return [
     {
@@ -51,7 +51,7 @@ function planGroups(group: GroupDocument | null): PlanGroup[] {
       nodes: members.map(({ nodeId }) => nodeId),
       active,
       ready: ready.map(({ index }) => index),
-      placement: { spread: 'zone' },
+      placement,
       held: null,
     },
   ];
@@ -99,6 +99,8 @@ export class OperationWorld {
       seq: 5,
       standby: 'warm',
       paused: false,
+      pause: null,
+      placement: { spread: 'zone' },
     } as unknown as GroupDocument;
   }
 
@@ -186,10 +188,10 @@ export class OperationWorld {
     const free = view.nodes.filter(({ state }) => state === 'open');
     const nodes = view.nodes.map(({ id, zone, state }) => {
       const shown = state === 'draining' ? 'drained' : state === 'open' ? 'up' : state;
-      return { id, zone, state: shown };
+      return { id, zone, state: shown, cordoned: false };
     });
     const placeable = { k: free.map(({ id, zone }) => ({ id, zone, load: 1 })) };
-    const all = { nowMs: this.nowMs, group: seen, view, nodes, placeable };
+    const all = { nowMs: this.nowMs, group: seen, view, nodes, lostZone: null, placeable };
     return JSON.parse(JSON.stringify(all)) as Seen;
   }
 

@@ -52,6 +52,12 @@ const matrix: [method: string, path: string, body: unknown, needed: Role][] = [
   ['POST', '/v1/groups/c/members/1/replace', {}, 'operator'],
   ['POST', '/v1/nodes/n1/drain', {}, 'operator'],
   ['POST', '/v1/rebalance', { dryRun: true }, 'operator'],
+  ['POST', '/v1/groups/c/pause', {}, 'operator'],
+  ['POST', '/v1/groups/c/resume', {}, 'operator'],
+  ['POST', '/v1/pause', {}, 'operator'],
+  ['POST', '/v1/resume', {}, 'operator'],
+  ['POST', '/v1/nodes/n1/cordon', {}, 'operator'],
+  ['POST', '/v1/nodes/n1/uncordon', {}, 'operator'],
   ['DELETE', '/v1/groups/c', undefined, 'admin'],
 ];
 

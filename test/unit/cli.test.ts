@@ -51,7 +51,7 @@ describe('usage', () => {
     expect(code).toBe(0);
     const commands =
       'dev node status nodes kinds groups group create delete deliver query events sync';
-    for (const name of `${commands} switchover failover reinit history operations operation cancel replace drain rebalance`.split(
+    for (const name of `${commands} switchover failover reinit pause resume cordon uncordon history operations operation cancel replace drain rebalance`.split(
       ' ',
     )) {
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));

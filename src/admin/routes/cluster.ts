@@ -4,13 +4,13 @@ import { z } from 'zod';
 import { UnderstudyError } from '../../../replication/errors.js';
 import type { Backend } from '../backend.js';
 import { answers } from '../openapi.js';
+import { operationSchema } from '../operation-schemas.js';
 import {
   clusterSchema,
   kindSchema,
   nodeParams,
   nodeSchema,
   operationParams,
-  operationSchema,
   waitQuery,
 } from '../schemas.js';
 

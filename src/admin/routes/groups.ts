@@ -6,6 +6,7 @@ import { UnderstudyError } from '../../../replication/errors.js';
 import { tokenAfter, tokenHeader } from '../../client/token.js';
 import type { Actor, Backend, ReadAnswer, TokenedRead } from '../backend.js';
 import { answers } from '../openapi.js';
+import { operationSchema } from '../operation-schemas.js';
 import { HttpError } from '../problems.js';
 import {
   dryRunSchema,
@@ -19,7 +20,6 @@ import {
   groupSpecSchema,
   historyEntrySchema,
   memberParams,
-  operationSchema,
   queryBody,
   readHeaders,
   readSchema,

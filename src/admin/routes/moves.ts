@@ -3,15 +3,8 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { OperationDocument } from '../../../cluster/documents.js';
 import type { Actor, Backend } from '../backend.js';
 import { answers } from '../openapi.js';
-import {
-  emptyBody,
-  memberParams,
-  nodeParams,
-  operationSchema,
-  planSchema,
-  rebalanceBody,
-  replaceBody,
-} from '../schemas.js';
+import { operationSchema, planSchema } from '../operation-schemas.js';
+import { emptyBody, memberParams, nodeParams, rebalanceBody, replaceBody } from '../schemas.js';
 
 const config = { role: 'operator' } as const;
 

@@ -1,14 +1,16 @@
 /** What operations of this node see and act with: its view of the cluster, and requests to nodes. */
-import { type Coordinator, type GroupState, placeableNodes } from '../../../cluster/coordinator.js';
+import { placeableNodes } from '../../../cluster/coordinator.js';
 import type { GroupDocument } from '../../../cluster/documents.js';
-import type { NodeView } from '../../../cluster/membership.js';
 import type { OfGroup } from '../../../cluster/operations/common.js';
 import { operationKinds } from '../../../cluster/operations/kinds.js';
 import type { Call, Operation, Seen } from '../../../cluster/operations/operation.js';
-import type { ClusterView, PlanGroup, PlanNode } from '../../../cluster/plan.js';
+import type { ClusterView } from '../../../cluster/plan.js';
+import { planView } from '../../../cluster/plan-view.js';
+import { rulesFor } from '../../../cluster/succession.js';
 import { UnderstudyError } from '../../../replication/errors.js';
+import { instant } from '../clock.js';
 import type { Runtime } from '../runtime.js';
-import { groupDocument, nodeDocuments } from '../views.js';
+import { nodeDocuments } from '../views.js';
 import type { Hands } from './runner.js';
 
 /** What this node does by itself for an operation, by verb. */
@@ -35,7 +37,11 @@ export function handsOf({ runtime, group, own }: HandsOptions): Hands {
     async observe(operation: Operation): Promise<Seen> {
       const isOfGroup = operationKinds.get(operation.kind)?.sees !== 'cluster';
       const one = isOfGroup ? await find((operation.data as OfGroup).group) : null;
-      return seenBy(runtime, one, isOfGroup ? noView : viewOf(runtime.coordinator));
+      return seenBy(
+        runtime,
+        one,
+        isOfGroup ? noView : planView(runtime.coordinator, instant().monoMs),
+      );
     },
     async call({ node, verb, request, timeoutMs }: Call): Promise<unknown> {
       if (node !== null) return await runtime.rpc.call(node, verb, request, timeoutMs);
@@ -54,37 +60,11 @@ export function seenBy(
   group: GroupDocument | null,
   view: ClusterView = noView,
 ): Seen {
+  const { groups, membership, cordoned } = coordinator;
   const nodes = nodeDocuments(coordinator);
   const placeable = group ? { [group.kind]: placeableNodes(coordinator, group.kind) } : {};
-  return { nowMs: Date.now(), group, view, nodes, placeable };
-}
-
-/** What moves are planned from. */
-export function viewOf(coordinator: Coordinator): ClusterView {
-  const { membership, cordoned, groups } = coordinator;
-  const stateOf = ({ state, info }: NodeView): PlanNode['state'] => {
-    if (state !== 'up') return 'down';
-    if (info.draining) return 'draining';
-    return cordoned.has(info.id) ? 'cordoned' : 'open';
-  };
-  const nodes = [...membership.nodes.values()].map((node) => {
-    const { id, zone, kinds } = node.info;
-    return { id, zone, kinds, state: stateOf(node) };
-  });
-  return { nodes, groups: [...groups.values()].map((group) => planGroup(coordinator, group)) };
-}
-
-function planGroup(coordinator: Coordinator, state: GroupState): PlanGroup {
-  const { name, kind, members, activeIndex, paused } = groupDocument(coordinator, state, '');
-  return {
-    name,
-    kind,
-    nodes: members.map(({ nodeId }) => nodeId),
-    active: activeIndex,
-    ready: members
-      .filter(({ index, healthy }) => healthy && index !== activeIndex)
-      .map(({ index }) => index),
-    placement: state.config.placement ?? {},
-    held: paused ? 'paused' : null,
-  };
+  const state = group && groups.get(group.name);
+  const rules = state && rulesFor(membership, state.config, state.reports, cordoned);
+  const lostZone = rules?.lostZone ?? null;
+  return { nowMs: Date.now(), group, view, nodes, lostZone, placeable };
 }

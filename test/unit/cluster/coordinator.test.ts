@@ -203,8 +203,45 @@ describe('a member whose node stays away', () => {
 
   it('is not placed on a cordoned node', () => {
     const judge = leader(['n1', 'n2', 'n3']);
-    judge.node.cordoned.add('n3');
+    judge.cluster({ cordons: { n3: { by: 'x', atMs: 0 } } });
     expect(replacements(judge.run(20_000, ['n1', 'n3']))).toEqual([]);
+    judge.cluster({}, 2);
+    expect(replacements(judge.run(50, ['n1', 'n3']))).toHaveLength(1);
+  });
+
+  it('is placed on one of the nodes that its group may be on', () => {
+    const judge = leader(['n1', 'n2', 'n3', 'n4']);
+    const placement = { nodes: ['n0', 'n1', 'n2', 'n4'] };
+    judge.group(groupOf(nodes, { placement }), 5);
+    const effects = judge.run(timings.replaceAfterMs + 3000, ['n1', 'n3', 'n4']);
+    expect(replacements(effects)[0]).toMatchObject({ index: 2, node: 'n4' });
+  });
+
+  it('is placed in a zone of its own, which may be the one it was in', () => {
+    const judge = leader(['n1', 'n2', 'n3', 'n4']);
+    judge.group(groupOf(nodes, { placement: { spread: 'zone' } }), 5);
+    const zones = { n1: 'x', n2: 'y', n3: 'x', n4: 'y' };
+    const effects: NodeEffect[] = [];
+    for (let i = 0; i < 60; i++) {
+      for (const [id, zone] of Object.entries(zones)) {
+        if (id !== 'n2' || i === 0) effects.push(...judge.beat(id, [], { zone }));
+      }
+      effects.push(...judge.run(250));
+    }
+    expect(replacements(effects)[0]).toMatchObject({ index: 2, node: 'n4' });
+  });
+
+  it('is placed by where the actives are, not by where they began', () => {
+    const judge = leader(['n1', 'n2', 'n3', 'n4']);
+    const other = { ...groupOf(['n3', 'n4']), name: 'h', groupId: 'h' };
+    judge.group(other, 6);
+    const led = (index: number, state: 'active' | 'standby') => ({
+      ...reportOf(index, state, { epoch: 2, writer: { ...writer(1), node: 'n4' } }),
+      group: 'h',
+    });
+    judge.beat('n4', [led(1, 'active')]);
+    const effects = judge.run(timings.replaceAfterMs + 3000, ['n1', 'n3', 'n4']);
+    expect(replacements(effects)[0]).toMatchObject({ index: 2, node: 'n3' });
   });
 
   it('is placed anew also if nobody ever heard of its node', () => {

@@ -1,8 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { disconnected, heard, newMembership, probed } from '../../../cluster/membership.js';
 import { place } from '../../../cluster/placement.js';
-import { leadOf, rankCandidates, vacancyOf } from '../../../cluster/succession.js';
+import {
+  type Candidate,
+  leadOf,
+  orderCandidates,
+  rankCandidates,
+  vacancyOf,
+} from '../../../cluster/succession.js';
 import type { MemberReport } from '../../../replication/effects.js';
+import { type Random, seededRandom } from '../../support/scheduler.js';
 import { groupOf, nodeInfo, reportOf, timings, writer } from './support.js';
 
 const nowMs = 10_000;
@@ -58,7 +65,7 @@ describe('the order of candidates', () => {
       [1],
     ],
   ])('%s', (_, reports, order) => {
-    const ranked = rankCandidates(members(), group, byIndex(...reports));
+    const ranked = rankCandidates(members(), group, byIndex(...reports), new Set());
     expect(ranked.map(({ index }) => index)).toEqual(order);
   });
 
@@ -68,9 +75,105 @@ describe('the order of candidates', () => {
     disconnected(membership, 'n1', '000001', nowMs);
     heard(membership, nodeInfo('n2', { draining: true }), nowMs);
     const reports = byIndex(...[0, 1, 2, 3].map((index) => reportOf(index, 'standby')));
-    expect(rankCandidates(membership, group, reports)).toEqual([]);
+    expect(rankCandidates(membership, group, reports, new Set())).toEqual([]);
   });
 });
+
+describe('candidates that are equally far', () => {
+  const level = [1, 2, 3].map((index) => reportOf(index, 'standby', { synced: 7 }));
+  const zoned = (zones: Readonly<Record<string, string>>) => {
+    const membership = members([]);
+    for (const id of nodes) heard(membership, nodeInfo(id, { zone: zones[id] ?? null }), nowMs);
+    return membership;
+  };
+  const order = (
+    reports: MemberReport[],
+    { cordoned = [], priorities = {}, membership = members() }: Preferences,
+  ) => {
+    const config = groupOf(nodes, { placement: { priorities } });
+    const ranked = rankCandidates(membership, config, byIndex(...reports), new Set(cordoned));
+    return ranked.map(({ index }) => index);
+  };
+  interface Preferences {
+    readonly cordoned?: readonly string[];
+    readonly priorities?: Readonly<Record<string, number>>;
+    readonly membership?: ReturnType<typeof members>;
+  }
+
+  it('go by priority, which never goes before freshness', () => {
+    expect(order(level, { priorities: { n3: 5, n1: -1 } })).toEqual([3, 2, 1]);
+    const further = [reportOf(1, 'standby', { synced: 8 }), ...level.slice(1)];
+    expect(order(further, { priorities: { n3: 5 } })).toEqual([1, 3, 2]);
+  });
+
+  it('are last on cordoned nodes, also where they are further, but not left out', () => {
+    expect(order(level, { cordoned: ['n1'], priorities: { n1: 9 } })).toEqual([2, 3, 1]);
+    const further = [reportOf(1, 'standby', { synced: 99 }), ...level.slice(1)];
+    expect(order(further, { cordoned: ['n1'] })).toEqual([2, 3, 1]);
+    expect(order(level.slice(0, 1), { cordoned: ['n1'] })).toEqual([1]);
+  });
+
+  it('on a cordoned node still come before those that never synced', () => {
+    const only = [reportOf(1, 'standby'), reportOf(2, 'standby', { synced: null })];
+    expect(order(only, { cordoned: ['n1'] })).toEqual([1, 2]);
+  });
+
+  it('are rather in another zone than the active that was lost, unless a priority says so', () => {
+    const zones = { n0: 'x', n1: 'x', n2: 'y', n3: 'x' };
+    const membership = zoned(zones);
+    expect(order(level, { membership })).toEqual([1, 2, 3]);
+    bringDown(membership, 'n0');
+    expect(order(level, { membership })).toEqual([2, 1, 3]);
+    expect(order(level, { membership, priorities: { n3: 1 } })).toEqual([3, 2, 1]);
+  });
+
+  it('count as level if they follow the log and lack little, or priorities were for nothing', () => {
+    const hot = (index: number, synced: number) =>
+      reportOf(index, 'standby', { synced, hot: true });
+    const priorities = { n1: 1 };
+    expect(order([hot(1, 9000), hot(2, 10_000)], { priorities })).toEqual([1, 2]);
+    expect(order([hot(1, 8999), hot(2, 10_000)], { priorities })).toEqual([2, 1]);
+    const warm = [reportOf(1, 'standby', { synced: 9999 }), hot(2, 10_000)];
+    expect(order(warm, { priorities })).toEqual([2, 1]);
+  });
+});
+
+describe('the order of any candidates', () => {
+  const drawCandidate = (random: Random, index: number): Candidate => ({
+    index,
+    node: `n${index}`,
+    everSynced: random.chance(0.7),
+    syncedThrough: random.below(3) * 700,
+    follows: random.chance(0.5),
+  });
+
+  it('is the same however they are listed, and nobody is left out', () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const random = seededRandom(`candidates ${seed}`);
+      const candidates = [0, 1, 2, 3].map((index) => drawCandidate(random, index));
+      const priorities = Object.fromEntries(nodes.map((id) => [id, random.below(2)]));
+      const cordoned = new Set(nodes.filter(() => random.chance(0.3)));
+      const zones = Object.fromEntries(nodes.map((id) => [id, random.chance(0.5) ? 'x' : 'y']));
+      const zoneOf = (id: string) => zones[id] ?? null;
+      const lostZone = random.chance(0.5) ? 'x' : null;
+      const rules = { priorities, cordoned, zoneOf, lostZone };
+      const orders = permutations(candidates).map((each) =>
+        orderCandidates(each, rules).map(({ index }) => index),
+      );
+      expect(new Set(orders.map((each) => each.join())).size).toBe(1);
+      expect(orders[0]?.toSorted()).toEqual([0, 1, 2, 3]);
+      const [first] = orderCandidates(candidates, rules);
+      expect(first?.everSynced).toBe(candidates.some(({ everSynced }) => everSynced));
+    }
+  });
+});
+
+function permutations<One>(all: readonly One[]): One[][] {
+  if (all.length === 0) return [[]];
+  return all.flatMap((one) =>
+    permutations(all.filter((other) => other !== one)).map((rest) => [one, ...rest]),
+  );
+}
 
 describe('a vacancy', () => {
   const standbys = [reportOf(1, 'standby'), reportOf(2, 'standby')];
@@ -165,6 +268,12 @@ describe('a place for members', () => {
         'c',
       ]);
     }
+  });
+
+  it('is in another zone where loads are equal, even if zones are not to be spread over', () => {
+    const nodes = [node('a', 1, 'x'), node('b', 1, 'y')];
+    const taken = [node('c', 9, 'x')];
+    expect(place({ nodes, count: 1, taken, spread: 'node' })).toEqual(['b']);
   });
 
   it('is in another zone if there is one and zones are to be spread over', () => {

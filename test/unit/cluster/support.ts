@@ -6,7 +6,14 @@ import {
   newCoordinator,
   stepNode,
 } from '../../../cluster/coordinator.js';
-import { defaultTimings, type GroupConfig, type NodeInfo } from '../../../cluster/types.js';
+import {
+  type ClusterConfig,
+  defaultTimings,
+  type GroupConfig,
+  type NodeInfo,
+  newClusterConfig,
+  type Pause,
+} from '../../../cluster/types.js';
 import type { MemberReport, MemberState } from '../../../replication/effects.js';
 import { epoch, seq, type WriterId } from '../../../replication/ids.js';
 
@@ -36,6 +43,13 @@ export function groupOf(nodes: readonly string[], rest: Partial<GroupConfig> = {
     ...rest,
   };
 }
+
+export const pauseOf = (untilMs: number, ttlMs: number): Pause => ({
+  untilMs,
+  ttlMs,
+  reason: 'a reason',
+  by: 'somebody',
+});
 
 export const writer = (index: number, incarnation = '000001'): WriterId => ({
   index,
@@ -76,13 +90,15 @@ export function reportOf(
 export class Judge {
   readonly node: Coordinator;
   nowMs = 10_000;
+  /** What its wall clock is ahead of the time that only goes on. */
+  wallOffsetMs = 0;
 
   constructor(readonly id: string) {
     this.node = newCoordinator(nodeInfo(id), timings, this.#now());
   }
 
   #now() {
-    return { monoMs: this.nowMs, wallMs: this.nowMs };
+    return { monoMs: this.nowMs, wallMs: this.nowMs + this.wallOffsetMs };
   }
 
   feed(input: NodeInput): NodeEffect[] {
@@ -115,6 +131,10 @@ export class Judge {
 
   group(config: GroupConfig, revision = 1): NodeEffect[] {
     return this.feed({ kind: 'group', config, revision });
+  }
+
+  cluster(config: Partial<ClusterConfig>, revision = 1): NodeEffect[] {
+    return this.feed({ kind: 'cluster', config: { ...newClusterConfig, ...config }, revision });
   }
 
   probed(node: string, result: 'alive' | 'gone' | 'silent', incarnation = '000001'): NodeEffect[] {

@@ -75,7 +75,8 @@ function backend(): NodeBackend {
       return answer === undefined ? Promise.reject(new Error('silent')) : Promise.resolve(answer);
     },
   };
-  const runtime = { coordinator, rpc, options: { names: namesFor('understudy') } };
+  const options = { info: info('a'), names: namesFor('understudy') };
+  const runtime = { coordinator, rpc, options };
   return new NodeBackend(runtime as never, null as never, null as never);
 }
 

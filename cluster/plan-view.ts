@@ -1,0 +1,40 @@
+/** What the planners look at, as this node knows it. */
+import { type Coordinator, type GroupState, pauseOf } from './coordinator.js';
+import type { NodeView } from './membership.js';
+import type { ClusterView, PlanGroup, PlanNode } from './plan.js';
+
+export function planView(node: Coordinator, monoMs: number): ClusterView {
+  return {
+    nodes: [...node.membership.nodes.values()].map((view) => planNode(node, view)),
+    groups: [...node.groups.values()].map((group) => planGroup(node, group, monoMs)),
+  };
+}
+
+function planNode(node: Coordinator, { info, state: reach }: NodeView): PlanNode {
+  const { id, zone, kinds } = info;
+  const open = node.cordoned.has(id) ? 'cordoned' : 'open';
+  const state = info.draining ? 'draining' : open;
+  return { id, zone, kinds, state: reach === 'up' ? state : 'down' };
+}
+
+function planGroup(node: Coordinator, group: GroupState, monoMs: number): PlanGroup {
+  const { config, reports } = group;
+  const nodes = config.members.map((member) => member.node);
+  let active: { readonly index: number; readonly epoch: number } | null = null;
+  const ready: number[] = [];
+  for (const { index, state, epoch, lastSyncMs } of reports.values()) {
+    if (node.membership.nodes.get(nodes[index] ?? '')?.state !== 'up') continue;
+    if (state === 'active' && (active === null || epoch > active.epoch)) active = { index, epoch };
+    if (state === 'standby' && lastSyncMs !== null) ready.push(index);
+  }
+  const paused = pauseOf(node, group, monoMs);
+  return {
+    name: config.name,
+    kind: config.kind,
+    nodes,
+    active: active?.index ?? null,
+    ready,
+    placement: config.placement ?? {},
+    held: paused === null ? null : `paused by ${paused.pause.by}`,
+  };
+}
