@@ -105,8 +105,6 @@ export interface GroupDocument {
   readonly memberCount: number;
   readonly standbyCount: number;
   readonly members: readonly MemberDocument[];
-  /** Indexes of the standbys, in the order in which a failover would choose them. */
-  readonly succession: readonly number[];
   readonly seq: number;
   /** Events past the oldest `syncedThrough` of a healthy standby: what a failover would replay at most. */
   readonly bufferedEventCount: number;

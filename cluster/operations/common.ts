@@ -2,7 +2,8 @@
 import { UnderstudyError } from '../../replication/errors.js';
 import type { GroupDocument, MemberDocument, MemberSync } from '../documents.js';
 import { movingText } from '../sizes.js';
-import type { At, Outcome } from './operation.js';
+import { orderCandidates } from '../succession.js';
+import type { At, Outcome, Seen } from './operation.js';
 
 /** How often something is looked at that ought to happen at once. */
 export const lookMs = 50;
@@ -37,22 +38,41 @@ export function theGroup({ data, seen }: At<OfGroup>): GroupDocument {
 export const isReachable = ({ state }: MemberDocument): boolean =>
   state !== 'unreachable' && state !== 'quarantined';
 
-const isFit = ({ healthy, lastSync }: MemberDocument): boolean => healthy && lastSync !== null;
+/** What a choice among standbys depends on beside the group. */
+export type Around = Pick<Seen, 'nodes' | 'lostZone'>;
 
-/** The best of those that are fit, or of those on one node: as an automatic failover would choose (P7). */
+/** As an automatic failover would choose (P7). A node that is emptied is no better than a cordoned one. */
 export function pickStandby(
-  { members, succession }: GroupDocument,
+  group: GroupDocument,
+  { nodes, lostZone }: Around,
   node: string | null | undefined,
-  fits: (member: MemberDocument) => boolean = isFit,
+  isFit: (member: MemberDocument) => boolean = ({ healthy, lastSync }) =>
+    healthy && lastSync !== null,
 ): MemberDocument | null {
-  const standbys = succession.map((index) => members[index] as MemberDocument);
-  const wanted = node == null ? standbys : standbys.filter(({ nodeId }) => nodeId === node);
-  return wanted.find(fits) ?? null;
+  const candidates = group.members
+    .filter((member) => isFit(member) && member.index !== group.activeIndex)
+    .filter(({ nodeId }) => node == null || nodeId === node)
+    .map((member) => ({
+      index: member.index,
+      node: member.nodeId,
+      everSynced: member.lastSync !== null,
+      syncedThrough: member.syncedThrough,
+      follows: group.standby === 'hot',
+      member,
+    }));
+  const closed = nodes.filter(({ cordoned, state }) => cordoned || state === 'drained');
+  const rules = {
+    priorities: group.placement.priorities ?? {},
+    cordoned: new Set(closed.map(({ id }) => id)),
+    zoneOf: (of: string) => nodes.find(({ id }) => id === of)?.zone ?? null,
+    lostZone,
+  };
+  return orderCandidates(candidates, rules)[0]?.member ?? null;
 }
 
-/** For those who wonder why; null: it is not paused. */
-export function pauseWords({ name, pause }: GroupDocument): string | null {
-  if (pause === null) return null;
+/** That automatic failover is off keeps no operator from anything but what is planned. */
+export function pauseWords({ name, pause }: GroupDocument): string {
+  if (pause === null) return 'not paused';
   const { scope, by, until, reason } = pause;
   const why = reason === null ? '' : ` (${reason})`;
   const resume = `understudy resume ${scope === 'all' ? '--all' : name}`;

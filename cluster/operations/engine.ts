@@ -274,6 +274,7 @@ const unseen = ({ wallMs }: OperationInstant): Seen => ({
   group: null,
   view: { nodes: [], groups: [] },
   nodes: [],
+  lostZone: null,
   placeable: {},
 });
 

@@ -2,6 +2,7 @@
 import { UnderstudyError } from '../../replication/errors.js';
 import type { GroupDocument, MemberDocument } from '../documents.js';
 import {
+  type Around,
   groupLock,
   isReachable,
   lifeOf,
@@ -28,10 +29,11 @@ export interface FailoverData extends OfGroup {
 /** Throws `no-healthy-member`, `member-not-found`, `conflict`; then nothing has been changed. */
 export function requestFailover(
   group: GroupDocument,
+  around: Around,
   { candidate }: { readonly candidate?: string | undefined },
   by: string,
 ): OperationRequest {
-  choose(group, candidate ?? null);
+  choose(group, around, candidate ?? null);
   const life = lifeOf(group);
   const data: FailoverData = {
     group: group.name,
@@ -44,9 +46,10 @@ export function requestFailover(
   return { id, kind: 'failover', target: group.name, by, data };
 }
 
-function choose(group: GroupDocument, node: string | null): MemberDocument {
+function choose(group: GroupDocument, around: Around, node: string | null): MemberDocument {
   if (node !== null) refuseUnfit(group, node);
-  const chosen = pickStandby(group, node) ?? pickStandby(group, node, isReachable);
+  const synced = pickStandby(group, around, node);
+  const chosen = synced ?? pickStandby(group, around, node, isReachable);
   if (chosen !== null) return chosen;
   const states = group.members.map(({ nodeId, state }) => `${nodeId}: ${state}`).join(', ');
   throw new UnderstudyError(
@@ -72,12 +75,12 @@ function refuseUnfit(group: GroupDocument, node: string): void {
 function started(at: At<FailoverData>): Outcome<FailoverData> {
   const group = theGroup(at);
   if (group.epoch > at.data.epoch) return whoLeads(at, group);
-  const member = choose(group, at.data.candidate);
-  const paused = pauseWords(group);
+  const member = choose(group, at.seen, at.data.candidate);
+  const although = group.paused ? `, although ${pauseWords(group)}` : '';
   return {
     kind: 'next',
     step: 'promoting',
-    detail: placeOf(member) + (paused === null ? '' : `, although ${paused}`),
+    detail: `${placeOf(member)}${although}`,
     data: { to: { index: member.index, node: member.nodeId } },
   };
 }

@@ -71,6 +71,8 @@ export interface Seen {
   /** What moves are planned from; empty for operations of one group. */
   readonly view: ClusterView;
   readonly nodes: readonly NodeDocument[];
+  /** Zone of the active that was lost; null: none was, or it had none. */
+  readonly lostZone: string | null;
   /** By name of a kind of group: the nodes that may be given a member of it. */
   readonly placeable: Readonly<Record<string, readonly PlaceableNode[]>>;
 }

@@ -2,7 +2,7 @@
 import type { MemberReport } from '../../replication/effects.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { GroupDocument, MemberDocument } from '../documents.js';
-import { type PlaceableNode, place } from '../placement.js';
+import { allowedNodes, type PlaceableNode, place } from '../placement.js';
 import {
   type Closeness,
   groupLock,
@@ -80,21 +80,26 @@ function choose(
   wanted: string | null,
   { nodes, placeable }: Pick<Seen, 'nodes' | 'placeable'>,
 ): string {
-  const free = placeable[group.kind] ?? [];
+  const { placement } = group;
+  const here = group.members[index]?.nodeId;
+  const open = (placeable[group.kind] ?? []).filter(({ id }) => id !== here);
+  const free = allowedNodes(open, placement);
   if (wanted !== null && !nodes.some(({ id }) => id === wanted)) {
     const known = nodes.map(({ id }) => id).join(', ');
     throw new UnderstudyError('node-not-found', `there is no node ${wanted}; known: ${known}`);
   }
   const asked = wanted === null ? free : free.filter(({ id }) => id === wanted);
-  const taken = group.members.map(({ nodeId }): PlaceableNode => {
+  const staying = group.members.filter((member) => member.index !== index);
+  const taken = staying.map(({ nodeId }): PlaceableNode => {
     const zone = nodes.find(({ id }) => id === nodeId)?.zone ?? null;
     return { id: nodeId, zone, load: 0 };
   });
-  const [to] = place({ nodes: asked, count: 1, taken, spread: 'node' }) ?? [];
+  const spread = placement.spread ?? 'node';
+  const [to] = place({ nodes: asked, count: 1, taken, spread }) ?? [];
   if (to !== undefined) return to;
   const where = wanted === null ? 'no node' : `node ${wanted} cannot take it: it`;
   const detail =
-    `member ${index} of ${group.name}: ${where} is up, not cordoned, has kind ${group.kind} ` +
+    `member ${index} of ${group.name}: ${where} is up, not cordoned, allowed, has kind ${group.kind} ` +
     'and hosts no other member of the group. Nothing was changed.';
   throw new UnderstudyError('placement-failed', detail);
 }

@@ -2,6 +2,7 @@
 import { UnderstudyError } from '../../replication/errors.js';
 import type { GroupDocument, MemberDocument } from '../documents.js';
 import {
+  type Around,
   type Closeness,
   groupLock,
   isReachable,
@@ -59,13 +60,14 @@ export interface SwitchoverData extends OfGroup {
 /** All that speaks for or against it, at once. */
 export function preflight(
   group: GroupDocument,
+  around: Around,
   {
     leader,
     candidate,
   }: { leader?: string | null | undefined; candidate?: string | null | undefined },
 ): Precondition[] {
   const { activeNode: active } = group;
-  const chosen = pickStandby(group, candidate);
+  const chosen = pickStandby(group, around, candidate);
   return [
     {
       name: 'active-healthy',
@@ -89,7 +91,7 @@ export function preflight(
         ? `${placeOf(chosen)}, synced through ${chosen.syncedThrough}`
         : `no healthy, synced standby${candidate == null ? '' : ` on ${candidate}`}`,
     },
-    { name: 'not-paused', ok: !group.paused, detail: pauseWords(group) ?? 'not paused' },
+    { name: 'not-paused', ok: !group.paused, detail: pauseWords(group) },
   ];
 }
 
@@ -139,8 +141,8 @@ function started(at: At<SwitchoverData>): Outcome<SwitchoverData> {
   const group = theGroup(at);
   const epoch = data.epoch ?? group.epoch;
   if (group.epoch > epoch) return whoLeads({ ...at, data: { ...data, epoch } }, group);
-  const failed = preflight(group, data).filter(({ ok }) => !ok);
-  const to = pickStandby(group, data.candidate);
+  const failed = preflight(group, seen, data).filter(({ ok }) => !ok);
+  const to = pickStandby(group, seen, data.candidate);
   const { activeIndex, activeNode } = group;
   if (failed.length > 0 || to === null || activeIndex === null || activeNode === null) {
     const detail = failed.map((one) => `${one.name}: ${one.detail}`).join('; ');

@@ -101,7 +101,6 @@ const groupShape = z.object({
   memberCount: count,
   standbyCount: count,
   members: z.array(memberSchema),
-  succession: z.array(count),
   seq: count,
   bufferedEventCount: count,
   reprotected: z.boolean(),

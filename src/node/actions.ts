@@ -72,7 +72,7 @@ export async function switchover(
   actor: Actor,
 ): Promise<SwitchoverAnswer> {
   const group = await context.group(name);
-  const preconditions = preflight(group, request);
+  const preconditions = preflight(group, seenBy(context.runtime, group), request);
   if (request.dryRun) return { kind: 'dry-run', preconditions };
   const { scheduledAt } = request;
   const dueAtMs = scheduledAt === undefined ? null : Date.parse(scheduledAt);
@@ -91,7 +91,8 @@ export async function failover(
   actor: Actor,
 ): Promise<OperationDocument> {
   const group = await context.group(name);
-  return context.operations.start(requestFailover(group, request, actor.by));
+  const around = seenBy(context.runtime, group);
+  return context.operations.start(requestFailover(group, around, request, actor.by));
 }
 
 /** Throws `member-not-found`, `conflict`, `not-ready`; then nothing has been changed. */

@@ -16,7 +16,7 @@ import type {
   VacancyDocument,
 } from '../../cluster/documents.js';
 import { heldBy, noHold, type Scope } from '../../cluster/pause.js';
-import { leadOf, orderCandidates, rulesFor, vacancyOf } from '../../cluster/succession.js';
+import { leadOf, vacancyOf } from '../../cluster/succession.js';
 import type { Pause } from '../../cluster/types.js';
 import type { MemberReport } from '../../replication/effects.js';
 import type { EpochNote } from '../../replication/replica.js';
@@ -103,7 +103,6 @@ export function groupDocument(
     memberCount: members.length,
     standbyCount: standbys.length,
     members,
-    succession: succession(coordinator, group, standbys),
     seq,
     bufferedEventCount: seq - (synced.length > 0 ? Math.min(...synced) : 0),
     reprotected: active !== null && isSafe,
@@ -116,23 +115,6 @@ export function groupDocument(
     sync: config.sync,
     createdAt: iso(config.createdAtMs),
   };
-}
-
-/** As an automatic failover would choose, if all of them were fit for it (P7). */
-function succession(
-  { membership, cordoned }: Coordinator,
-  { config, reports }: GroupState,
-  standbys: readonly MemberDocument[],
-): number[] {
-  const candidates = standbys.map(({ index, nodeId, lastSync, syncedThrough }) => ({
-    index,
-    node: nodeId,
-    everSynced: lastSync !== null,
-    syncedThrough,
-    follows: config.standby === 'hot',
-  }));
-  const rules = rulesFor(membership, config, reports, cordoned);
-  return orderCandidates(candidates, rules).map(({ index }) => index);
 }
 
 function pauseDocument(

@@ -149,7 +149,8 @@ async function nodeThat(step: Step, node = 'a', incarnation = '1'): Promise<Oper
     hands: {
       observe: () => {
         const view = { nodes: [], groups: [] };
-        return Promise.resolve({ nowMs: Date.now(), group: null, view, nodes: [], placeable: {} });
+        const nothing = { group: null, view, nodes: [], lostZone: null, placeable: {} };
+        return Promise.resolve({ nowMs: Date.now(), ...nothing });
       },
       call: () => Promise.resolve(null),
     },

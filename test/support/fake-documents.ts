@@ -54,7 +54,6 @@ export function groupDocument(
         error: null,
       },
     ],
-    succession: [],
     seq: events.length,
     bufferedEventCount: 0,
     reprotected: true,

@@ -42,7 +42,7 @@ interface Asked {
 
 function planGroups(group: GroupDocument | null): PlanGroup[] {
   if (group === null) return [];
-  const { name, kind, members, activeIndex: active } = group;
+  const { name, kind, members, placement, activeIndex: active } = group;
   const ready = members.filter(({ healthy, index }) => healthy && index !== active);
   return [
     {
@@ -51,7 +51,7 @@ function planGroups(group: GroupDocument | null): PlanGroup[] {
       nodes: members.map(({ nodeId }) => nodeId),
       active,
       ready: ready.map(({ index }) => index),
-      placement: { spread: 'zone' },
+      placement,
       held: null,
     },
   ];
@@ -86,7 +86,7 @@ export class OperationWorld {
 
   constructor(readonly nodes: readonly string[] = ['a', 'b', 'c', 'd']) {
     const members = nodes.slice(0, 3).map((nodeId, index) => this.#member(index, nodeId));
-    this.group = withSuccession({
+    this.group = {
       name: 'g',
       kind: 'k',
       groupId: 'id',
@@ -100,7 +100,8 @@ export class OperationWorld {
       standby: 'warm',
       paused: false,
       pause: null,
-    } as unknown as GroupDocument);
+      placement: { spread: 'zone' },
+    } as unknown as GroupDocument;
   }
 
   #member(index: number, nodeId: string, synced = true): MemberDocument {
@@ -178,7 +179,8 @@ export class OperationWorld {
     });
     const active = members?.find(({ state }) => state === 'active');
     const seen = group && {
-      ...withSuccession({ ...group, members: members ?? [] }),
+      ...group,
+      members: members ?? [],
       activeIndex: active?.index ?? null,
       activeNode: active?.nodeId ?? null,
     };
@@ -186,10 +188,10 @@ export class OperationWorld {
     const free = view.nodes.filter(({ state }) => state === 'open');
     const nodes = view.nodes.map(({ id, zone, state }) => {
       const shown = state === 'draining' ? 'drained' : state === 'open' ? 'up' : state;
-      return { id, zone, state: shown };
+      return { id, zone, state: shown, cordoned: false };
     });
     const placeable = { k: free.map(({ id, zone }) => ({ id, zone, load: 1 })) };
-    const all = { nowMs: this.nowMs, group: seen, view, nodes, placeable };
+    const all = { nowMs: this.nowMs, group: seen, view, nodes, lostZone: null, placeable };
     return JSON.parse(JSON.stringify(all)) as Seen;
   }
 
@@ -203,7 +205,7 @@ export class OperationWorld {
     const { group } = this;
     if (group === null) return;
     const members = group.members.map((one) => (one.index === index ? { ...one, ...parts } : one));
-    this.group = withSuccession({ ...group, members });
+    this.group = { ...group, members };
   }
 
   on(node: string): MemberDocument {
@@ -382,12 +384,4 @@ export class OperationWorld {
       if (this.claim(index, epoch, 'rollback')) answer('no claim followed');
     });
   }
-}
-
-function withSuccession(group: GroupDocument): GroupDocument {
-  const standbys = group.members.filter(({ state }) => state !== 'active');
-  const succession = standbys
-    .toSorted((a, b) => b.syncedThrough - a.syncedThrough || a.index - b.index)
-    .map(({ index }) => index);
-  return { ...group, succession };
 }

@@ -147,30 +147,6 @@ test('a switchover is scheduled for a time, and for nothing else', async () => {
   expectProblem(refused, 400, 'bad-request', /scheduledAt/);
 });
 
-test('members are put elsewhere: one, those of a node, or as a plan says', async () => {
-  const { call, backend } = await serve();
-  const replaced = await call('POST', '/v1/groups/c/members/1/replace', { node: 'n3' });
-  expect(replaced).toMatchObject({ status: 202, body: { kind: 'replace', target: 'c/1 to n3' } });
-  const active = await call('POST', '/v1/groups/c/members/0/replace');
-  expectProblem(active, 409, 'conflict', /switch over first/);
-  const drained = await call('POST', '/v1/nodes/n1/drain');
-  expect(drained).toMatchObject({ status: 202, body: { kind: 'drain', target: 'n1' } });
-  expect(drained.headers.get('location')).toBe(`/v1/operations/${drained.body.id}`);
-  expectProblem(await call('POST', '/v1/nodes/n9/drain'), 404, 'node-not-found', /no node n9/);
-  const move = {
-    kind: 'move',
-    group: 'c',
-    index: 1,
-    from: 'n1',
-    to: 'n2',
-    why: 'members',
-  } as const;
-  backend.plan = { moves: [move], stays: [] };
-  const dry = await call('POST', '/v1/rebalance', { dryRun: true });
-  expect(dry).toMatchObject({ status: 200, body: { moves: [move], stays: [] } });
-  expect((await call('POST', '/v1/rebalance')).body).toMatchObject({ kind: 'rebalance' });
-});
-
 describe('reading a log and a state', () => {
   test('events come in pages', async () => {
     const { call } = await serve();

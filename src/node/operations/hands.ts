@@ -6,6 +6,7 @@ import { operationKinds } from '../../../cluster/operations/kinds.js';
 import type { Call, Operation, Seen } from '../../../cluster/operations/operation.js';
 import type { ClusterView } from '../../../cluster/plan.js';
 import { planView } from '../../../cluster/plan-view.js';
+import { rulesFor } from '../../../cluster/succession.js';
 import { UnderstudyError } from '../../../replication/errors.js';
 import { instant } from '../clock.js';
 import type { Runtime } from '../runtime.js';
@@ -59,7 +60,11 @@ export function seenBy(
   group: GroupDocument | null,
   view: ClusterView = noView,
 ): Seen {
+  const { groups, membership, cordoned } = coordinator;
   const nodes = nodeDocuments(coordinator);
   const placeable = group ? { [group.kind]: placeableNodes(coordinator, group.kind) } : {};
-  return { nowMs: Date.now(), group, view, nodes, placeable };
+  const state = group && groups.get(group.name);
+  const rules = state && rulesFor(membership, state.config, state.reports, cordoned);
+  const lostZone = rules?.lostZone ?? null;
+  return { nowMs: Date.now(), group, view, nodes, lostZone, placeable };
 }

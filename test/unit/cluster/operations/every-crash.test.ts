@@ -39,7 +39,7 @@ const scenarios: readonly Scenario[] = [
   },
   {
     kind: 'failover',
-    request: ({ group }) => requestFailover(group, {}, 'ops'),
+    request: ({ group, seen }) => requestFailover(group, seen, {}, 'ops'),
     promotions: 1,
     end: ['b', 'abc'],
   },

@@ -192,6 +192,7 @@ describe('so many moves', () => {
       groups: ['g1', 'g2', 'g3', 'g4'].map(planGroup),
     },
     nodes: [{ id: 'a', state: 'drained' } as NodeDocument],
+    lostZone: null,
     placeable: {},
   };
 

@@ -36,7 +36,7 @@ const switchover = (request: SwitchoverRequest = {}, dueAtMs: number | null = nu
   requestSwitchover(group, request, dueAtMs, 'ops');
 
 const failed = (request: SwitchoverRequest) =>
-  preflight(world.see().group as GroupDocument, request)
+  preflight(world.see().group as GroupDocument, world.see(), request)
     .filter(({ ok }) => !ok)
     .map(({ name }) => name);
 
@@ -185,7 +185,8 @@ describe('a switchover that is scheduled', () => {
 });
 
 describe('a failover', () => {
-  const failover = (candidate?: string) => requestFailover(group, { candidate }, 'ops');
+  const failover = (candidate?: string) =>
+    requestFailover(group, world.see(), { candidate }, 'ops');
 
   test.each([
     ['the active', 'a', 'conflict'],
