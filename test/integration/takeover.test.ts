@@ -24,7 +24,7 @@ beforeAll(async () => {
     UNDERSTUDY_HANG_TIMEOUT_MS: '20000',
     UNDERSTUDY_GRACE_MS: '4000',
   };
-  cluster = await startSharedCluster({ nodes: 4, env });
+  cluster = await startSharedCluster({ nodes: 5, env });
   connection = await connect({ servers: cluster.broker.url });
   operations = await new Kvm(connection).open(namesFor('understudy').operationsBucket);
   await cluster.createGroup({ name: 'g', kind: 'counter' });
@@ -36,7 +36,10 @@ afterAll(async () => {
 });
 
 /** Kills the node as soon as the step of the operation is on record; returns the operation's id. */
-async function killAt(node: NodeProcess, { kind, step }: Case): Promise<string> {
+async function killAt(
+  node: NodeProcess,
+  { kind, step }: { readonly kind: string; readonly step: string },
+): Promise<string> {
   const watch = await operations.watch({ ignoreDeletes: true });
   let id = '';
   try {
@@ -53,6 +56,13 @@ async function killAt(node: NodeProcess, { kind, step }: Case): Promise<string> 
   await node.exited;
   return id;
 }
+
+/** What has ended gives its locks back right after it is on record that it has. */
+const untilUnlocked = () =>
+  until('no lock is held', async () => {
+    const locks = await operations.get('_locks');
+    return Object.keys(locks?.json<object>() ?? {}).length === 0;
+  });
 
 const nodeWithout = ({ members }: GroupDocument): NodeProcess => {
   const free = cluster.nodes.find(({ id }) => members.every(({ nodeId }) => nodeId !== id));
@@ -86,15 +96,19 @@ const cases: readonly Case[] = (
 /** Begun by that node, which dies, and ended by somebody. */
 async function endedWithout(
   driver: NodeProcess,
-  one: Case,
+  at: { readonly kind: string; readonly step: string },
+  ask: (admin: AdminClient) => Promise<unknown>,
   other: AdminClient,
 ): Promise<OperationDocument> {
-  const killed = killAt(driver, one);
+  const admin = cluster.adminOf(driver);
+  // It may have been started just now.
+  await until(`${driver.id} knows every member`, async () => {
+    const groups = await admin.groups();
+    return groups.length > 0 && groups.every(({ health }) => health.healthy === health.total);
+  });
+  const killed = killAt(driver, at);
   // Its answer may die with it.
-  const asked = cluster
-    .adminOf(driver)
-    [one.kind]('g')
-    .catch(() => null);
+  const asked = ask(admin).catch(() => null);
   const id = await killed;
   await asked;
   return await other.operation(id, 15_000);
@@ -107,12 +121,12 @@ describe('an operation whose driver is killed', () => {
     const [witness] = cluster.nodes.filter((node) => node !== driver);
     const other = cluster.adminOf(witness as NodeProcess);
 
-    const ended = await endedWithout(driver, one, other);
+    const ended = await endedWithout(driver, one, (admin) => admin[one.kind]('g'), other);
     const opened = await until('the group is served', async () => {
       const group = await other.group('g');
       return group.activeNode !== null && group.epoch > before.epoch ? group : null;
     });
-    await driver.start();
+    await cluster.start();
     const after = await cluster.whole('g');
 
     expect(ended.kind).toBe(one.kind);
@@ -129,10 +143,73 @@ describe('an operation whose driver is killed', () => {
     }
     expect(after.activeNode).not.toBe(before.activeNode);
     expect(new Set(ended.steps.map(({ name }) => name)).size).toBe(ended.steps.length);
-    const locks = await operations.get('_locks');
-    expect(locks?.json()).toEqual({});
+    await untilUnlocked();
   });
 });
+
+const standbyOf = ({ members, activeIndex }: GroupDocument): number =>
+  members.find(({ index }) => index !== activeIndex)?.index ?? -1;
+
+const bystanders = ({ members }: GroupDocument): NodeProcess[] =>
+  cluster.nodes.filter(({ id }) => members.every(({ nodeId }) => nodeId !== id));
+
+test.each(['started', 'forgetting', 'syncing'])(
+  'a reinit whose driver is killed at %s is done by another',
+  async (step) => {
+    const before = await cluster.whole('g');
+    const [driver, witness] = bystanders(before) as [NodeProcess, NodeProcess];
+    const index = standbyOf(before);
+    const ask = (admin: AdminClient) => admin.reinit('g', index);
+    const at = { kind: 'reinit', step };
+    const ended = await endedWithout(driver, at, ask, cluster.adminOf(witness));
+    expect(ended).toMatchObject({ state: 'done', lastError: null, target: `g/${index}` });
+    await cluster.start();
+    expect(await cluster.whole('g')).toMatchObject({ epoch: before.epoch });
+    await untilUnlocked();
+  },
+);
+
+test.each(['started', 'placing', 'syncing'])(
+  'a replacement whose driver is killed at %s is done by another',
+  async (step) => {
+    const before = await cluster.whole('g');
+    const [driver, target] = bystanders(before) as [NodeProcess, NodeProcess];
+    const index = standbyOf(before);
+    const ask = (admin: AdminClient) => admin.replace('g', index, { node: target.id });
+    const at = { kind: 'replace', step };
+    const ended = await endedWithout(driver, at, ask, cluster.adminOf(target));
+    expect(ended).toMatchObject({ state: 'done', lastError: null, target: `g/${index}` });
+    await cluster.start();
+    const after = await cluster.whole('g');
+    expect(after.members[index]?.nodeId).toBe(target.id);
+    expect(after.epoch).toBe(before.epoch);
+    await untilUnlocked();
+  },
+);
+
+test.each(['started', 'removing', 'stopping', 'purging', 'releasing'])(
+  'a deletion whose driver is killed at %s is done by another, and leaves nothing',
+  async (step) => {
+    const spec = { name: 'x', kind: 'counter', groupSeed: 'ab'.repeat(32) };
+    const before = await cluster.createGroup(spec);
+    await cluster.admin.deliver('x', { by: 7 });
+    await cluster.admin.sync('x');
+    const [driver, witness] = bystanders(before) as [NodeProcess, NodeProcess];
+    const ask = (admin: AdminClient) => admin.deleteGroup('x');
+    const ended = await endedWithout(
+      driver,
+      { kind: 'delete', step },
+      ask,
+      cluster.adminOf(witness),
+    );
+    expect(ended).toMatchObject({ state: 'done', lastError: null, target: 'x' });
+    await cluster.start();
+    const again = await cluster.createGroup(spec);
+    expect(again).toMatchObject({ groupId: before.groupId, seq: 0, epoch: 1 });
+    await cluster.admin.deleteGroup('x');
+    await untilUnlocked();
+  },
+);
 
 test('a node that is told to stop lets go of what it drives, and another goes on', async () => {
   const before = await cluster.whole('g');
@@ -152,7 +229,7 @@ test('a node that is told to stop lets go of what it drives, and another goes on
     'done',
   ]);
   expect(Date.parse(ended.updatedAt)).toBeGreaterThanOrEqual(Date.parse(soon));
-  await driver.start();
+  await cluster.start();
   expect(await cluster.whole('g')).toMatchObject({ epoch: before.epoch + 1 });
 });
 
