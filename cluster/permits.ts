@@ -2,7 +2,8 @@
  * Permits for heavy work: so many members of a node at once replay, restore, cut or are promoted, however
  * many groups there are.
  *
- * Q1 Never more are held than there are.
+ * Q1 Never more are held than there are. Who holds one for too long, because a part of the broker does not
+ *    answer perhaps, goes on without it: others may have to do with another part.
  * Q2 Whoever asked for one holds it, waits for it, or has ended; each member has one at most.
  * Q3 Promotions go before everything else, and some permits are theirs alone: a group without an active
  *    must not wait for syncs of groups that have one.
@@ -32,13 +33,15 @@ export interface Permits {
   readonly limits: PermitLimits;
   readonly held: Map<string, Permit>;
   readonly waiting: Map<string, Permit>;
+  /** Who goes on without. */
+  readonly lapsed: Set<string>;
 }
 
 /** Beyond some dozens the broker answers no sooner, and everybody would be last. */
 export const defaultPermits: PermitLimits = { all: 64, patient: 16 };
 
 export function newPermits(limits: PermitLimits = defaultPermits): Permits {
-  return { limits, held: new Map(), waiting: new Map() };
+  return { limits, held: new Map(), waiting: new Map(), lapsed: new Set() };
 }
 
 /**
@@ -48,6 +51,7 @@ export function newPermits(limits: PermitLimits = defaultPermits): Permits {
 export function ask(permits: Permits, permit: Permit): string[] {
   const { held, waiting } = permits;
   const { id } = permit;
+  if (permits.lapsed.has(id)) return [id];
   const known = held.get(id);
   if (known !== undefined) {
     if (isUrgent(permit)) held.set(id, permit);
@@ -63,7 +67,15 @@ export function ask(permits: Permits, permit: Permit): string[] {
 export function end(permits: Permits, id: string): string[] {
   const hadOne = permits.held.delete(id);
   permits.waiting.delete(id);
+  permits.lapsed.delete(id);
   return hadOne ? grant(permits) : [];
+}
+
+/** It holds one for too long. Returns whose turn it is now. */
+export function lapse(permits: Permits, id: string): string[] {
+  if (!permits.held.delete(id)) return [];
+  permits.lapsed.add(id);
+  return grant(permits);
 }
 
 export function countsOf({

@@ -4,17 +4,27 @@ import {
   countsOf,
   defaultPermits,
   end,
+  lapse,
   newPermits,
   type Permit,
   type PermitLimits,
   type Permits,
 } from '../../cluster/permits.js';
+import { instant } from './clock.js';
+
+/** Most work takes some dozens of milliseconds. What takes so much longer waits for something itself. */
+const longestHeldMs = 5000;
+const lookEveryMs = 1000;
 
 export class PermitPool {
   readonly #permits: Permits;
   readonly #onGrant = new Map<string, () => void>();
   #granted: string[] = [];
   #immediate: NodeJS.Immediate | null = null;
+  /** Since when permits are held. */
+  readonly #since = new Map<string, number>();
+  /** While somebody waits. */
+  #watch: NodeJS.Timeout | null = null;
 
   constructor(limits: PermitLimits = defaultPermits) {
     this.#permits = newPermits(limits);
@@ -27,10 +37,12 @@ export class PermitPool {
     const granted = ask(this.#permits, permit);
     this.#tellSoon(granted.filter((other) => other !== id));
     if (granted.includes(id)) this.#tell(id);
+    else this.#watch ??= setInterval(() => this.#look(), lookEveryMs);
   }
 
   end(id: string): void {
     this.#onGrant.delete(id);
+    this.#since.delete(id);
     this.#tellSoon(end(this.#permits, id));
   }
 
@@ -40,6 +52,20 @@ export class PermitPool {
 
   stop(): void {
     if (this.#immediate !== null) clearImmediate(this.#immediate);
+    this.#endWatch();
+  }
+
+  #look(): void {
+    if (this.#permits.waiting.size === 0) return this.#endWatch();
+    const beforeMs = instant().monoMs - longestHeldMs;
+    for (const [id, sinceMs] of this.#since) {
+      if (sinceMs < beforeMs) this.#tellSoon(lapse(this.#permits, id));
+    }
+  }
+
+  #endWatch(): void {
+    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#watch = null;
   }
 
   /** Not from within: whoever is told may be done at once, and tell the next, and so on. */
@@ -57,6 +83,7 @@ export class PermitPool {
   }
 
   #tell(id: string): void {
+    if (!this.#since.has(id)) this.#since.set(id, instant().monoMs);
     const onGrant = this.#onGrant.get(id);
     this.#onGrant.delete(id);
     onGrant?.();

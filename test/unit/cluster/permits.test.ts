@@ -4,6 +4,7 @@ import {
   ask,
   countsOf,
   end,
+  lapse,
   newPermits,
   type Permit,
   type Permits,
@@ -89,6 +90,19 @@ describe('permits', () => {
     ask(permits, permit('a', 'restore'));
     expect(ask(permits, permit('b', 'restore'))).toEqual([]);
     expect(ask(permits, permit('a', 'promotion'))).toEqual(['a', 'b']);
+  });
+
+  it('that are held for too long are given to others, and their holders go on', () => {
+    const permits = newPermits({ all: 1, patient: 1 });
+    ask(permits, permit('stuck', 'promotion'));
+    ask(permits, permit('b', 'promotion', { sinceMs: 1 }));
+    ask(permits, permit('c', 'promotion', { sinceMs: 2 }));
+    expect(lapse(permits, 'stuck')).toEqual(['b']);
+    expect(lapse(permits, 'stuck')).toEqual([]);
+    expect(ask(permits, permit('stuck', 'replay'))).toEqual(['stuck']);
+    expect(end(permits, 'stuck')).toEqual([]);
+    expect(end(permits, 'b')).toEqual(['c']);
+    expect(permits.lapsed.size).toBe(0);
   });
 
   it('of somebody who has ended while waiting are nobody’s', () => {

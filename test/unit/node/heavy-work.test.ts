@@ -77,6 +77,22 @@ describe('the heavy work of a member', () => {
     expect(sum(pool, 'held')).toBe(0);
   });
 
+  it('that does not come to an end keeps nobody else waiting for ever', () => {
+    const pool = new PermitPool({ all: 1, patient: 1 });
+    const [stuck, b] = [member(pool, 'stuck'), member(pool, 'b')];
+    stuck.begin(1);
+    b.begin(1);
+    vi.advanceTimersByTime(4000);
+    expect(b.ran).toEqual([]);
+    vi.advanceTimersByTime(3000);
+    expect(b.ran).toEqual(['call 1']);
+    stuck.begin(2);
+    expect(stuck.ran).toEqual(['call 1', 'call 2']);
+    for (const { heavy } of [stuck, b]) heavy.end();
+    vi.advanceTimersByTime(2000);
+    expect([sum(pool, 'held'), vi.getTimerCount()]).toEqual([0, 0]);
+  });
+
   it('leaves no permit behind, in whatever order things happen', () => {
     for (let seed = 0; seed < 100; seed++) {
       const random = seededRandom(`heavy ${seed}`);
