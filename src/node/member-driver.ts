@@ -26,7 +26,7 @@ import { syncOf } from '../../replication/syncing.js';
 import { hasWork, isHeavy } from '../../replication/work.js';
 import { instant } from './clock.js';
 import { HeavyWork } from './heavy-work.js';
-import { Pacer } from './pacer.js';
+import { Pacer, restFactors } from './pacer.js';
 import { PermitPool } from './permit-pool.js';
 import { Triggers } from './triggers.js';
 
@@ -71,13 +71,14 @@ export class MemberDriver {
   #restart: NodeJS.Timeout | null = null;
   #stopped = false;
   #requests = 1;
+  #requestsAtSlice = 1;
   #running: Running = new Map();
   readonly #triggers: Triggers;
   readonly #heavy: HeavyWork;
   readonly #pacer = new Pacer({
     work: (sizeBytes) => this.input({ kind: 'work', sizeBytes }),
     hasWork: () => !this.#stopped && hasWork(this.#member),
-    isServing: () => this.#member.role.state === 'active',
+    restFactor: () => this.#restFactor(),
   });
   /** Requests without an answer; as many as the member's own limits let in. */
   readonly #deliveries = new Map<number, Answers['deliver']>();
@@ -97,6 +98,13 @@ export class MemberDriver {
     this.#member = newMember(config);
     this.#report = report(this.#member);
     this.#triggers = new Triggers(config, (ended) => this.input(ended));
+  }
+
+  #restFactor(): number {
+    const isAsked = this.#requests > this.#requestsAtSlice;
+    this.#requestsAtSlice = this.#requests;
+    if (this.#member.role.state !== 'active') return restFactors.standby;
+    return isAsked ? restFactors.serving : restFactors.unasked;
   }
 
   /** Once, after construction: the first effects may reach the owner at once. */

@@ -10,15 +10,18 @@ const firstSizeBytes = 256 * 1024;
 /** Some leaves: a third of a millisecond where SHA-256 has instructions of its own. */
 const leastSizeBytes = 128 * 1024;
 const mostSizeBytes = 2 * 1024 * 1024;
-/** An active rests so much longer than it works; whoever only syncs has nothing better to do. */
-const restFactor = 3;
+/**
+ * How much longer than it works a member rests: an active that was asked for something since its last slice, one
+ * that was not but may be, and whoever has nothing better to do.
+ */
+export const restFactors = { serving: 6, unasked: 1, standby: 0 } as const;
 
 export interface Paced {
   /** Works for about so many bytes. */
   work(sizeBytes: number): void;
   hasWork(): boolean;
-  /** It serves clients meanwhile. */
-  isServing(): boolean;
+  /** So much longer than it has worked it rests now. */
+  restFactor(): number;
 }
 
 export class Pacer {
@@ -63,7 +66,7 @@ export class Pacer {
     const endedMs = instant().monoMs;
     const tookMs = this.#counted(endedMs - beganMs);
     this.#adapt(tookMs);
-    this.#restsUntilMs = this.#paced.isServing() ? endedMs + restFactor * tookMs : endedMs;
+    this.#restsUntilMs = endedMs + this.#paced.restFactor() * tookMs;
     if (this.#paced.hasWork()) this.#schedule();
   }
 

@@ -13,7 +13,7 @@ const KiB = 1024;
 class Load {
   readonly sizes: number[] = [];
   readonly atMs: number[] = [];
-  isServing = false;
+  restFactor = 0;
   tookMs = 1;
   during: () => void = () => undefined;
   readonly pacer: Pacer;
@@ -28,7 +28,7 @@ class Load {
         this.during();
       },
       hasWork: () => this.slices > 0,
-      isServing: () => this.isServing,
+      restFactor: () => this.restFactor,
     });
   }
 
@@ -94,7 +94,7 @@ describe('a slice', () => {
     begun.pacer.nudge();
     begun.pacer.stop();
     const resting = new Load(5);
-    resting.isServing = true;
+    resting.restFactor = 3;
     resting.run(0);
     expect(vi.getTimerCount()).toBe(1);
     resting.pacer.stop();
@@ -113,9 +113,9 @@ describe('between slices', () => {
     expect(restsMs).toEqual(new Array(9).fill(1));
   });
 
-  test('whoever serves rests three times as long as it has worked', () => {
+  test('whoever is to rests so many times as long as it has worked', () => {
     const load = new Load(4);
-    load.isServing = true;
+    load.restFactor = 3;
     load.tookMs = 5;
     load.run();
     const restsMs = load.atMs.slice(1).map((at, i) => at - (load.atMs[i] ?? 0));
@@ -124,7 +124,7 @@ describe('between slices', () => {
 
   test('the rest is owed even if there was nothing to do for a while', () => {
     const load = new Load(1);
-    load.isServing = true;
+    load.restFactor = 3;
     load.tookMs = 100;
     load.run(0);
     vi.advanceTimersByTime(50);
@@ -154,7 +154,7 @@ describe('the size of a slice', () => {
 
   test('does not care for a single slice that took long, nor does the rest after it', () => {
     const load = new Load(6);
-    load.isServing = true;
+    load.restFactor = 3;
     load.during = () => {
       workedMs += load.sizes.length % 3 === 0 ? 50 : 0;
     };
