@@ -140,6 +140,7 @@ export class MemberDriver {
     const same =
       !syncs &&
       now.seq === known.seq &&
+      now.snapshotSeq === known.snapshotSeq &&
       now.syncedThrough === known.syncedThrough &&
       now.error === known.error;
     if (!same) this.#report = now;

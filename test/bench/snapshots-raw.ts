@@ -1,8 +1,12 @@
 /**
- * The yardstick of `bench:snapshots`: as fast as our client reads messages of a chunk's size from one
- * stream. Nothing is done with what arrives.
+ * The yardsticks of `bench:snapshots`: as fast as our client reads messages of a chunk's size from one
+ * stream. Nothing is done with what arrives; or the least that a sync has to do with it, which is to hash
+ * it, as a chunk and as the leaves in it, and to write it to a file.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { limits } from '../../replication/limits.js';
 import { connectTo } from '../../src/nats/connect.js';
@@ -41,8 +45,17 @@ export interface RawRead {
   readonly cpuMs: number;
 }
 
-async function read({ count, manner }: { count: number; manner: Manner }): Promise<RawRead> {
+export interface RawRequest {
+  readonly count: number;
+  readonly manner: Manner;
+  /** Hash and write down what arrives. */
+  readonly keep?: boolean;
+}
+
+async function read({ count, manner, keep = false }: RawRequest): Promise<RawRead> {
   const { inFlight, batch } = manner;
+  const dir = keep ? await mkdtemp(join(tmpdir(), 'understudy-raw-')) : null;
+  const kept: Promise<void>[] = [];
   const requests = new Requests(connection, { timeoutMs: 10_000, inFlight, waiting: count });
   const beganMs = performance.now();
   const cpuBefore = process.cpuUsage();
@@ -56,6 +69,7 @@ async function read({ count, manner }: { count: number; manner: Manner }): Promi
         }
         const { data } = reply.message;
         sizeBytes += data.length;
+        if (dir !== null && data.length > 0) kept.push(hashAndWrite(dir, data));
         // A batch ends with a message of its own.
         if (batch > 1 && data.length > 0) return 'more';
         resolve();
@@ -64,10 +78,22 @@ async function read({ count, manner }: { count: number; manner: Manner }): Promi
     });
   const seqs = Array.from({ length: Math.ceil(count / batch) }, (_, i) => 1 + i * batch);
   await Promise.all(seqs.map(readFrom));
+  await Promise.all(kept);
   const tookMs = performance.now() - beganMs;
   requests.close();
   const { user, system } = process.cpuUsage(cpuBefore);
+  if (dir !== null) await rm(dir, { recursive: true });
   return { bytesPerSecond: (sizeBytes / tookMs) * 1000, cpuMs: (user + system) / 1000 };
+}
+
+async function hashAndWrite(dir: string, data: Uint8Array): Promise<void> {
+  const hash = createHash('sha256').update(data).digest('hex');
+  for (let at = 0; at < data.length; at += limits.leafSizeBytes) {
+    createHash('sha256')
+      .update(data.subarray(at, at + limits.leafSizeBytes))
+      .digest();
+  }
+  await writeFile(join(dir, hash), data);
 }
 
 function question(seq: number, batch: number): string {

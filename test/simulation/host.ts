@@ -290,6 +290,7 @@ export class Host extends Process {
       known.state === now.state &&
       known.epoch === now.epoch &&
       known.syncedThrough === now.syncedThrough &&
+      known.snapshotSeq === now.snapshotSeq &&
       known.hot === now.hot &&
       known.lastSyncMs === now.lastSyncMs;
     if (!same) this.hear({ kind: 'own-report', report: now });

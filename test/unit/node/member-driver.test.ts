@@ -8,7 +8,7 @@ import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
 import { hasWork } from '../../../replication/work.js';
 import { MemberDriver, type MemberEvents, messageOf } from '../../../src/node/member-driver.js';
-import { causeOf, configOf, lister, Store } from '../replication/support.js';
+import { batchOf, causeOf, configOf, lister, Store } from '../replication/support.js';
 
 let isBroken: boolean;
 let looks: number;
@@ -147,6 +147,16 @@ describe('a member with work to do beside everything else', () => {
     expect(store.types()).toEqual(['claim', 'barrier', 'snapshot']);
     expect(hasWork(driver.member)).toBe(false);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('reports a snapshot, although nothing was delivered since', () => {
+    active().deliver(batchOf([{ add: 'a' }]), () => undefined);
+    while (store.drain());
+    expect(driver.report()).toMatchObject({ seq: 1, snapshotSeq: 0 });
+    vi.advanceTimersByTime(10_000);
+    while (store.drain()) vi.advanceTimersByTime(10);
+    expect(store.types().at(-1)).toBe('snapshot');
+    expect(driver.report()).toMatchObject({ seq: 1, snapshotSeq: 1 });
   });
 
   test('gets none after the end', () => {
