@@ -8,7 +8,7 @@ import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
 import { hasWork } from '../../../replication/work.js';
 import { MemberDriver, type MemberEvents, messageOf } from '../../../src/node/member-driver.js';
-import { batchOf, causeOf, configOf, lister, Store } from '../replication/support.js';
+import { add, batchOf, causeOf, configOf, lister, Store } from '../replication/support.js';
 
 let isBroken: boolean;
 let looks: number;
@@ -150,7 +150,7 @@ describe('a member with work to do beside everything else', () => {
   });
 
   test('reports a snapshot, although nothing was delivered since', () => {
-    active().deliver(batchOf([{ add: 'a' }]), () => undefined);
+    active().deliver(batchOf([add('a')]), () => undefined);
     while (store.drain());
     expect(driver.report()).toMatchObject({ seq: 1, snapshotSeq: 0 });
     vi.advanceTimersByTime(10_000);
