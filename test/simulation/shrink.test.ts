@@ -44,7 +44,7 @@ describe('shrinking a failing seed', () => {
     );
     const { result } = shrink(failing, broken, 200);
     expect(result.violation?.invariant).toBe(invariant);
-    expect(result.schedule.length).toBeLessThanOrEqual(4);
+    expect(result.schedule.length).toBeLessThanOrEqual(failing.schedule.length / 3);
     const transcript = describeRun(result);
     expect(transcript).toContain(`violation: ${result.violation?.message}`);
     for (const { atMs, kind } of result.schedule)
