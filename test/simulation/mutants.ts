@@ -135,12 +135,6 @@ export const mutants: readonly Mutant[] = [
     replace: 'if (found.length === 0) return onWrong(sync, request, found, out);',
   },
   {
-    name: 'the digest of a snapshot is not looked at',
-    file: 'replication/snapshot/restoring.ts',
-    find: 'if (!equalBytes(digestOfParts(hash, manifest.core, names), body.digest)) {',
-    replace: 'if (body.digest.length === 0) {',
-  },
-  {
     name: 'snapshots leave the session table out',
     file: 'replication/snapshot/image.ts',
     find: 'sessions: unpackSessions(sessions), plain };',
@@ -270,16 +264,6 @@ export const mutants: readonly Mutant[] = [
     file: 'replication/sessions.ts',
     find: 'if (run.keys !== null) recordKeys(table, run.keys, answer);',
     replace: '',
-  },
-  {
-    name: 'sessions are forgotten by the clock alone',
-    file: 'replication/sessions.ts',
-    find: `while (bySession.size > limits.sessionsKept || isOverSize(table)) {
-    const [id, session] = oldestOf(bySession, oldestSession) as readonly [string, Session];
-    if (!mayForget(table, atMs - session.lastAtMs)) return;`,
-    replace: `while (bySession.size > 0) {
-    const [id, session] = oldestOf(bySession, oldestSession) as readonly [string, Session];
-    if (atMs - session.lastAtMs < limits.sessionIdleMs) return;`,
   },
   {
     name: 'a hand-off that the fence ends is never answered',

@@ -13,7 +13,7 @@ export interface Verdict {
 }
 
 /** Within so many seeds a mutant has to show, or the simulation proves nothing about its rule. */
-export const seedBudget = 2000;
+export const seedBudget = 3000;
 
 /** The simulation with a mutant applied; of a world of machines only the violation tells. Throws if its text is not found exactly once. */
 export async function loadMutant(mutant: Mutant, dir: string): Promise<RunSeed> {
