@@ -14,7 +14,7 @@ const mostSizeBytes = 2 * 1024 * 1024;
  * How much longer than it works a member rests: an active that was asked for something since its last slice, one
  * that was not but may be, and whoever has nothing better to do.
  */
-export const restFactors = { serving: 6, unasked: 1, standby: 0 } as const;
+export const restFactors = { serving: 6, unasked: 3, standby: 0 } as const;
 
 export interface Paced {
   /** Works for about so many bytes. */
