@@ -31,8 +31,11 @@ async function writeUntilBroken(log: AwaitedLog, onStored: (count: number) => vo
   }
 }
 
+/** More than all waits of a test together: whichever comes to its end first says what it waited for. */
+const timeoutMs = 90_000;
+
 export function outages(world: World): void {
-  describe('when a server dies', () => {
+  describe('when a server dies', { timeout: timeoutMs }, () => {
     afterEach(() => world.harness().complete());
     leaders(world);
     servers(world);
