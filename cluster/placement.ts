@@ -1,5 +1,5 @@
 /** Which node gets a member: apart from each other, least loaded first, the same answer everywhere. */
-import type { Placement } from './types.js';
+import type { GroupConfig, Placement } from './types.js';
 
 export interface PlaceableNode {
   readonly id: string;
@@ -25,6 +25,12 @@ export function allowedNodes<Node extends { readonly id: string }>(
 ): Node[] {
   const allowed = placement?.nodes;
   return nodes.filter(({ id }) => allowed?.includes(id) ?? true);
+}
+
+/** The group with this member on another node. */
+export function withMemberOn(config: GroupConfig, index: number, node: string): GroupConfig {
+  const members = config.members.map((member, i) => (i === index ? { ...member, node } : member));
+  return { ...config, members };
 }
 
 /** Nodes for `count` members, none of them taken or twice; null if there are not enough. */

@@ -2,6 +2,7 @@
 import { type Coordinator, type GroupState, pauseOf } from './coordinator.js';
 import type { NodeView } from './membership.js';
 import type { ClusterView, PlanGroup, PlanNode } from './plan.js';
+import { activeOf } from './succession.js';
 
 export function planView(node: Coordinator, monoMs: number): ClusterView {
   return {
@@ -20,19 +21,18 @@ function planNode(node: Coordinator, { info, state: reach }: NodeView): PlanNode
 function planGroup(node: Coordinator, group: GroupState, monoMs: number): PlanGroup {
   const { config, reports } = group;
   const nodes = config.members.map((member) => member.node);
-  let active: { readonly index: number; readonly epoch: number } | null = null;
-  const ready: number[] = [];
-  for (const { index, state, epoch, lastSyncMs } of reports.values()) {
-    if (node.membership.nodes.get(nodes[index] ?? '')?.state !== 'up') continue;
-    if (state === 'active' && (active === null || epoch > active.epoch)) active = { index, epoch };
-    if (state === 'standby' && lastSyncMs !== null) ready.push(index);
-  }
+  const isUp = (index: number) => node.membership.nodes.get(nodes[index] ?? '')?.state === 'up';
+  const ready = [...reports.values()]
+    .filter(
+      ({ index, state, lastSyncMs }) => state === 'standby' && lastSyncMs !== null && isUp(index),
+    )
+    .map(({ index }) => index);
   const paused = pauseOf(node, group, monoMs);
   return {
     name: config.name,
     kind: config.kind,
     nodes,
-    active: active?.index ?? null,
+    active: activeOf(node.membership, config, reports)?.index ?? null,
     ready,
     placement: config.placement ?? {},
     held: paused === null ? null : `paused by ${paused.pause.by}`,

@@ -28,6 +28,21 @@ export function leadOf(reports: Reports): { epoch: number; writer: WriterId | nu
   return lead;
 }
 
+/** The member that serves, as far as its node is up: of several, that of the latest epoch. */
+export function activeOf(
+  { nodes }: Membership,
+  { members }: GroupConfig,
+  reports: Reports,
+): MemberReport | null {
+  let active: MemberReport | null = null;
+  for (const report of reports.values()) {
+    const isUp = nodes.get(members[report.index]?.node ?? '')?.state === 'up';
+    if (report.state !== 'active' || !isUp) continue;
+    if (active === null || report.epoch > active.epoch) active = report;
+  }
+  return active;
+}
+
 const leading = new Set(['active', 'promoting', 'handing-off']);
 
 /** Whether the group needs a new writer, and since when. */

@@ -7,6 +7,8 @@ import type { At, Outcome, Seen } from './operation.js';
 
 /** How often something is looked at that ought to happen at once. */
 export const lookMs = 50;
+/** How long a member that begins anew may come no closer. */
+export const memberStillMs = 50_000;
 /** How often a member is looked at that fetches a state. */
 export const syncLookMs = 100;
 /** How often an operation tells of the bytes that have come. */
@@ -37,6 +39,23 @@ export function theGroup({ data, seen }: At<OfGroup>): GroupDocument {
 
 export const isReachable = ({ state }: MemberDocument): boolean =>
   state !== 'unreachable' && state !== 'quarantined';
+
+/** Throws `member-not-found`, and `conflict` for the active: what begins anew must not lead. */
+export function standbyOf(
+  { name, members, activeIndex }: GroupDocument,
+  index: number,
+): MemberDocument {
+  const member = members[index];
+  if (member === undefined) {
+    const detail = `${name} has no member ${index}; its members are 0 to ${members.length - 1}`;
+    throw new UnderstudyError('member-not-found', detail);
+  }
+  if (index === activeIndex) {
+    const detail = `member ${index} is the active of ${name}, on ${member.nodeId}; switch over first`;
+    throw new UnderstudyError('conflict', detail);
+  }
+  return member;
+}
 
 /** What a choice among standbys depends on beside the group. */
 export type Around = Pick<Seen, 'nodes' | 'lostZone'>;

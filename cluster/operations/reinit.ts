@@ -7,15 +7,16 @@ import {
   type Closeness,
   lifeOf,
   memberLock,
+  memberStillMs,
   notYet,
   type OfGroup,
   placeOf,
+  standbyOf,
   theGroup,
   waitForSync,
 } from './common.js';
 import type { At, Call, OperationKind, OperationRequest, Outcome } from './operation.js';
 
-const stillMs = 50_000;
 const lookTimeoutMs = 1000;
 
 export interface ReinitData extends OfGroup {
@@ -46,16 +47,7 @@ export function requestReinit(group: GroupDocument, index: number, by: string): 
 }
 
 function judge(group: GroupDocument, index: number): MemberDocument {
-  const { name, members, activeIndex } = group;
-  const member = members.find((one) => one.index === index);
-  if (member === undefined) {
-    const detail = `${name} has no member ${index}; its members are 0 to ${members.length - 1}`;
-    throw new UnderstudyError('member-not-found', detail);
-  }
-  if (index === activeIndex) {
-    const detail = `member ${index} is the active of ${name}, on ${member.nodeId}; switch over first`;
-    throw new UnderstudyError('conflict', detail);
-  }
+  const member = standbyOf(group, index);
   if (member.state === 'unreachable') {
     const detail = member.error ?? `node ${member.nodeId} of member ${index} is down; start it`;
     throw new UnderstudyError('not-ready', detail);
@@ -96,10 +88,10 @@ function syncing(at: At<ReinitData>): Outcome<ReinitData> {
   if (lastSyncMs !== null && state !== 'starting') {
     return { kind: 'done', detail: `synced through ${syncedThrough}` };
   }
-  const wait = waitForSync(at, whoOf(data), member.sync, stillMs);
+  const wait = waitForSync(at, whoOf(data), member.sync, memberStillMs);
   if (wait !== null) return wait;
   const last = member.sync === null ? state : `${state}, ${movingText(member.sync)}`;
-  const still = `member ${data.index} has not come closer for ${stillMs} ms; last: ${last}`;
+  const still = `member ${data.index} has not come closer for ${memberStillMs} ms; last: ${last}`;
   throw new UnderstudyError('timeout', `${still}. It goes on by itself: look at the group`);
 }
 

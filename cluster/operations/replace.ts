@@ -2,6 +2,7 @@
 import type { MemberReport } from '../../replication/effects.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { GroupDocument, MemberDocument } from '../documents.js';
+import { findNode } from '../find-node.js';
 import { allowedNodes, type PlaceableNode, place } from '../placement.js';
 import {
   type Closeness,
@@ -9,14 +10,15 @@ import {
   lifeOf,
   lookMs,
   memberLock,
+  memberStillMs,
   notYet,
   type OfGroup,
+  standbyOf,
   theGroup,
   waitForSync,
 } from './common.js';
 import type { At, OperationKind, OperationRequest, Outcome, Seen } from './operation.js';
 
-const stillMs = 50_000;
 const callTimeoutMs = 5000;
 
 export interface ReplaceData extends OfGroup {
@@ -37,7 +39,7 @@ export function requestReplace(
   by: string,
 ): OperationRequest {
   const group = seen.group as GroupDocument;
-  const { nodeId } = memberOf(group, index);
+  const { nodeId } = standbyOf(group, index);
   choose(group, index, node, seen);
   const life = lifeOf(group);
   const data: ReplaceData = {
@@ -60,19 +62,6 @@ export function requestReplace(
   };
 }
 
-function memberOf({ name, members, activeIndex }: GroupDocument, index: number): MemberDocument {
-  const member = members[index];
-  if (member === undefined) {
-    const detail = `${name} has no member ${index}; its members are 0 to ${members.length - 1}`;
-    throw new UnderstudyError('member-not-found', detail);
-  }
-  if (index === activeIndex) {
-    const detail = `member ${index} is the active of ${name}, on ${member.nodeId}; switch over first`;
-    throw new UnderstudyError('conflict', detail);
-  }
-  return member;
-}
-
 /** Where it goes. Members that stay keep their nodes to themselves. */
 function choose(
   group: GroupDocument,
@@ -84,10 +73,7 @@ function choose(
   const here = group.members[index]?.nodeId;
   const open = (placeable[group.kind] ?? []).filter(({ id }) => id !== here);
   const free = allowedNodes(open, placement);
-  if (wanted !== null && !nodes.some(({ id }) => id === wanted)) {
-    const known = nodes.map(({ id }) => id).join(', ');
-    throw new UnderstudyError('node-not-found', `there is no node ${wanted}; known: ${known}`);
-  }
+  if (wanted !== null) findNode(nodes, wanted);
   const asked = wanted === null ? free : free.filter(({ id }) => id === wanted);
   const staying = group.members.filter((member) => member.index !== index);
   const taken = staying.map(({ nodeId }): PlaceableNode => {
@@ -107,7 +93,7 @@ function choose(
 function started(at: At<ReplaceData>): Outcome<ReplaceData> {
   const { data, seen } = at;
   const group = theGroup(at);
-  const { nodeId } = memberOf(group, data.index);
+  const { nodeId } = standbyOf(group, data.index);
   if (nodeId === data.wanted) return settled(data, nodeId, seen);
   if (nodeId !== data.from) throw movedAway(data, nodeId);
   const to = choose(group, data.index, data.wanted, seen);
@@ -134,7 +120,7 @@ function placing(at: At<ReplaceData>): Outcome<ReplaceData> {
   if (nodeId === to) return settled(data, to, seen);
   if (nodeId !== data.from) throw movedAway(data, nodeId);
   if (answer !== undefined) return { kind: 'park', wakeAfterMs: lookMs };
-  memberOf(theGroup(at), data.index);
+  standbyOf(theGroup(at), data.index);
   const { group, groupId, index, from } = data;
   const request = { group, groupId, index, from, to };
   return {
@@ -160,9 +146,9 @@ function syncing(at: At<ReplaceData>): Outcome<ReplaceData> {
   if (report.lastSyncMs !== null && report.state !== 'starting') {
     return { kind: 'done', detail: `on ${node}, synced through ${report.syncedThrough}` };
   }
-  const wait = waitForSync(at, `member ${data.index} on ${node}`, member.sync, stillMs);
+  const wait = waitForSync(at, `member ${data.index} on ${node}`, member.sync, memberStillMs);
   if (wait !== null) return wait;
-  const still = `member ${data.index} on ${node} has not come closer for ${stillMs} ms`;
+  const still = `member ${data.index} on ${node} has not come closer for ${memberStillMs} ms`;
   throw new UnderstudyError('timeout', `${still}. It goes on by itself: look at the group`);
 }
 

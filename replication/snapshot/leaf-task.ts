@@ -112,12 +112,10 @@ export class LeafTask {
     const pages = this.#pages.filter((page) => page !== undefined);
     const content = plainContent(ground, pages) ?? mergePages(ground, pages);
     if (content === null) return { problem: 'a leaf begins with what was changed of it' };
-    const isPlain = content instanceof Uint8Array;
-    if (!equalBytes(hash(isPlain ? content : leafContent(content)), name.hash))
+    const isPlain = 'bytes' in content;
+    if (!equalBytes(hash(isPlain ? content.bytes : leafContent(content)), name.hash))
       return { problem: 'a leaf is not what its name says' };
-    const leaf = isPlain
-      ? new PackedLeaf(plainPage(content) as PlainPage)
-      : leafOf(content, knownValues(held), large);
+    const leaf = isPlain ? new PackedLeaf(content) : leafOf(content, knownValues(held), large);
     // Q6
     const isFound = !isSame(this.#place);
     if (!isFound) useSegments(uses, name.segments, -1);
@@ -166,7 +164,7 @@ interface Content {
  * The leaf's page, put together without taking one apart; null: that takes more than bytes. It has memory of its
  * own, as what follows from `mergePages` has: chunks are not to be kept for what they are a part of.
  */
-function plainContent(ground: Leaf | null, pages: readonly Uint8Array[]): Uint8Array | null {
+function plainContent(ground: Leaf | null, pages: readonly Uint8Array[]): PlainPage | null {
   const first = ground === null ? [] : [ground.packed ?? null];
   const plain: PlainPage[] = [];
   for (const bytes of [...first, ...pages]) {
@@ -176,7 +174,8 @@ function plainContent(ground: Leaf | null, pages: readonly Uint8Array[]): Uint8A
   }
   const [only, ...changes] = plain as [PlainPage, ...PlainPage[]];
   if (only.isChange) return null;
-  return changes.length > 0 ? mergedPage(plain) : copied(only.bytes, ground);
+  if (changes.length > 0) return plainPage(mergedPage(plain));
+  return { ...only, bytes: copied(only.bytes, ground) };
 }
 
 /** What is held has its own already. */

@@ -7,6 +7,8 @@ import { handle, type Run, type Session, waitFor } from './session.js';
 import { whileSyncing } from './syncing.js';
 import { groupWords, operationWords, preconditionsWords } from './words.js';
 
+export const waitWords = 'until it has ended; exit code 1 if it failed';
+
 export function addActCommands(program: Command, run: Run): void {
   addLifecycleCommands(program, run);
   addSwitchover(program, run);
@@ -76,7 +78,7 @@ function addSwitchover(program: Command, run: Run): void {
     .option('--dry-run', 'only tell what speaks against it; exit code 1 if something does')
     .option('--timeout <ms>', 'how long writes may pause (default: 5000)', whole(1, 60_000))
     .option('--at <time>', 'begin then, ISO 8601; what has to hold is judged then')
-    .option('--wait', 'until it has ended; exit code 1 if it failed');
+    .option('--wait', waitWords);
   handle<[string], SwitchoverOptions>(command, run, async (session, [name], options) => {
     const { candidate, leader, timeout: timeoutMs, at: scheduledAt } = options;
     const request = { candidate, leader, timeoutMs, scheduledAt };
@@ -100,7 +102,7 @@ function addFailover(program: Command, run: Run): void {
     .description('promote a standby without waiting for the active')
     .argument('<group>')
     .option('--candidate <node>', 'node of the standby to promote')
-    .option('--wait', 'until it has ended; exit code 1 if it failed');
+    .option('--wait', waitWords);
   handle<[string], FailoverOptions>(command, run, async (session, [name], options) => {
     const { candidate } = options;
     return ended(session, await session.client.failover(name, { candidate }), options);
@@ -113,13 +115,18 @@ function addReinit(program: Command, run: Run): void {
     .description('make a standby forget what it holds and sync anew, also out of quarantine')
     .argument('<group>')
     .argument('<index>', 'of the member, see: understudy group GROUP', whole(0))
-    .option('--wait', 'until it has ended; exit code 1 if it failed');
+    .option('--wait', waitWords);
   handle<[string, number], { wait?: true }>(command, run, async (session, args, options) => {
     const [group, index] = args;
-    const isMeant = (member: MemberDocument) => member.index === index;
-    const wait = (id: string) => whileSyncing(session, group, () => waitFor(session, id), isMeant);
+    const wait = untilSynced(session, group, index);
     return ended(session, await session.client.reinit(group, index), options, wait);
   });
+}
+
+/** For `ended`, of an operation in which this member begins anew. */
+export function untilSynced(session: Session, group: string, index: number) {
+  const isMeant = (member: MemberDocument) => member.index === index;
+  return (id: string) => whileSyncing(session, group, () => waitFor(session, id), isMeant);
 }
 
 export async function ended(

@@ -1,13 +1,9 @@
 /** Commands that put members elsewhere. */
 import type { Command } from 'commander';
-import type { MemberDocument } from '../../cluster/documents.js';
-import { ended } from './act.js';
+import { ended, untilSynced, waitWords } from './act.js';
 import { whole } from './parse.js';
-import { handle, type Run, waitFor } from './session.js';
-import { whileSyncing } from './syncing.js';
+import { handle, type Run } from './session.js';
 import { planWords } from './words.js';
-
-const waitWords = 'until it has ended; exit code 1 if it failed';
 
 export function addMoveCommands(program: Command, run: Run): void {
   addReplace(program, run);
@@ -43,9 +39,7 @@ function addReplace(program: Command, run: Run): void {
     command,
     run,
     async (session, [group, index], options) => {
-      const isMeant = (member: MemberDocument) => member.index === index;
-      const wait = (id: string) =>
-        whileSyncing(session, group, () => waitFor(session, id), isMeant);
+      const wait = untilSynced(session, group, index);
       const { node } = options;
       return ended(session, await session.client.replace(group, index, { node }), options, wait);
     },

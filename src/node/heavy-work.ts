@@ -52,10 +52,6 @@ export class HeavyWork {
     this.#pool.end(this.#id);
   }
 
-  isWaiting(what: Beginning): boolean {
-    return this.#waiting?.has(what) ?? false;
-  }
-
   /** After a step: is the member still at it? */
   settle(isHeavy: boolean): void {
     if (this.#isHeld && !isHeavy) this.end();

@@ -1,5 +1,6 @@
 /** What operators ask of nodes and of automatic failover: written to the registry, where all look. */
 import type { NodeDocument } from '../../cluster/documents.js';
+import { findNode } from '../../cluster/find-node.js';
 import type { Pause } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
@@ -36,11 +37,7 @@ export async function uncordon(runtime: Runtime, node: string): Promise<NodeDocu
 }
 
 function nodeDocument({ coordinator }: Runtime, node: string): NodeDocument {
-  const nodes = nodeDocuments(coordinator);
-  const found = nodes.find(({ id }) => id === node);
-  if (found !== undefined) return found;
-  const known = nodes.map(({ id }) => id).join(', ') || 'none';
-  throw new UnderstudyError('node-not-found', `there is no node ${node}; known: ${known}`);
+  return findNode(nodeDocuments(coordinator), node);
 }
 
 /** `group` null: of all. Throws `group-not-found`. */

@@ -11,6 +11,7 @@ import type { Runtime } from './runtime.js';
 
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 const defaultSync = { everyEvents: 10_000, everyMs: 10_000 };
+
 /** Everything is judged before anything is written. */
 export function newGroup(runtime: Runtime, spec: GroupSpec): GroupConfig {
   const { name, kind, memberCount = 3, standby = 'warm' } = spec;

@@ -11,6 +11,7 @@ import {
   stepNode,
 } from '../../cluster/coordinator.js';
 import { tickEveryMs } from '../../cluster/membership.js';
+import { withMemberOn } from '../../cluster/placement.js';
 import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Ports } from '../../replication/execute.js';
@@ -303,11 +304,8 @@ export class Runtime {
     const { group, index, node, revision } = effect;
     const state = this.coordinator.groups.get(group);
     if (state === undefined) return;
-    const members = state.config.members.map((member, i) =>
-      i === index ? { ...member, node } : member,
-    );
     try {
-      const done = await this.registry.update({ ...state.config, members }, revision);
+      const done = await this.registry.update(withMemberOn(state.config, index, node), revision);
       const { logger } = this.#options;
       if (done) logger.warn({ group, index, node }, 'a lost member is placed anew');
     } catch (error) {

@@ -16,7 +16,7 @@ import type {
   VacancyDocument,
 } from '../../cluster/documents.js';
 import { heldBy, noHold, type Scope } from '../../cluster/pause.js';
-import { leadOf, vacancyOf } from '../../cluster/succession.js';
+import { activeOf, leadOf, vacancyOf } from '../../cluster/succession.js';
 import type { Pause } from '../../cluster/types.js';
 import type { MemberReport } from '../../replication/effects.js';
 import type { EpochNote } from '../../replication/replica.js';
@@ -82,7 +82,7 @@ export function groupDocument(
   const { config, reports } = group;
   const pause = pauseDocument(pauseOf(coordinator, group, now.monoMs));
   const lead = leadOf(reports);
-  const active = activeReport(coordinator, config.members, reports);
+  const active = activeOf(coordinator.membership, config, reports);
   const seq = Math.max(0, ...[...reports.values()].map((report) => report.seq));
   const members = config.members.map((member, index) =>
     memberDocument(coordinator, config, { ...member, index }, reports.get(index), seq),
@@ -138,20 +138,6 @@ function vacancyDocument(
   const vacancy = vacancyOf(membership, config, reports, now.monoMs);
   if (vacancy === null) return null;
   return { cause: vacancy.cause, since: iso(now.wallMs - (now.monoMs - vacancy.firstSignMs)) };
-}
-
-function activeReport(
-  coordinator: Coordinator,
-  members: GroupState['config']['members'],
-  reports: GroupState['reports'],
-): MemberReport | null {
-  let active: MemberReport | null = null;
-  for (const report of reports.values()) {
-    const node = members[report.index]?.node ?? '';
-    if (report.state !== 'active' || !isUp(coordinator, node)) continue;
-    if (active === null || report.epoch > active.epoch) active = report;
-  }
-  return active;
 }
 
 /** A standby counts as healthy from its first sync on (P8). */

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { z } from 'zod';
-import { UnderstudyError } from '../../../replication/errors.js';
+import { findNode } from '../../../cluster/find-node.js';
 import type { Backend } from '../backend.js';
 import { answers } from '../openapi.js';
 import { nodeParams, operationParams, waitQuery } from '../requests.js';
@@ -52,16 +52,7 @@ export function clusterRoutes(server: FastifyInstance, backend: Backend): void {
         response: answers({ 200: nodeSchema }),
       },
     },
-    async ({ params }) => {
-      const nodes = await backend.nodes();
-      const found = nodes.find(({ id }) => id === params.node);
-      if (found !== undefined) return found;
-      const known = nodes.map(({ id }) => id).join(', ') || 'none';
-      throw new UnderstudyError(
-        'node-not-found',
-        `there is no node ${params.node}; known: ${known}`,
-      );
-    },
+    async ({ params }) => findNode(await backend.nodes(), params.node),
   );
   app.get(
     '/v1/kinds',

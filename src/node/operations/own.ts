@@ -7,6 +7,7 @@ import type { Begun } from '../../../cluster/operations/moves.js';
 import type { OperationRequest } from '../../../cluster/operations/operation.js';
 import { requestReplace } from '../../../cluster/operations/replace.js';
 import { requestSwitchover } from '../../../cluster/operations/switchover.js';
+import { withMemberOn } from '../../../cluster/placement.js';
 import type { Move } from '../../../cluster/plan.js';
 import { UnderstudyError } from '../../../replication/errors.js';
 import { shardOf } from '../../nats/subjects.js';
@@ -140,10 +141,7 @@ async function placeMember({ registry }: Runtime, placing: Placing): Promise<boo
   const { config, revision } = found;
   const isFree = config.members.every(({ node }) => node !== to);
   if (config.members[index]?.node !== from || !isFree) return false;
-  const members = config.members.map((member, i) =>
-    i === index ? { ...member, node: to } : member,
-  );
-  return await registry.update({ ...config, members }, revision);
+  return await registry.update(withMemberOn(config, index, to), revision);
 }
 
 async function beginMove(
