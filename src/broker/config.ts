@@ -4,6 +4,8 @@ export interface ClusterOptions {
   readonly port: number;
   /** `nats://host:port` of the cluster ports of all servers; its own may be among them. */
   readonly routes: readonly string[];
+  /** `host:port` that the others are told, if they are to come another way than to the port itself. */
+  readonly advertise?: string | undefined;
 }
 
 export interface ConfigOptions {
@@ -109,6 +111,7 @@ function clusterLines(cluster: ClusterOptions): string[] {
     `  name: ${quote(cluster.name)}`,
     `  listen: "127.0.0.1:${cluster.port}"`,
     `  routes: [${cluster.routes.map(quote).join(', ')}]`,
+    ...(cluster.advertise === undefined ? [] : [`  advertise: ${quote(cluster.advertise)}`]),
     '  no_advertise: true',
     '  ping_interval: "1s"',
     '  ping_max: 2',

@@ -1,4 +1,4 @@
-/** One node of `understudy dev`: a child process in a group of its own. */
+/** One node of `understudy dev` and `understudy chaos`: a child process in a group of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -88,6 +88,20 @@ export class NodeChild {
       });
     });
     return child;
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Resolves when the present life of the process ends. */
+  get exited(): Promise<void> {
+    return this.#exited;
+  }
+
+  /** Sends a signal and waits for nothing; an exit that follows counts as a death. */
+  signal(name: NodeJS.Signals): void {
+    this.#child?.kill(name);
   }
 
   async stop(): Promise<void> {

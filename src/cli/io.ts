@@ -29,10 +29,34 @@ export interface NodeOptions {
   readonly config: string | undefined;
 }
 
+export interface ChaosOptions {
+  /** Null: `random`, `smoke` or `list` says what to run. */
+  readonly scenario: string | null;
+  readonly random: boolean;
+  readonly list: boolean;
+  readonly seed: number | null;
+  readonly durationMs: number;
+  /** Of a random run. */
+  readonly brokers: 1 | 3;
+  /** Calls a second. */
+  readonly rate: number;
+  /** Acknowledged a second before the first fault; with less the run is invalid. */
+  readonly leastRate: number;
+  readonly boundMs: number;
+  /** Where the reports go; null: nowhere. */
+  readonly report: string | null;
+  readonly data: string | null;
+  readonly kinds: string | null;
+  readonly kind: string | null;
+  /** Commands of that kind, one JSON value a line. */
+  readonly events: string | null;
+}
+
 /** The commands that run until they are stopped. They resolve to the exit code. */
 export interface LongCommands {
   dev(options: DevOptions, io: Io): Promise<number>;
   node(options: NodeOptions, io: Io): Promise<number>;
+  chaos(options: ChaosOptions, io: Io): Promise<number>;
 }
 
 /** Resolves when there is room for more: output never piles up in memory. */

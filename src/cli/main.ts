@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { chaosCommand } from '../chaos/command.js';
 import { devCommand } from './dev.js';
 import { nodeCommand } from './node.js';
 import { run } from './run.js';
@@ -11,6 +12,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 const { stdin, stdout, stderr, env } = process;
 const io = { stdin, stdout, stderr, env };
-process.exitCode = await run(process.argv.slice(2), io, { dev: devCommand, node: nodeCommand });
+const longCommands = { dev: devCommand, node: nodeCommand, chaos: chaosCommand };
+process.exitCode = await run(process.argv.slice(2), io, longCommands);
 // Input that nobody reads any more must not keep the process alive.
 stdin.destroy();

@@ -2,6 +2,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { version } from '../version.js';
 import { addActCommands } from './act.js';
+import { addChaosCommand } from './chaos.js';
 import { addDeliverCommand } from './deliver.js';
 import { documentOf, exitCodeOf, exitCodes, PartlyDone, wordsOf } from './failures.js';
 import { type DevOptions, type Io, type LongCommands, type NodeOptions, write } from './io.js';
@@ -56,6 +57,7 @@ function createProgram(current: Run, longCommands: LongCommands): Command {
     .option('--json', 'one JSON document on stdout')
     .showHelpAfterError('(understudy help lists the commands)');
   addLongCommands(program, current, longCommands);
+  addChaosCommand(program, current, longCommands);
   addLookCommands(program, current);
   addActCommands(program, current);
   addMaintainCommands(program, current);

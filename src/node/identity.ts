@@ -50,7 +50,13 @@ function publicPart(key: KeyObject): string {
 }
 
 /** Checks what members of this group have signed. */
-export function judgeOf({ groupId, members }: GroupConfig): Judge {
+export function judgeOf({
+  groupId,
+  members,
+}: {
+  readonly groupId: string;
+  readonly members: readonly { readonly publicKey: string }[];
+}): Judge {
   return {
     groupId,
     identity: {

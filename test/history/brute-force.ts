@@ -2,7 +2,7 @@
  * The same question as check-history.ts, answered by trying every order: slow, and simple enough to
  * be believed. Knows nothing of places; a position is only a part of an answer.
  */
-import type { Logged, Model, Operation } from './check-history.js';
+import type { Logged, Model, Operation } from '../../src/chaos/check/check-history.js';
 
 interface Entry<Command, Answer> {
   readonly operation: Operation<Command, Answer>;

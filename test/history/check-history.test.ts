@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import {
+  checkHistory,
+  type Logged,
+  type Model,
+  type Operation,
+} from '../../src/chaos/check/check-history.js';
 import { type Random, seededRandom } from '../support/scheduler.js';
 import { isLinearizable } from './brute-force.js';
-import { checkHistory, type Logged, type Model, type Operation } from './check-history.js';
 
 /** Few states, so that wrong histories look right now and then. */
 const model: Model<number, number, number> = {

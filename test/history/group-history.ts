@@ -3,6 +3,14 @@ import type { AnswerRun, Batch } from '../../replication/batch.js';
 import type { ReadResult } from '../../replication/effects.js';
 import { Rejection } from '../../replication/kind.js';
 import {
+  checkHistory,
+  type Logged,
+  type Model,
+  type Operation,
+  type Outcome,
+  type Verdict,
+} from '../../src/chaos/check/check-history.js';
+import {
   freshTrace,
   poisonPart,
   type TraceCommand,
@@ -10,14 +18,6 @@ import {
   type TraceState,
   traceKind,
 } from '../simulation/kind.js';
-import {
-  checkHistory,
-  type Logged,
-  type Model,
-  type Operation,
-  type Outcome,
-  type Verdict,
-} from './check-history.js';
 
 /** Null: the query for the whole state. */
 type Asked = TraceCommand | null;

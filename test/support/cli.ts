@@ -19,9 +19,10 @@ export interface CliOptions {
   readonly terminal?: boolean;
 }
 
-const noLongCommands: LongCommands = {
+export const noLongCommands: LongCommands = {
   dev: () => Promise.reject(new Error('dev was not expected')),
   node: () => Promise.reject(new Error('node was not expected')),
+  chaos: () => Promise.reject(new Error('chaos was not expected')),
 };
 
 export async function cli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {

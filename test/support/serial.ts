@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
 import { type Kind, Rejection } from '../../replication/kind.js';
 import type { EventEntry } from '../../src/admin/backend.js';
-import { checkHistory, type Model, type Operation } from '../history/check-history.js';
+import { checkHistory, type Model, type Operation } from '../../src/chaos/check/check-history.js';
 import { checkLog, type Outcome } from './load.js';
 
 interface Answer {

@@ -6,11 +6,11 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GroupDocument, MemberDocument, MemberSync } from '../../cluster/documents.js';
+import { FaultProxy } from '../../src/chaos/proxy/proxy.js';
 import { startTestBroker, type TestBroker } from './broker.js';
 import { Cluster } from './cluster.js';
 import { NodeProcess } from './node-process.js';
 import { StoredChunks } from './stored-chunks.js';
-import { TcpProxy } from './tcp-proxy.js';
 import { until } from './until.js';
 
 export interface Fetched {
@@ -32,7 +32,7 @@ export class SyncCluster extends Cluster {
   constructor(
     broker: TestBroker,
     readonly chunks: StoredChunks,
-    private readonly proxies: readonly TcpProxy[],
+    private readonly proxies: readonly FaultProxy[],
     env: Readonly<Record<string, string>>,
   ) {
     super(broker, { nodes: 0 });
@@ -43,8 +43,8 @@ export class SyncCluster extends Cluster {
     });
   }
 
-  proxyOf(node: NodeProcess): TcpProxy {
-    return this.proxies[this.nodes.indexOf(node)] as TcpProxy;
+  proxyOf(node: NodeProcess): FaultProxy {
+    return this.proxies[this.nodes.indexOf(node)] as FaultProxy;
   }
 
   cacheDir(id: string): string {
@@ -138,7 +138,7 @@ export async function startSyncCluster(
   const broker = await startTestBroker();
   const chunks = await StoredChunks.open(broker.url);
   const proxies = await Promise.all(
-    Array.from({ length: 3 }, () => TcpProxy.start(Number(broker.port))),
+    Array.from({ length: 3 }, () => FaultProxy.start(Number(broker.port))),
   );
   const cluster = new SyncCluster(broker, chunks, proxies, env);
   try {

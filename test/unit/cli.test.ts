@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import type { DevOptions, NodeOptions } from '../../src/cli/io.js';
+import type { ChaosOptions, DevOptions, NodeOptions } from '../../src/cli/io.js';
 import { table } from '../../src/cli/table.js';
 import { version } from '../../src/version.js';
 import { serve } from '../support/admin-server.js';
-import { cli } from '../support/cli.js';
+import { cli, noLongCommands } from '../support/cli.js';
 
 /** The command against a server of its own. */
 async function served() {
@@ -34,6 +34,8 @@ describe('usage', () => {
     [['reinit', 'a', 'b'], /whole number from 0/],
     [['switchover', 'a', '--timeout', '1s'], /whole number from 1 to 60000/],
     [['dev', '--nodes', 'x'], /whole number from 1 to 9/],
+    [['chaos', '--brokers', '2'], /Allowed choices are 1, 3/],
+    [['chaos', '--duration', '60'], /whole number and ms, s, m, h or d/],
   ])('%j is wrong', async (args, message) => {
     const { code, stderr, stdout } = await cli(args);
     expect(stderr).toMatch(message);
@@ -92,6 +94,7 @@ describe('settings', () => {
   test('dev and node get all their options', async () => {
     const seen: (DevOptions | NodeOptions)[] = [];
     const longCommands = {
+      ...noLongCommands,
       dev: async (options: DevOptions) => (await Promise.resolve(seen.push(options))) - 1,
       node: async (options: NodeOptions) => (await Promise.resolve(seen.push(options))) + 2,
     };
@@ -119,6 +122,29 @@ describe('settings', () => {
         kinds: 'k.js',
         respawn: false,
         syncInterval: '100ms',
+      },
+    ]);
+  });
+
+  test('chaos gets all its options', async () => {
+    const seen: ChaosOptions[] = [];
+    const chaos = async (options: ChaosOptions) => (await Promise.resolve(seen.push(options))) + 2;
+    const longCommands = { ...noLongCommands, chaos };
+    const given =
+      '--scenario s --seed 7 --duration 90s --brokers 1 --rate 50 --least-rate 5 --bound 2m ' +
+      '--report r --data d --kinds k.js --kind k --events e.ndjson';
+    expect((await cli(['chaos', ...given.split(' ')], { longCommands })).code).toBe(3);
+    await cli(['chaos', '--random'], { longCommands });
+    expect(seen).toEqual([
+      {
+        ...{ scenario: 's', random: false, list: false, seed: 7, durationMs: 90_000, brokers: 1 },
+        ...{ rate: 50, leastRate: 5, boundMs: 120_000, report: 'r', data: 'd' },
+        ...{ kinds: 'k.js', kind: 'k', events: 'e.ndjson' },
+      },
+      {
+        ...{ scenario: null, random: true, list: false, seed: null, durationMs: 60_000 },
+        ...{ brokers: 3, rate: 800, leastRate: 200, boundMs: 60_000, report: null, data: null },
+        ...{ kinds: null, kind: null, events: null },
       },
     ]);
   });

@@ -7,17 +7,17 @@ import {
   type Socket,
 } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { TcpProxy } from '../../support/tcp-proxy.js';
+import { FaultProxy } from '../../../src/chaos/proxy/proxy.js';
 import { until } from '../../support/until.js';
 
 let echo: Server;
-let proxy: TcpProxy;
+let proxy: FaultProxy;
 const sockets: Socket[] = [];
 
 beforeEach(async () => {
   echo = createServer((socket) => socket.on('error', () => undefined).pipe(socket));
   await new Promise<void>((done) => echo.listen(0, '127.0.0.1', done));
-  proxy = await TcpProxy.start((echo.address() as AddressInfo).port);
+  proxy = await FaultProxy.start((echo.address() as AddressInfo).port);
 });
 
 afterEach(async () => {
@@ -84,7 +84,7 @@ it('hangs while it is paused, also for those who come then', async () => {
   await once(during.socket, 'connect');
   before.socket.write(noise(20));
   during.socket.write(noise(30));
-  const free = await TcpProxy.start((echo.address() as AddressInfo).port);
+  const free = await FaultProxy.start((echo.address() as AddressInfo).port);
   await new Caller(free).echoed(noise(1_000_000));
   await free.close();
   expect([before.received.length, during.received.length]).toEqual([0, 0]);

@@ -1,0 +1,17 @@
+/** All scenarios. A new one is an object in one of the files beside this, and nothing else. */
+import { kills } from './kills.js';
+import { networks } from './networks.js';
+import { pauses } from './pauses.js';
+import { restarts } from './restarts.js';
+import type { Scenario } from './scenario.js';
+
+export const scenarios: readonly Scenario[] = [...kills, ...pauses, ...networks, ...restarts];
+
+/** Any of those for so many brokers, another in each round. */
+export const anything = (brokers: 1 | 3): Scenario => ({
+  name: 'random',
+  shows: 'one fault after the other, drawn by the seed',
+  brokers,
+  round: (stage) =>
+    stage.chance.pick(scenarios.filter((one) => one.brokers <= brokers)).round(stage),
+});
