@@ -5,6 +5,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Position, position } from '../../replication/ids.js';
 import type { ChunkStore, Fetched } from '../../replication/ports.js';
+import { failpoint } from '../failpoint.js';
 import { packChunk, unpackChunk } from './chunk-codec.js';
 import { encodePin, isOlder } from './pins.js';
 import { type ApiAnswer, appendOutcome, expectedLast, failureOf, parseAnswer } from './replies.js';
@@ -96,6 +97,7 @@ async function put(
   const subject = names.chunk(hexOf(hash));
   bulk.send(subject, await packChunk(bytes), (reply) => {
     const isStored = appendOutcome(reply).kind === 'stored';
+    if (isStored) failpoint('between-chunks');
     done(isStored ? null : `chunk ${subject} is not stored: ${reasonOf(reply)}`);
     return 'done';
   });
@@ -122,6 +124,7 @@ function pin(
     if (isStored) {
       announced.delete(snapshotId);
       purge(store, { filter: open, seq: announcement + 1 });
+      failpoint('before-snapshot-record');
     }
     done(isStored ? null : `snapshot ${snapshotId} is not pinned: ${reasonOf(reply)}`);
     return 'done' as const;

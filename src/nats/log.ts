@@ -7,6 +7,7 @@
 import type { NatsConnection } from 'nats';
 import { position } from '../../replication/ids.js';
 import type { Log, ReadOutcome } from '../../replication/ports.js';
+import { failpoint } from '../failpoint.js';
 import { replay } from './replay.js';
 import {
   type ApiAnswer,
@@ -45,16 +46,20 @@ export function natsLog(options: NatsLogOptions): Log {
       return 'done';
     });
   return {
-    append: (bytes, expected, done) =>
+    append: (bytes, expected, done) => {
+      failpoint('before-append');
       control.send(
         subject,
         bytes,
         (reply) => {
-          done(appendOutcome(reply));
+          const outcome = appendOutcome(reply);
+          if (outcome.kind === 'stored') failpoint('after-ack');
+          done(outcome);
           return 'done';
         },
         expectedLast(expected),
-      ),
+      );
+    },
     last: (done) => read({ last_by_subj: subject }, done),
     next: (after, done) => read({ seq: after + 1, next_by_subj: subject }, done),
     at: (at, done) => read({ seq: at }, done),

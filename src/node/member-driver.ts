@@ -24,6 +24,7 @@ import { type Member, newMember, report, step, wakeAtMs } from '../../replicatio
 import type { Sync } from '../../replication/sync/sync.js';
 import { syncOf } from '../../replication/syncing.js';
 import { hasWork, isHeavy } from '../../replication/work.js';
+import { failpoint } from '../failpoint.js';
 import { instant } from './clock.js';
 import { HeavyWork } from './heavy-work.js';
 import { Pacer, restFactors } from './pacer.js';
@@ -229,6 +230,7 @@ export class MemberDriver {
   }
 
   #execute(effect: Effect, feed: (completion: Input) => void): void {
+    if (effect.kind === 'replay' && hasClaimed(this.#member)) failpoint('after-claim');
     const work = this.#workOf(effect);
     if (work !== null) {
       const run = () => void execute(effect, this.ports, this.#running, feed);
@@ -259,6 +261,7 @@ export class MemberDriver {
   #carryOut(effect: OutwardEffect): void {
     switch (effect.kind) {
       case 'answer':
+        failpoint('before-answer');
         settle(this.#deliveries, effect.request, effect.answer);
         break;
       case 'answer-read':
@@ -280,6 +283,7 @@ export class MemberDriver {
         this.events.reportLost(effect);
         break;
       case 'open':
+        failpoint('before-open');
         this.events.opened(effect.epoch);
         break;
       case 'close':
@@ -293,6 +297,7 @@ export class MemberDriver {
         this.#triggers.disarm(effect.call);
         break;
       case 'announce-snapshot':
+        failpoint('after-snapshot-record');
         this.events.announceSnapshot(effect);
         break;
       case 'announce-handoff':
@@ -386,6 +391,10 @@ function settle<Answer>(
   const tell = waiting.get(request);
   waiting.delete(request);
   tell?.(answer);
+}
+
+function hasClaimed({ role }: Member): boolean {
+  return role.state === 'promoting' && role.promotion.phase === 'catching-up';
 }
 
 export function messageOf(error: unknown): string {

@@ -44,14 +44,14 @@ export class NodeProcess {
     return this.isRunning && !this.#frozen;
   }
 
-  /** Resolves when the node has joined; again after an end, under the same id. */
-  async start(): Promise<void> {
+  /** Resolves when the node has joined; again after an end, under the same id. `env`: for this life. */
+  async start(env: Readonly<Record<string, string>> = {}): Promise<void> {
     if (!existsSync(program)) throw new Error(`${program} is missing: run npm run build first`);
     const log = openSync(this.#logFile, 'a');
     const child = spawn(process.execPath, [program, 'node'], {
       cwd: this.dir,
       stdio: ['ignore', log, log, 'ipc'],
-      env: { PATH: process.env.PATH, UNDERSTUDY_NODE_ID: this.id, ...this.env },
+      env: { PATH: process.env.PATH, UNDERSTUDY_NODE_ID: this.id, ...this.env, ...env },
     });
     closeSync(log);
     this.#child = child;

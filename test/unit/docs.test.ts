@@ -123,7 +123,12 @@ describe('commands', () => {
 });
 
 describe('settings', () => {
-  const elsewhere = ['UNDERSTUDY_URL', 'UNDERSTUDY_TOKEN', 'UNDERSTUDY_TOKEN_SHA256'];
+  const elsewhere = [
+    'UNDERSTUDY_URL',
+    'UNDERSTUDY_TOKEN',
+    'UNDERSTUDY_TOKEN_SHA256',
+    'UNDERSTUDY_FAILPOINTS',
+  ];
 
   test.each([...documents, 'docker-compose.yml'])('%s names only variables that exist', (file) => {
     const named = textOf(file).match(/\bUNDERSTUDY_\w*[A-Z0-9]\b(?!\*)/g) ?? [];

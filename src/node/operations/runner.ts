@@ -16,6 +16,7 @@ import type {
   OperationKind,
   Seen,
 } from '../../../cluster/operations/operation.js';
+import { failpoint } from '../../failpoint.js';
 import type { OperationStore } from './store.js';
 
 /** What operations look at and act with. */
@@ -147,8 +148,10 @@ export class Runner {
     const { node } = effect.call;
     const asked = node === null ? null : { node, effect: effect.effect };
     this.#asked = asked;
+    failpoint('before-call');
     this.#answer(effect, this.options.hands.call(effect.call), (value) => {
       if (this.#asked === asked) this.#asked = null;
+      failpoint('after-call');
       return { kind: 'answered', value };
     });
   }
