@@ -3,7 +3,8 @@
  *
  * D1 Nothing here grants the right to write; a wrong verdict costs a failover, never an event.
  * D2 A node that has lost the broker judges nobody until a grace has passed; one that was frozen
- *    itself takes nobody's silence of that time for a sign.
+ *    itself takes nobody's silence of that time for a sign, and one that starts nobody's of the time
+ *    before it listened.
  * D3 A later incarnation of a node ends the earlier one at once.
  */
 import type { ClusterTimings, NodeInfo } from './types.js';
@@ -27,7 +28,10 @@ export interface Membership {
   readonly timings: ClusterTimings;
   readonly nodes: Map<string, NodeView>;
   connected: boolean;
-  readonly startedAtMs: number;
+  /** When it began to listen. */
+  startedAtMs: number;
+  /** Since when the others could be heard without a break. */
+  listeningSinceMs: number;
   /** Until then nobody is judged (D2). */
   graceUntilMs: number;
   lastTickMs: number;
@@ -38,6 +42,7 @@ export type ProbeResult = 'alive' | 'gone' | 'silent';
 /** The driver ticks at least this often; a longer gap means that this process itself stood still. */
 export const tickEveryMs = 50;
 const frozenAfterMs = 400;
+const notYet = Number.NEGATIVE_INFINITY;
 
 export function newMembership(self: string, timings: ClusterTimings, nowMs: number): Membership {
   return {
@@ -46,8 +51,9 @@ export function newMembership(self: string, timings: ClusterTimings, nowMs: numb
     nodes: new Map(),
     connected: true,
     startedAtMs: nowMs,
+    listeningSinceMs: nowMs,
     graceUntilMs: nowMs,
-    lastTickMs: nowMs,
+    lastTickMs: notYet,
   };
 }
 
@@ -103,6 +109,7 @@ export function probed(
 /** Passes judgement on silence. Returns the nodes to probe. */
 export function tickMembership(membership: Membership, nowMs: number): string[] {
   const gapMs = nowMs - membership.lastTickMs;
+  if (membership.lastTickMs === notYet) membership.startedAtMs = nowMs;
   membership.lastTickMs = nowMs;
   if (gapMs > frozenAfterMs) forgiveSilence(membership, nowMs);
   if (!judges(membership, nowMs)) return [];
@@ -136,9 +143,15 @@ export function judges(membership: Membership, nowMs: number): boolean {
   return membership.connected && nowMs >= membership.graceUntilMs;
 }
 
-/** From when on the silence of a node that was never heard of counts: everybody has a grace. */
-export function unheardSinceMs({ startedAtMs, graceUntilMs, timings }: Membership): number {
+/** From when on this node knows who else is there: everybody has a grace. */
+export function settledAtMs({ startedAtMs, graceUntilMs, timings }: Membership): number {
   return Math.max(startedAtMs + timings.graceMs, graceUntilMs);
+}
+
+/** From when on a node that was never heard of is as silent as one that hangs: no earlier (D2). */
+export function unheardSinceMs(membership: Membership): number {
+  const { listeningSinceMs, timings } = membership;
+  return Math.max(settledAtMs(membership), listeningSinceMs + timings.hangTimeoutMs);
 }
 
 /** How long a node has been gone. */
@@ -155,6 +168,7 @@ function startGrace(membership: Membership, nowMs: number): void {
 
 /** Nobody was silent while we could not listen. What a probe finds from now on counts all the same. */
 function forgiveSilence(membership: Membership, nowMs: number): void {
+  membership.listeningSinceMs = nowMs;
   for (const view of membership.nodes.values()) {
     view.lastHeardMs = nowMs;
     if (view.state === 'suspect') {

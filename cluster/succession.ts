@@ -68,7 +68,7 @@ export function vacancyOf(
 function neverHeard(membership: Membership, nowMs: number): Omit<Vacancy, 'epoch'> | null {
   const sinceMs = unheardSinceMs(membership);
   if (nowMs < sinceMs) return null;
-  return { cause: 'silence', firstSignMs: membership.startedAtMs, sinceMs };
+  return { cause: 'silence', firstSignMs: membership.listeningSinceMs, sinceMs };
 }
 
 function nodeGone(view: NodeView, writer: WriterId): Omit<Vacancy, 'epoch'> | null {

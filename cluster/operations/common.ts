@@ -114,7 +114,7 @@ export const notYet = (nowMs: number): Closeness => ({
 
 /** Waits on, and tells how far the member is; null: it has come no closer for `stillMs`. */
 export function waitForSync<Data extends { readonly closeness: Closeness }>(
-  { data, seen }: At<Data>,
+  { data, seen }: Pick<At<Data>, 'data' | 'seen'>,
   who: string,
   sync: MemberSync | null,
   stillMs: number,

@@ -6,6 +6,7 @@ import type { OperationKind } from './operation.js';
 import { reinit } from './reinit.js';
 import { replace } from './replace.js';
 import { switchover } from './switchover.js';
+import { sync } from './sync.js';
 
 /** What a kind puts into `data` is read by nobody else, so its type is known there only. */
 const erased = <Data>(kind: OperationKind<Data>): OperationKind<unknown> =>
@@ -20,5 +21,6 @@ export const operationKinds: ReadonlyMap<string, OperationKind<unknown>> = new M
     erased(drain),
     erased(rebalance),
     erased(deletion),
+    erased(sync),
   ].map((kind) => [kind.name, kind]),
 );

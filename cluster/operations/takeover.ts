@@ -2,7 +2,7 @@
  * Who goes on with an operation whose driver is gone. As with a promotion, a wrong verdict costs time
  * only: the checkpoint is written by compare-and-set, and steps may be driven twice (O2, O3).
  */
-import { judges, type Membership, unheardSinceMs } from '../membership.js';
+import { judges, type Membership, settledAtMs } from '../membership.js';
 import type { Driver, Operation } from './operation.js';
 
 /** Each further node waits so long for a better one. */
@@ -40,7 +40,7 @@ export function shouldTakeOver(
 
 /** Who has just come does not know yet who else is there. */
 const knowsAll = (membership: Membership, nowMs: number): boolean =>
-  judges(membership, nowMs) && nowMs >= unheardSinceMs(membership);
+  judges(membership, nowMs) && nowMs >= settledAtMs(membership);
 
 function rankOf({ self, nodes }: Membership): number {
   const up = [...nodes.values()].filter(({ state, info }) => state === 'up' && !info.draining);

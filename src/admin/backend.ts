@@ -155,7 +155,7 @@ export interface Backend {
   /** Throws `not-ready` if no state holds what the request asks for, as `query` does. */
   state(group: string, request: StateRequest): Promise<ReadAnswer>;
   query(group: string, request: QueryRequest): Promise<ReadAnswer>;
-  /** Answers when the standbys hold it, or nothing has come for long; within `longestSyncMs`. */
+  /** Answers when the standbys hold it. Throws `timeout`, with the operation's id, if that takes long. */
   sync(group: string, actor: Actor): Promise<{ readonly through: number }>;
   switchover(group: string, request: SwitchoverRequest, actor: Actor): Promise<SwitchoverAnswer>;
   failover(

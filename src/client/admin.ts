@@ -150,7 +150,7 @@ export class AdminClient {
     return this.#nodes.json('POST', `${groupPath(group)}/query`, call);
   }
 
-  /** Answers when the standbys hold the present state, or at the latest after four minutes. */
+  /** Answers when the standbys hold the present state. Throws `timeout` after four minutes at most. */
   sync(group: string): Promise<{ readonly through: number }> {
     const timeoutMs = longestSyncMs + defaultTimeoutMs;
     return this.#post(`${groupPath(group)}/sync`, {}, { repeatable: true, timeoutMs });

@@ -5,6 +5,7 @@ import { requestDrain, requestRebalance } from '../../cluster/operations/moves.j
 import { requestReinit } from '../../cluster/operations/reinit.js';
 import { requestReplace } from '../../cluster/operations/replace.js';
 import { preflight, requestSwitchover } from '../../cluster/operations/switchover.js';
+import { requestSync, type SyncData } from '../../cluster/operations/sync.js';
 import { planView } from '../../cluster/plan-view.js';
 import { planRebalance } from '../../cluster/rebalance.js';
 import { UnderstudyError } from '../../replication/errors.js';
@@ -18,50 +19,26 @@ import {
   type SwitchoverRequest,
 } from '../admin/backend.js';
 import { instant } from './clock.js';
-import type { SyncResult } from './member-driver.js';
 import { seenBy } from './operations/hands.js';
 import type { Operations } from './operations/operations.js';
 import type { Runtime } from './runtime.js';
-import { untilHeld } from './syncing.js';
-
-const cutTimeoutMs = 30_000;
 
 export interface ActionContext {
   readonly runtime: Runtime;
   readonly operations: Operations;
   /** The group as it is now. Throws `group-not-found`. */
   group(name: string): Promise<GroupDocument>;
-  /** This node is about to stop: nobody should be kept waiting. */
-  isStopping(): boolean;
 }
 
-/** Cuts a snapshot and waits for the standbys to hold it, as long as they come closer. */
-export async function sync(context: ActionContext, name: string): Promise<{ through: number }> {
-  const deadlineMs = performance.now() + longestSyncMs;
-  const through = await cut(context, name);
-  await untilHeld(() => context.group(name), {
-    through,
-    isOver: () => context.isStopping() || performance.now() >= deadlineMs,
-  });
-  return { through };
-}
-
-/** Has a snapshot cut unless the newest is at the present seq; returns its seq. */
-async function cut(context: ActionContext, name: string): Promise<number> {
-  const group = await context.group(name);
-  const node = activeNode(group);
-  const request = { group: name };
-  const result = await context.runtime.rpc.call<SyncResult>(node, 'sync', request, cutTimeoutMs);
-  if ('through' in result) return result.through;
-  throw new UnderstudyError('internal', `no snapshot of ${name}: ${result.failure}`);
-}
-
-function activeNode(group: GroupDocument): string {
-  if (group.activeNode !== null) return group.activeNode;
-  throw new UnderstudyError(
-    'not-ready',
-    `group ${group.name} has no active at the moment (epoch ${group.epoch}); ask again`,
-  );
+/** Answers when the standbys hold what there was when it was asked for. Throws `not-ready`, `timeout`. */
+export async function sync(
+  { operations, group }: ActionContext,
+  name: string,
+  actor: Actor,
+): Promise<{ through: number }> {
+  const { id } = await operations.start(requestSync(await group(name), actor.by));
+  const { through } = await operations.dataWhenDone<SyncData>(id, longestSyncMs);
+  return { through: through as number };
 }
 
 /** One that is scheduled is judged when its time has come. */

@@ -66,7 +66,6 @@ export class NodeBackend implements Backend {
   readonly #operations: Operations;
   readonly #client: Client;
   #connected = true;
-  #isStopping = false;
 
   constructor(runtime: Runtime, store: OperationStore, client: Client) {
     this.#runtime = runtime;
@@ -84,9 +83,8 @@ export class NodeBackend implements Backend {
   }
 
   /** Requests that wait for something are answered soon; others go on with its operations. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    await this.#operations.stop();
+  stop(): Promise<void> {
+    return this.#operations.stop();
   }
 
   ready(): { readonly ready: boolean; readonly reason: string } {
@@ -284,12 +282,11 @@ export class NodeBackend implements Backend {
       runtime: this.#runtime,
       operations: this.#operations,
       group: (name) => this.group(name),
-      isStopping: () => this.#isStopping,
     };
   }
 
-  sync(group: string, _actor: Actor): Promise<{ readonly through: number }> {
-    return sync(this.#actions, group);
+  sync(group: string, actor: Actor): Promise<{ readonly through: number }> {
+    return sync(this.#actions, group, actor);
   }
 
   switchover(group: string, request: SwitchoverRequest, actor: Actor): Promise<SwitchoverAnswer> {

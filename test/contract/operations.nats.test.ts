@@ -203,6 +203,15 @@ describe('whoever asks', () => {
     expect((await waits).state).toBe('done');
   });
 
+  test('until it is done is told by a node that stops that it goes on elsewhere', async () => {
+    const node = await nodeThat(() => park);
+    await node.start(request());
+    const waits = node.untilDone('test.x', 60_000);
+    await node.stop();
+    const message = expect.stringMatching(/operation test\.x still runs.*this node stops/);
+    await expect(waits).rejects.toMatchObject({ code: 'timeout', message });
+  });
+
   test('until it parks is told what it waits for', async () => {
     const error = { code: 'not-ready', detail: 'the moon is not full' } as const;
     const node = await nodeThat(({ seen }) => ({ ...park, error, data: { at: seen.nowMs } }));
@@ -219,7 +228,10 @@ describe('whoever asks', () => {
       throw new UnderstudyError('quarantined', 'poison');
     });
     await node.start(request());
-    await expect(node.untilDone('test.x', 10_000)).rejects.toMatchObject({ code: 'quarantined' });
+    await expect(node.untilDone('test.x', 10_000)).rejects.toMatchObject({
+      code: 'quarantined',
+      message: 'poison (operation test.x)',
+    });
     const missing = { code: 'operation-not-found' };
     await expect(node.get('test.y', 0)).rejects.toMatchObject(missing);
     await expect(node.cancel('test.y', 'ops')).rejects.toMatchObject(missing);

@@ -75,6 +75,10 @@ export class OperationWorld {
   /** Nodes that take requests and do nothing. */
   readonly frozen = new Set<string>();
   readonly draining = new Set<string>();
+  /** Why no snapshot can be cut; null: it can. */
+  cutFailure: string | null = null;
+  /** Standbys fetch what is cut, in no time. */
+  syncsBySnapshots = false;
   zones: Readonly<Record<string, string>> = {};
   /** Begins to drive an operation that another began. */
   onBegun: (id: string) => void = () => undefined;
@@ -255,7 +259,7 @@ export class OperationWorld {
     switch (verb) {
       case 'sync':
         this.on(node);
-        this.after(10, () => value({ through: 5 }));
+        this.after(10, () => this.#cut(value));
         break;
       case 'hand-off':
         this.#handOff(node, request, value);
@@ -287,6 +291,16 @@ export class OperationWorld {
       default:
         this.#own(verb, request, value);
     }
+  }
+
+  #cut(value: (of: unknown) => void): void {
+    if (this.cutFailure !== null) return value({ failure: this.cutFailure });
+    value({ through: 5 });
+    if (!this.syncsBySnapshots) return;
+    this.after(30, () => {
+      const behind = this.group?.members.filter(({ syncedThrough }) => syncedThrough < 5) ?? [];
+      for (const { index } of behind) this.change(index, { syncedThrough: 5 });
+    });
   }
 
   /** As a member that holds nothing, on the same node or another. */

@@ -47,6 +47,7 @@ export class Operations {
   readonly #orphans: Orphans = new Map();
   readonly #listeners = new Set<(seen: NonNullable<Loaded>) => void>();
   readonly #parkListeners = new Set<(id: string, error: Failure | null) => void>();
+  readonly #stopListeners = new Set<() => void>();
   readonly #timers: NodeJS.Timeout[] = [];
   #stopWatch: () => void = () => undefined;
   #stopped = false;
@@ -67,6 +68,8 @@ export class Operations {
     this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
     this.#stopWatch();
+    // What goes on elsewhere keeps nobody waiting here.
+    for (const onStop of this.#stopListeners) onStop();
     const { store } = this.#options;
     const left = [...this.#runners.values()].map((runner) => runner.stop());
     const released = left.map(async (loaded) => {
@@ -107,15 +110,27 @@ export class Operations {
     return documentOf((settled as { operation: Operation }).operation);
   }
 
-  /** Until it ends; throws what it failed with, and `timeout` after `waitMs`. */
+  /** Until it ends; throws what it failed with, and `timeout` after `waitMs` or when this node stops. */
   async untilDone(id: string, waitMs: number): Promise<OperationDocument> {
-    const document = await this.get(id, waitMs);
-    if (document.state === 'done') return document;
-    if (document.lastError !== null && document.state !== 'running') {
-      throw new UnderstudyError(document.lastError.code, document.lastError.detail);
+    return documentOf(await this.#untilDone(id, waitMs));
+  }
+
+  /** What it has found out by its end; throws as `untilDone`. */
+  async dataWhenDone<Data>(id: string, waitMs: number): Promise<Data> {
+    return (await this.#untilDone(id, waitMs)).data as Data;
+  }
+
+  async #untilDone(id: string, waitMs: number): Promise<Operation> {
+    const settled = await this.#until(id, waitMs, false);
+    const { operation } = settled as { operation: Operation };
+    const { state, step, lastError } = operation;
+    if (state === 'done') return operation;
+    if (lastError !== null && state !== 'running') {
+      throw new UnderstudyError(lastError.code, `${lastError.detail} (operation ${id})`);
     }
-    const detail = `operation ${id} still runs after ${waitMs} ms, at step ${document.step}; it goes on`;
-    throw new UnderstudyError('timeout', detail);
+    const why = this.#stopped ? 'this node stops' : `${Math.round(waitMs)} ms have passed`;
+    const detail = `operation ${id} still runs, at step ${step}, and ${why}; it goes on`;
+    throw new UnderstudyError('timeout', `${detail}: understudy operation ${id} --wait`);
   }
 
   /** Until it ends or waits; throws what it waits for, or failed with. */
@@ -139,16 +154,19 @@ export class Operations {
       if (orParked && one === id) settle({ parked });
     };
     this.#listeners.add(onSeen);
+    const onStop = () => settle(null);
     this.#parkListeners.add(onParked);
+    this.#stopListeners.add(onStop);
     const timer = setTimeout(() => settle(null), waitMs);
     try {
       const first = await this.#require(id);
-      if (waitMs <= 0 || isOver(first.operation)) return first;
+      if (waitMs <= 0 || this.#stopped || isOver(first.operation)) return first;
       return (await settled) ?? (await this.#require(id));
     } finally {
       clearTimeout(timer);
       this.#listeners.delete(onSeen);
       this.#parkListeners.delete(onParked);
+      this.#stopListeners.delete(onStop);
     }
   }
 

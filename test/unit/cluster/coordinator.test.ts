@@ -119,6 +119,38 @@ describe('the death of the active’s node', () => {
   });
 });
 
+describe('an active that a node which starts has not heard of yet', () => {
+  /** It has read the log, so it knows who wrote last, and has not heard a word of anybody. */
+  function started(): Judge {
+    const judge = new Judge('n1');
+    judge.group(groupOf(['n0', 'n1', 'n2']));
+    judge.report(reportOf(1, 'standby', { synced: 5 }));
+    return judge;
+  }
+
+  it('is no more silent than one that hangs', () => {
+    const judge = started();
+    expect(causes(judge.run(timings.hangTimeoutMs))).toEqual([]);
+    expect(causes(judge.run(100))).toEqual([['silence', 1]]);
+  });
+
+  it('is not judged for the time before this node listened', () => {
+    const judge = started();
+    judge.nowMs += 20_000;
+    expect(causes(judge.run(timings.hangTimeoutMs))).toEqual([]);
+  });
+
+  it('is not judged for the time in which this node stood still', () => {
+    const judge = started();
+    judge.run(100);
+    judge.nowMs += 20_000;
+    const effects = [...judge.feed({ kind: 'tick' }), ...judge.run(timings.hangTimeoutMs - 50)];
+    expect(causes(effects)).toEqual([]);
+    judge.beat('n0', [reportOf(0, 'active')]);
+    expect(causes(judge.run(timings.hangTimeoutMs, ['n0']))).toEqual([]);
+  });
+});
+
 describe('a candidate that is not the best', () => {
   it('waits behind one that has synced further', () => {
     const [judge] = settled(['n1']) as [Judge];

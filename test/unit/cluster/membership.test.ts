@@ -16,9 +16,9 @@ import { nodeInfo, timings } from './support.js';
 const start = 10_000;
 const life = '000001';
 
-/** Knows itself and `n1`; its grace is over at `start`. */
+/** Knows itself and `n1`; at `start` a node that it never heard of is as silent as one that hangs. */
 function membership(): Membership {
-  const members = newMembership('n0', timings, start - timings.graceMs);
+  const members = newMembership('n0', timings, start - timings.hangTimeoutMs);
   heard(members, nodeInfo('n0'), start);
   heard(members, nodeInfo('n1'), start);
   members.lastTickMs = start;

@@ -17,7 +17,7 @@ const nodes = ['n0', 'n1', 'n2', 'n3'];
 const group = groupOf(nodes);
 
 function members(heardOf: readonly string[] = nodes) {
-  const membership = newMembership('n1', timings, nowMs - timings.graceMs);
+  const membership = newMembership('n1', timings, nowMs - timings.hangTimeoutMs);
   for (const id of heardOf) heard(membership, nodeInfo(id), nowMs);
   return membership;
 }

@@ -12,6 +12,7 @@ import type { OperationRequest, Seen } from '../../../../cluster/operations/oper
 import { requestReinit } from '../../../../cluster/operations/reinit.js';
 import { requestReplace } from '../../../../cluster/operations/replace.js';
 import { requestSwitchover } from '../../../../cluster/operations/switchover.js';
+import { requestSync } from '../../../../cluster/operations/sync.js';
 import { type CrashPlan, driveChildren, TestDriver } from '../../../support/operation-driver.js';
 import { driverOf, OperationWorld } from '../../../support/operation-world.js';
 
@@ -63,6 +64,16 @@ const scenarios: readonly Scenario[] = [
     end: ['a', 'adc'],
     prepare: (world) => {
       world.zones = { a: '1', b: '1', c: '2', d: '3' };
+    },
+  },
+  {
+    kind: 'sync',
+    request: ({ group }) => requestSync(group, 'ops'),
+    promotions: 0,
+    end: ['a', 'abc'],
+    prepare: (world) => {
+      world.syncsBySnapshots = true;
+      world.change(1, { syncedThrough: 3 });
     },
   },
   { kind: 'delete', request: ({ group }) => requestDelete(group, 'ops'), promotions: 0, end: null },

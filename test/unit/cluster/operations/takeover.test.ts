@@ -22,7 +22,8 @@ let nodes: Record<'a' | 'b', { membership: Membership; orphans: Orphans }>;
 beforeEach(() => {
   nowMs = startMs;
   const knowing = (self: string) => {
-    const membership = newMembership(self, timings, startMs - timings.graceMs);
+    const membership = newMembership(self, timings, 0);
+    tickMembership(membership, startMs - timings.graceMs);
     for (const id of ['a', 'b', 'c']) heard(membership, nodeInfo(id), startMs);
     tickMembership(membership, startMs);
     return { membership, orphans: new Map() };
@@ -72,7 +73,8 @@ describe('an operation', () => {
     goDown('c');
     brokerLost(nodes.a.membership);
     expect(takesOver('a')).toBe(false);
-    const fresh = newMembership('b', timings, nowMs);
+    const fresh = newMembership('b', timings, 0);
+    tickMembership(fresh, nowMs);
     heard(fresh, nodeInfo('b'), nowMs);
     expect(shouldTakeOver(fresh, new Map(), byC, nowMs + timings.graceMs - 1)).toBe(false);
     expect(shouldTakeOver(fresh, new Map(), byC, nowMs + timings.graceMs)).toBe(true);
