@@ -96,6 +96,7 @@ export interface Candidate {
 }
 
 export interface CandidateRules {
+  readonly groupId: string;
   readonly priorities: Readonly<Record<string, number>>;
   readonly cordoned: ReadonlySet<string>;
   readonly zoneOf: (node: string) => string | null;
@@ -105,13 +106,14 @@ export interface CandidateRules {
 
 /**
  * Best first (P7): ever synced before never synced, then those on nodes that are not cordoned, the
- * highest `syncedThrough`, the highest priority, those of other zones than the lost active's, the
- * lowest index. Hot standbys that are level count as equal: of two of them each would take itself for
+ * highest `syncedThrough`, the highest priority, those of other zones than the lost active's, then as
+ * the group's id has it, the lowest index at last: or where one node led many groups, one would have
+ * to take over all of them, while others look on. Hot standbys that are level count as equal: of two of them each would take itself for
  * the furthest, as it knows its own place to the moment and the other's by its last beat.
  */
 export function orderCandidates<One extends Candidate>(
   candidates: readonly One[],
-  { priorities, cordoned, zoneOf, lostZone }: CandidateRules,
+  { groupId, priorities, cordoned, zoneOf, lostZone }: CandidateRules,
 ): One[] {
   const furthest = Math.max(0, ...candidates.map(({ syncedThrough }) => syncedThrough));
   const place = ({ syncedThrough, follows }: Candidate) => {
@@ -125,19 +127,35 @@ export function orderCandidates<One extends Candidate>(
       place(b) - place(a) ||
       (priorities[b.node] ?? 0) - (priorities[a.node] ?? 0) ||
       Number(isClose(a)) - Number(isClose(b)) ||
+      drawOf(groupId, a.index) - drawOf(groupId, b.index) ||
       a.index - b.index,
   );
+}
+
+/**
+ * The lowest goes first. Each index draws for itself, so that it matters to nobody's order who else is
+ * known to be a candidate; every bit of the id has to count, as neighbours draw from the same.
+ */
+function drawOf(groupId: string, index: number): number {
+  let draw = index + 1;
+  for (let at = 0; at < groupId.length; at++) {
+    draw = Math.imul(draw ^ groupId.charCodeAt(at), 0x01000193);
+  }
+  draw = Math.imul(draw ^ (draw >>> 16), 0x85ebca6b);
+  draw = Math.imul(draw ^ (draw >>> 13), 0xc2b2ae35);
+  return (draw ^ (draw >>> 16)) >>> 0;
 }
 
 /** A zone is avoided while the node of the last active is not up: its neighbours may be next. */
 export function rulesFor(
   { nodes }: Membership,
-  { placement }: GroupConfig,
+  { groupId, placement }: GroupConfig,
   reports: Reports,
   cordoned: ReadonlySet<string>,
 ): CandidateRules {
   const lost = nodes.get(leadOf(reports).writer?.node ?? '');
   return {
+    groupId,
     priorities: placement?.priorities ?? {},
     cordoned,
     zoneOf: (node) => nodes.get(node)?.info.zone ?? null,

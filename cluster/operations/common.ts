@@ -81,6 +81,7 @@ export function pickStandby(
     }));
   const closed = nodes.filter(({ cordoned, state }) => cordoned || state === 'drained');
   const rules = {
+    groupId: group.groupId,
     priorities: group.placement.priorities ?? {},
     cordoned: new Set(closed.map(({ id }) => id)),
     zoneOf: (of: string) => nodes.find(({ id }) => id === of)?.zone ?? null,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { disconnected, heard, newMembership, probed } from '../../../cluster/membership.js';
 import { place } from '../../../cluster/placement.js';
@@ -50,9 +51,9 @@ describe('the order of candidates', () => {
       [2, 3, 1],
     ],
     [
-      'then the lowest index',
+      'then as the id of the group has it',
       [reportOf(3, 'standby'), reportOf(1, 'standby'), reportOf(2, 'standby')],
-      [1, 2, 3],
+      [1, 3, 2],
     ],
     [
       'and none that is no standby, or was none until it began',
@@ -107,9 +108,9 @@ describe('candidates that are equally far', () => {
   });
 
   it('are last on cordoned nodes, also where they are further, but not left out', () => {
-    expect(order(level, { cordoned: ['n1'], priorities: { n1: 9 } })).toEqual([2, 3, 1]);
+    expect(order(level, { cordoned: ['n1'], priorities: { n1: 9 } })).toEqual([3, 2, 1]);
     const further = [reportOf(1, 'standby', { synced: 99 }), ...level.slice(1)];
-    expect(order(further, { cordoned: ['n1'] })).toEqual([2, 3, 1]);
+    expect(order(further, { cordoned: ['n1'] })).toEqual([3, 2, 1]);
     expect(order(level.slice(0, 1), { cordoned: ['n1'] })).toEqual([1]);
   });
 
@@ -121,7 +122,7 @@ describe('candidates that are equally far', () => {
   it('are rather in another zone than the active that was lost, unless a priority says so', () => {
     const zones = { n0: 'x', n1: 'x', n2: 'y', n3: 'x' };
     const membership = zoned(zones);
-    expect(order(level, { membership })).toEqual([1, 2, 3]);
+    expect(order(level, { membership })).toEqual([1, 3, 2]);
     bringDown(membership, 'n0');
     expect(order(level, { membership })).toEqual([2, 1, 3]);
     expect(order(level, { membership, priorities: { n3: 1 } })).toEqual([3, 2, 1]);
@@ -135,6 +136,48 @@ describe('candidates that are equally far', () => {
     expect(order([hot(1, 8999), hot(2, 10_000)], { priorities })).toEqual([2, 1]);
     const warm = [reportOf(1, 'standby', { synced: 9999 }), hot(2, 10_000)];
     expect(order(warm, { priorities })).toEqual([2, 1]);
+  });
+});
+
+describe('candidates that are equal in everything', () => {
+  const orderIn = (groupId: string, indexes: readonly number[]) => {
+    const candidates = indexes.map((index) => ({
+      index,
+      node: `n${index}`,
+      everSynced: true,
+      syncedThrough: 7,
+      follows: false,
+    }));
+    const zoneOf = () => null;
+    const rules = { groupId, priorities: {}, cordoned: new Set<string>(), zoneOf, lostZone: null };
+    return orderCandidates(candidates, rules).map(({ index }) => index);
+  };
+  // As they are: hexadecimal, and nothing else about them to be relied upon.
+  const ids = Array.from({ length: 900 }, (_, i) =>
+    createHash('sha256').update(`group ${i}`).digest('hex').slice(0, 32),
+  );
+
+  it.each([[[1, 2]], [[0, 2]], [[0, 1]], [[0, 1, 2]], [[0, 2, 3, 4]]])(
+    '%s: each is the first of its share of all groups',
+    (indexes) => {
+      const firsts = ids.map((id) => orderIn(id, indexes)[0]);
+      const share = ids.length / indexes.length;
+      for (const index of indexes) {
+        const count = firsts.filter((first) => first === index).length;
+        expect(count).toBeGreaterThan(share * 0.85);
+        expect(count).toBeLessThan(share * 1.15);
+      }
+    },
+  );
+
+  it('come in the same order, whoever else is there: nodes need not know the same candidates', () => {
+    for (const id of ids.slice(0, 50)) {
+      const all = orderIn(id, [0, 1, 2, 3]);
+      for (const absent of all) {
+        const rest = all.filter((index) => index !== absent);
+        expect(orderIn(id, rest.toSorted())).toEqual(rest);
+      }
+    }
   });
 });
 
@@ -156,7 +199,7 @@ describe('the order of any candidates', () => {
       const zones = Object.fromEntries(nodes.map((id) => [id, random.chance(0.5) ? 'x' : 'y']));
       const zoneOf = (id: string) => zones[id] ?? null;
       const lostZone = random.chance(0.5) ? 'x' : null;
-      const rules = { priorities, cordoned, zoneOf, lostZone };
+      const rules = { groupId: `g${seed}`, priorities, cordoned, zoneOf, lostZone };
       const orders = permutations(candidates).map((each) =>
         orderCandidates(each, rules).map(({ index }) => index),
       );
