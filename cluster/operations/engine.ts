@@ -116,6 +116,7 @@ function onLoaded(drive: Drive, loaded: Loaded, now: OperationInstant, out: Driv
   const before = drive.revision;
   if (loaded === null) return end(drive, null, out);
   const { operation, revision } = loaded;
+  forgetFormerRun(drive, operation);
   drive.operation = operation;
   drive.revision = revision;
   if (isOver(operation)) return release(drive, operation, out);
@@ -127,6 +128,13 @@ function onLoaded(drive: Drive, loaded: Loaded, now: OperationInstant, out: Driv
   if (driver !== null && !sameDriver(driver, drive.from)) return end(drive, null, out);
   const claimed = { ...operation, driver: drive.self, updatedAtMs: now.wallMs };
   save(drive, 'claiming', claimed, out);
+}
+
+/** O4: the locks of a run are not those of the next, though one driver may see both. */
+function forgetFormerRun(drive: Drive, { run }: Operation): void {
+  if (drive.operation === null || drive.operation.run === run) return;
+  drive.held = [];
+  drive.answer = undefined;
 }
 
 function onSaved(drive: Drive, revision: number | 'conflict', out: DriveEffect[]): void {
@@ -385,7 +393,7 @@ function onChanged(
   }
   const kind = drive.kinds.get(operation.kind);
   const interrupts = phase === 'parked' || (phase === 'calling' && isCancelled(kind, operation));
-  if (isOver(operation) || interrupts) {
+  if (isOver(operation) || interrupts || operation.run !== drive.operation.run) {
     drive.from = null;
     return load(drive, 'loading', out);
   }

@@ -1,7 +1,8 @@
 /** Who may drive an operation on, with which locks, and until when. */
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { Loaded } from '../../../../cluster/operations/drive.js';
 import { lockPatienceMs } from '../../../../cluster/operations/engine.js';
-import type { Operation } from '../../../../cluster/operations/operation.js';
+import { holderOf, type Operation } from '../../../../cluster/operations/operation.js';
 import { UnderstudyError } from '../../../../replication/errors.js';
 import { limits } from '../../../../replication/limits.js';
 import { TestDriver } from '../../../support/operation-driver.js';
@@ -138,6 +139,26 @@ describe('locks', () => {
     ).run(driverOf('a'));
     expect(world.locks).toEqual({});
   });
+
+  test.each(['parked', 'calling'] as const)(
+    'of one run are not taken for those of the next by a driver that is %s all the while',
+    (phase) => {
+      const waits = phase === 'parked' ? park(60_000) : ask('b', 'inspect', 60_000);
+      const kind = kindOf(({ operation }) => (operation.run === 1 ? waits : ask(null, 'mark')));
+      world.frozen.add('b');
+      const driver = world.drive(kind);
+      driver.feed({ kind: 'start', from: null });
+      while (driver.drive.phase !== phase) world.tick();
+      // Another ends that run, and the same node is asked for the next.
+      const { operation, revision } = world.records.get('test.x') as NonNullable<Loaded>;
+      world.save({ ...operation, state: 'failed', driver: driverOf('b') }, revision);
+      world.unlock(holderOf(operation), 'all');
+      world.start(request(), driverOf('a'));
+      driver.feed({ kind: 'changed', ...(world.records.get('test.x') as NonNullable<Loaded>) });
+      while (!world.calls.includes('mark own')) world.tick();
+      expect(world.locks).toEqual({ thing: 'test.x#2' });
+    },
+  );
 });
 
 describe('cancelling', () => {
