@@ -95,9 +95,10 @@ describe('a promotion', () => {
     promote(first);
     promote(second);
     pool.end('another');
-    settle();
+    // Only until one of both has begun: in the end the last one to claim is the active.
+    vi.advanceTimersByTime(0);
     const states = [first, second].map((driver) => driver.report().state);
-    expect(states).toEqual(['standby', 'active']);
+    expect(states).toEqual(['standby', 'promoting']);
   });
 
   it('gives the permit back if the member crashes in the middle of it', () => {
