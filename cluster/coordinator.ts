@@ -183,7 +183,16 @@ export function stepNode(node: Coordinator, input: NodeInput, now: NodeInstant):
     default:
       throw input satisfies never;
   }
-  return out;
+  return byPriority(node, out);
+}
+
+/** Permits go to whoever asks while there are any, so those with a priority have to be the first to ask. */
+function byPriority({ groups }: Coordinator, effects: NodeEffect[]): NodeEffect[] {
+  const promotions = effects.filter((effect) => effect.kind === 'promote');
+  if (promotions.length < 2) return effects;
+  const priorityOf = (group: string) => groups.get(group)?.config.priority ?? 0;
+  promotions.sort((a, b) => priorityOf(b.group) - priorityOf(a.group));
+  return [...effects.filter(({ kind }) => kind !== 'promote'), ...promotions];
 }
 
 function onTick(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {

@@ -116,6 +116,8 @@ export interface GroupDocument {
   /** Null: nobody needs to take over, or nobody knows yet. */
   readonly vacancy: VacancyDocument | null;
   readonly placement: Placement;
+  /** When many groups need a new active at once: the higher goes first. */
+  readonly priority: number;
   readonly quarantined: boolean;
   readonly standby: 'warm' | 'hot';
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
@@ -211,4 +213,13 @@ export interface GroupSpec {
     | { readonly everyEvents?: number | undefined; readonly everyMs?: number | undefined }
     | undefined;
   readonly placement?: Placement | undefined;
+  /** Default 0. */
+  readonly priority?: number | undefined;
+}
+
+/** What an operator changes of a group: what is absent stays as it is. */
+export interface GroupChange {
+  readonly priority?: number | undefined;
+  /** Null takes away what was given. Members stay where they are. */
+  readonly placement?: { readonly [part in keyof Placement]: Placement[part] | null } | undefined;
 }

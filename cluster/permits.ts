@@ -33,6 +33,8 @@ export interface Permits {
   readonly limits: PermitLimits;
   readonly held: Map<string, Permit>;
   readonly waiting: Map<string, Permit>;
+  /** The same, in their order: whoever is next is last. A node that dies leaves a thousand here. */
+  readonly lines: { readonly urgent: Permit[]; readonly patient: Permit[] };
   /** Who goes on without. */
   readonly lapsed: Set<string>;
 }
@@ -41,7 +43,8 @@ export interface Permits {
 export const defaultPermits: PermitLimits = { all: 64, patient: 16 };
 
 export function newPermits(limits: PermitLimits = defaultPermits): Permits {
-  return { limits, held: new Map(), waiting: new Map(), lapsed: new Set() };
+  const lines = { urgent: [], patient: [] };
+  return { limits, held: new Map(), waiting: new Map(), lines, lapsed: new Set() };
 }
 
 /**
@@ -59,14 +62,17 @@ export function ask(permits: Permits, permit: Permit): string[] {
   }
   const before = waiting.get(id);
   // Asking again must neither cost a place nor gain one.
-  if (before === undefined || isBefore(permit, before)) waiting.set(id, permit);
+  if (before === undefined || isBefore(permit, before)) {
+    leave(permits, id);
+    enter(permits, permit);
+  }
   return grant(permits);
 }
 
 /** It has ended, holding or waiting. Returns whose turn it is now. */
 export function end(permits: Permits, id: string): string[] {
   const hadOne = permits.held.delete(id);
-  permits.waiting.delete(id);
+  leave(permits, id);
   permits.lapsed.delete(id);
   return hadOne ? grant(permits) : [];
 }
@@ -88,26 +94,46 @@ export function countsOf({
   return Object.fromEntries(all);
 }
 
-function grant({ limits, held, waiting }: Permits): string[] {
+function grant(permits: Permits): string[] {
+  const { limits, held, waiting } = permits;
   const granted: string[] = [];
   while (held.size < limits.all && waiting.size > 0) {
     const patient = [...held.values()].filter((permit) => !isUrgent(permit)).length;
-    const next = nextOf(waiting, patient < limits.patient);
-    if (next === null) break;
-    waiting.delete(next.id);
+    const next = nextOf(permits, patient < limits.patient);
+    if (next === undefined) break;
+    leave(permits, next.id);
     held.set(next.id, next);
     granted.push(next.id);
   }
   return granted;
 }
 
-function nextOf(waiting: ReadonlyMap<string, Permit>, mayBePatient: boolean): Permit | null {
-  let next: Permit | null = null;
-  for (const permit of waiting.values()) {
-    if (!mayBePatient && !isUrgent(permit)) continue;
-    if (next === null || isBefore(permit, next)) next = permit;
+function nextOf({ lines }: Permits, mayBePatient: boolean): Permit | undefined {
+  return lines.urgent.at(-1) ?? (mayBePatient ? lines.patient.at(-1) : undefined);
+}
+
+function enter(permits: Permits, permit: Permit): void {
+  const line = lineOf(permits, permit);
+  let [low, high] = [0, line.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isBefore(permit, line[middle] as Permit)) low = middle + 1;
+    else high = middle;
   }
-  return next;
+  line.splice(low, 0, permit);
+  permits.waiting.set(permit.id, permit);
+}
+
+function leave(permits: Permits, id: string): void {
+  const permit = permits.waiting.get(id);
+  if (permit === undefined) return;
+  permits.waiting.delete(id);
+  const line = lineOf(permits, permit);
+  line.splice(line.lastIndexOf(permit), 1);
+}
+
+function lineOf({ lines }: Permits, permit: Permit): Permit[] {
+  return isUrgent(permit) ? lines.urgent : lines.patient;
 }
 
 function isUrgent({ work }: Permit): boolean {

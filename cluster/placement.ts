@@ -1,4 +1,6 @@
 /** Which node gets a member: apart from each other, least loaded first, the same answer everywhere. */
+import { UnderstudyError } from '../replication/errors.js';
+import type { GroupChange } from './documents.js';
 import type { GroupConfig, Placement } from './types.js';
 
 export interface PlaceableNode {
@@ -31,6 +33,32 @@ export function allowedNodes<Node extends { readonly id: string }>(
 export function withMemberOn(config: GroupConfig, index: number, node: string): GroupConfig {
   const members = config.members.map((member, i) => (i === index ? { ...member, node } : member));
   return { ...config, members };
+}
+
+/** Throws `placement-failed` where the members could not all be on the nodes that are left to them. */
+export function withChange(config: GroupConfig, change: GroupChange): GroupConfig {
+  const { priority = config.priority ?? 0 } = change;
+  const placement = merged(config.placement, change.placement);
+  const nodes = new Set(placement.nodes);
+  const count = config.members.length;
+  if (placement.nodes !== undefined && nodes.size < count) {
+    throw new UnderstudyError(
+      'placement-failed',
+      `the ${count} members of ${config.name} need ${count} different nodes; the placement names ` +
+        `${nodes.size}: ${[...nodes].join(', ')}. Nothing was changed.`,
+    );
+  }
+  return { ...config, priority, placement };
+}
+
+function merged(before: Placement = {}, change: GroupChange['placement'] = {}): Placement {
+  const part = <Value>(was: Value | undefined, value: Value | null | undefined) =>
+    value === undefined ? was : (value ?? undefined);
+  return {
+    nodes: part(before.nodes, change.nodes),
+    spread: part(before.spread, change.spread),
+    priorities: part(before.priorities, change.priorities),
+  };
 }
 
 /** Nodes for `count` members, none of them taken or twice; null if there are not enough. */

@@ -31,7 +31,7 @@ export interface ClusterView {
   readonly groups: readonly PlanGroup[];
 }
 
-export type Reason = 'drain' | 'zone' | 'members' | 'actives';
+export type Reason = 'drain' | 'placement' | 'zone' | 'members' | 'actives';
 
 /** One step. The next one counts on it: a member that was moved has synced. */
 export interface Move {
@@ -113,10 +113,13 @@ export function heldBecause({ group, active }: Sketch): string | null {
   return group.held ?? (active === '' ? 'it has no active' : null);
 }
 
+export function isAllowed({ placement }: PlanGroup, id: string): boolean {
+  return placement.nodes?.includes(id) ?? true;
+}
+
 /** B1, B2 */
 export function mayTake({ group, at }: Sketch, { id, state, kinds }: PlanNode): boolean {
-  const isAllowed = group.placement.nodes?.includes(id) ?? true;
-  return state === 'open' && isAllowed && kinds.includes(group.kind) && !at.has(id);
+  return state === 'open' && isAllowed(group, id) && kinds.includes(group.kind) && !at.has(id);
 }
 
 export function move(

@@ -5,8 +5,8 @@
  * B1 No two members of a group are ever on one node, not even between two moves.
  * B2 Nothing is put on a node that is cordoned, draining or down, lacks the kind, or is not among the
  *    group's own nodes; what a down node hosts is left to replacement (P8).
- * B3 Each change improves, in this order: what stays on draining nodes, members of one group that share
- *    a zone, the level of members, the level of actives; none makes an earlier one worse. So planning
+ * B3 Each change improves, in this order: what stays on draining nodes, what is on a node that the
+ *    group's placement does not name any more, members of one group that share a zone, the level of members, the level of actives; none makes an earlier one worse. So planning
  *    ends, and when the moves are carried out there is nothing left to plan.
  */
 import { type Carrier, level, mostShifts } from './levelling.js';
@@ -15,12 +15,14 @@ import {
   type ClusterView,
   type Draft,
   heldBecause,
+  isAllowed,
   mayTake,
   move,
   newDraft,
   type Plan,
   type PlanNode,
   planOf,
+  type Reason,
   type Sketch,
   type Stay,
   stateRank,
@@ -44,6 +46,7 @@ export function planRebalance(view: ClusterView): Plan {
   const draft = newDraft(view);
   const draining = draft.nodes.filter(({ state }) => state === 'draining').map(({ id }) => id);
   const stays = emptyNodes(draft, draining);
+  sendHome(draft);
   let isLevel = false;
   for (let round = 0; round < mostRounds && !isLevel; round++) {
     const shifts = [spreadZones(draft), levelMembers(draft), levelActives(draft)];
@@ -68,7 +71,7 @@ function emptyNode(draft: Draft, id: string): Stay[] {
   const stays: Stay[] = [];
   for (const sketch of draft.sketches) {
     if (!sketch.at.has(id)) continue;
-    const why = leave(draft, sketch, id);
+    const why = leave(draft, sketch, id, 'drain');
     const { name, nodes } = sketch.group;
     if (why !== null) stays.push({ group: name, index: nodes.indexOf(id), node: id, why });
   }
@@ -76,19 +79,30 @@ function emptyNode(draft: Draft, id: string): Stay[] {
 }
 
 /** Null, or why the member stays. */
-function leave(draft: Draft, sketch: Sketch, id: string): string | null {
+function leave(draft: Draft, sketch: Sketch, id: string, reason: Reason): string | null {
   const held = heldBecause(sketch);
   if (held !== null) return held;
   if (sketch.active === id) {
     const heir = heirOf(draft, sketch);
     if (heir === null) return 'no other member could take over';
-    switchOver(draft, sketch, heir, 'drain');
+    switchOver(draft, sketch, heir, reason);
   }
   const to = placeFor(draft, sketch, id);
   if (to === null)
     return 'no other node may take it: they host the group, are closed or not allowed';
-  move(draft, sketch, id, to, 'drain');
+  move(draft, sketch, id, to, reason);
   return null;
+}
+
+/** Members whose group was given another placement; where they cannot leave, they stay. */
+function sendHome(draft: Draft): void {
+  for (const sketch of draft.sketches) {
+    for (const id of sketch.group.nodes) {
+      if (isAllowed(sketch.group, id) || !mayLeaveAtAll(draft, sketch, id)) continue;
+      // Or its active would be switched over for nothing.
+      if (placeFor(draft, sketch, id) !== null) leave(draft, sketch, id, 'placement');
+    }
+  }
 }
 
 /** Who takes over from the active: on an open node, else on a cordoned one; where fewest are active. */
@@ -154,10 +168,14 @@ function spreadOne(draft: Draft, sketch: Sketch): boolean {
 }
 
 /** A standby that holds the state: one that does not is busy getting it, or broken. */
-function mayLeave({ byId }: Draft, { active, sound, at }: Sketch, id: string): boolean {
+function mayLeave(draft: Draft, sketch: Sketch, id: string): boolean {
+  return id !== sketch.active && mayLeaveAtAll(draft, sketch, id);
+}
+
+function mayLeaveAtAll({ byId }: Draft, { sound, at }: Sketch, id: string): boolean {
   const state = byId.get(id)?.state;
   const isReachable = state === 'open' || state === 'cordoned';
-  return isReachable && at.has(id) && sound.has(id) && id !== active;
+  return isReachable && at.has(id) && sound.has(id);
 }
 
 // Levels.

@@ -25,6 +25,8 @@ export interface GroupConfig {
   readonly createdAtMs: number;
   /** Absent where a former version created the group. */
   readonly placement?: Placement | undefined;
+  /** When nodes have more to do than they can at once: the higher goes first. Absent: 0. */
+  readonly priority?: number | undefined;
   /** The last one, which may be over; null or absent: none, or it was lifted. */
   readonly pause?: Pause | null | undefined;
 }

@@ -1,6 +1,7 @@
 /** What the admin API needs from its node. The API itself knows HTTP and nothing else. */
 import type {
   ClusterDocument,
+  GroupChange,
   GroupDetail,
   GroupDocument,
   GroupSpec,
@@ -140,6 +141,8 @@ export interface Backend {
   counters(): NodeCounters;
   group(name: string): Promise<GroupDetail>;
   createGroup(spec: GroupSpec, actor: Actor): Promise<GroupDetail>;
+  /** Throws `group-not-found`, `node-not-found`, `placement-failed`. */
+  changeGroup(name: string, change: GroupChange, actor: Actor): Promise<GroupDetail>;
   deleteGroup(name: string, actor: Actor): Promise<void>;
   /** Retries the same batch until answered or for `timeoutMs` (`timeout`: outcome unknown). */
   deliver(

@@ -45,15 +45,30 @@ export const tokenOfCaller = token
   .describe('Of an earlier answer: answer from no older state, see docs/admin-api.md');
 
 const { placementNodes, priority } = limits;
+const rank = z.int().min(-priority).max(priority);
+export const groupPriority = rank.describe(
+  'When many groups need a new active at once: the higher goes first',
+);
+const placementNodeList = z
+  .array(name)
+  .min(1)
+  .max(placementNodes)
+  .describe('Only these; without it all');
+const placementSpread = z
+  .enum(['node', 'zone'])
+  .describe('`zone`: other zones come before less load; `node`, without it: the other way round');
+const placementPriorities = z
+  .record(name, rank)
+  .refine((one) => Object.keys(one).length <= placementNodes, `at most ${placementNodes} nodes`)
+  .describe('Of nodes as candidates, between those that are equally far: the higher goes first');
 export const placementSchema = z.strictObject({
-  nodes: z.array(name).min(1).max(placementNodes).optional().describe('Only these; without it all'),
-  spread: z
-    .enum(['node', 'zone'])
-    .optional()
-    .describe('`zone`: other zones come before less load; `node`, without it: the other way round'),
-  priorities: z
-    .record(name, z.int().min(-priority).max(priority))
-    .refine((one) => Object.keys(one).length <= placementNodes, `at most ${placementNodes} nodes`)
-    .optional()
-    .describe('Of nodes as candidates, between those that are equally far: the higher goes first'),
+  nodes: placementNodeList.optional(),
+  spread: placementSpread.optional(),
+  priorities: placementPriorities.optional(),
+});
+/** What is absent stays as it is. */
+export const placementChange = z.strictObject({
+  nodes: placementNodeList.nullable().optional(),
+  spread: placementSpread.nullable().optional(),
+  priorities: placementPriorities.nullable().optional(),
 });

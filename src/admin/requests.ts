@@ -1,6 +1,6 @@
 /** What clients send: parameters, headers and bodies. The server validates them by these schemas. */
 import { z } from 'zod';
-import type { GroupSpec } from '../../cluster/documents.js';
+import type { GroupChange, GroupSpec } from '../../cluster/documents.js';
 import { limits } from '../../replication/limits.js';
 import { tokenHeader } from '../client/token.js';
 import type { PauseRequest, QueryRequest } from './backend.js';
@@ -8,9 +8,11 @@ import {
   component,
   consistency,
   count,
+  groupPriority,
   mostReadMs,
   name,
   optionalBody,
+  placementChange,
   placementSchema,
   readTimeoutMs,
   tokenOfCaller,
@@ -71,7 +73,12 @@ export const groupSpecSchema: z.ZodType<GroupSpec> = component(
       .strictObject({ everyEvents: z.int().min(1).optional(), everyMs: z.int().min(1).optional() })
       .optional(),
     placement: placementSchema.optional(),
+    priority: groupPriority.optional(),
   }),
+);
+export const groupChangeSchema: z.ZodType<GroupChange> = component(
+  'GroupChange',
+  z.strictObject({ priority: groupPriority.optional(), placement: placementChange.optional() }),
 );
 export const queryBody: z.ZodType<Omit<QueryRequest, 'after'>> = z.strictObject({
   name: z.string().min(1).max(128),

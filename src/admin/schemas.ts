@@ -15,7 +15,7 @@ import type {
 import type { Plan } from '../../cluster/plan.js';
 import { errorAdvice } from '../../replication/errors.js';
 import type { EventPage, PauseAnswer, Precondition, TokenedRead } from './backend.js';
-import { component, count, errorCode, placementSchema, time } from './fields.js';
+import { component, count, errorCode, groupPriority, placementSchema, time } from './fields.js';
 
 export const nodeSchema: z.ZodType<NodeDocument> = component(
   'Node',
@@ -111,6 +111,7 @@ const groupShape = z.object({
     .nullable()
     .describe('Why somebody has to take over'),
   placement: placementSchema,
+  priority: groupPriority,
   quarantined: z.boolean(),
   standby: z.enum(['warm', 'hot']),
   sync: z.object({ everyEvents: count, everyMs: count }),
@@ -191,7 +192,7 @@ export const planSchema: z.ZodType<Plan> = component(
         index: count,
         from: z.string(),
         to: z.string(),
-        why: z.enum(['drain', 'zone', 'members', 'actives']),
+        why: z.enum(['drain', 'placement', 'zone', 'members', 'actives']),
       }),
     ),
     stays: z

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { MemberDocument, OperationDocument } from '../../cluster/documents.js';
 import { limits } from '../../replication/limits.js';
-import { names, priorities, whole } from './parse.js';
+import { integer, names, priorities, whole } from './parse.js';
 import { handle, type Run, type Session, waitFor } from './session.js';
 import { whileSyncing } from './syncing.js';
 import { groupWords, operationWords, preconditionsWords } from './words.js';
@@ -11,6 +11,7 @@ export const waitWords = 'until it has ended; exit code 1 if it failed';
 
 export function addActCommands(program: Command, run: Run): void {
   addLifecycleCommands(program, run);
+  addChange(program, run);
   addSwitchover(program, run);
   addFailover(program, run);
   addReinit(program, run);
@@ -29,7 +30,19 @@ interface CreateOptions {
   readonly nodes?: string[];
   readonly spread?: 'node' | 'zone';
   readonly priorities?: Record<string, number>;
+  readonly priority?: number;
 }
+
+interface ChangeOptions {
+  readonly priority?: number;
+  readonly nodes?: string[];
+  readonly anyNode?: true;
+  readonly spread?: 'node' | 'zone';
+  readonly priorities?: Record<string, number>;
+}
+
+const priorityOf = integer(-limits.priority, limits.priority);
+const priorityWords = 'higher goes first when many groups need a new active';
 
 function addLifecycleCommands(program: Command, run: Run): void {
   const { least, most } = limits.members;
@@ -43,12 +56,13 @@ function addLifecycleCommands(program: Command, run: Run): void {
     .option('--seed <hex>', '64 hexadecimal characters; random without it')
     .option('--nodes <list>', 'only on these, with commas', names)
     .addOption(new Option('--spread <over>', 'default: node').choices(['node', 'zone']))
-    .option('--priorities <list>', 'who rather takes over, such as a=10,b=-1', priorities);
+    .option('--priorities <list>', 'who rather takes over, such as a=10,b=-1', priorities)
+    .option('--priority <number>', `${priorityWords} (default: 0)`, priorityOf);
   handle<[string], CreateOptions>(create, run, async (session, [name], options) => {
     const { kind, members: memberCount, standby, seed: groupSeed } = options;
-    const { nodes, spread, priorities: given } = options;
+    const { nodes, spread, priorities: given, priority } = options;
     const placement = { nodes, spread, priorities: given };
-    const spec = { name, kind, memberCount, standby, groupSeed, placement };
+    const spec = { name, kind, memberCount, standby, groupSeed, placement, priority };
     const group = await session.client.createGroup(spec);
     return session.show(group, () => groupWords(group));
   });
@@ -56,6 +70,30 @@ function addLifecycleCommands(program: Command, run: Run): void {
   handle<[string]>(remove.argument('<name>'), run, async (session, [name]) => {
     await session.client.deleteGroup(name);
     return session.show({ deleted: name }, () => `deleted ${name}\n`);
+  });
+}
+
+function addChange(program: Command, run: Run): void {
+  const command = program
+    .command('change')
+    .description('change what a group is placed and promoted by; its members stay where they are')
+    .argument('<group>')
+    .option('--priority <number>', priorityWords, priorityOf)
+    .addOption(
+      new Option('--nodes <list>', 'from now on only on these, with commas').argParser(names),
+    )
+    .addOption(new Option('--any-node', 'on all nodes again').conflicts('nodes'))
+    .addOption(new Option('--spread <over>').choices(['node', 'zone']))
+    .option('--priorities <list>', 'who rather takes over, such as a=10,b=-1', priorities);
+  handle<[string], ChangeOptions>(command, run, async (session, [name], options) => {
+    if (Object.keys(options).length === 0) {
+      return command.error('error: name at least one option to change', { exitCode: 2 });
+    }
+    const { priority, anyNode, spread, priorities: given } = options;
+    const nodes = anyNode ? null : options.nodes;
+    const placement = { nodes, spread, priorities: given };
+    const group = await session.client.changeGroup(name, { priority, placement });
+    return session.show(group, () => groupWords(group));
   });
 }
 

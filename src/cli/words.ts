@@ -116,13 +116,14 @@ export function groupWords(group: GroupDetail): string {
   return `${groupsWords([group])}\n${members}\n${facts}${alarmsWords(group.alarms)}`;
 }
 
-function placementWords({ placement }: GroupDocument): string {
+function placementWords({ placement, priority }: GroupDocument): string {
   const { nodes, spread, priorities } = placement;
   const words: string[] = [];
   if (nodes !== undefined) words.push(`only on ${nodes.join(', ')}`);
   if (spread === 'zone') words.push('zones before loads');
   const given = Object.entries(priorities ?? {}).map(([node, priority]) => `${node}=${priority}`);
   if (given.length > 0) words.push(`priorities ${given.join(', ')}`);
+  if (priority !== 0) words.push(`priority of the group ${priority}`);
   return words.length === 0 ? '' : `placed  ${words.join('; ')}\n`;
 }
 

@@ -1,6 +1,7 @@
 /** The admin API from a program: typed, and from whichever node answers. */
 import type {
   ClusterDocument,
+  GroupChange,
   GroupDetail,
   GroupDocument,
   GroupSpec,
@@ -100,6 +101,15 @@ export class AdminClient {
 
   createGroup(spec: GroupSpec): Promise<GroupDetail> {
     return this.#post('/v1/groups', spec);
+  }
+
+  /** What is absent stays as it is; members stay where they are. */
+  changeGroup(name: string, change: GroupChange): Promise<GroupDetail> {
+    return this.#nodes.json('PATCH', groupPath(name), {
+      repeatable: true,
+      body: JSON.stringify(change),
+      type: 'application/json',
+    });
   }
 
   async deleteGroup(name: string): Promise<void> {

@@ -2,6 +2,7 @@
 import type { GroupState } from '../../cluster/coordinator.js';
 import type {
   ClusterDocument,
+  GroupChange,
   GroupDetail,
   GroupDocument,
   GroupSpec,
@@ -47,7 +48,7 @@ import { instant } from './clock.js';
 import { judgeOf } from './identity.js';
 import { foldUntil, type GroupLog, leastOf, readEvents } from './log-reader.js';
 import { cordon, pause, resume, uncordon } from './maintenance.js';
-import { newGroup } from './new-group.js';
+import { changeGroup, newGroup } from './new-group.js';
 import type { Operations } from './operations/operations.js';
 import { operationsOf } from './operations/own.js';
 import type { OperationStore } from './operations/store.js';
@@ -195,6 +196,11 @@ export class NodeBackend implements Backend {
     await this.#runtime.registry.create(config);
     await this.#untilOpen(config.name);
     return this.group(config.name);
+  }
+
+  async changeGroup(name: string, change: GroupChange, _actor: Actor): Promise<GroupDetail> {
+    await changeGroup(this.#runtime, name, change);
+    return this.group(name);
   }
 
   async #untilOpen(name: string): Promise<void> {

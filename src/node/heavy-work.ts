@@ -17,12 +17,12 @@ export interface Begun {
 export class HeavyWork {
   readonly #pool: PermitPool;
   readonly #id: string;
-  readonly #priority: number;
+  readonly #priority: () => number;
   /** What runs once there is a permit; null: nothing waits. */
   #waiting: Map<Beginning, Begun> | null = null;
   #isHeld = false;
 
-  constructor(pool: PermitPool, id: string, priority: number) {
+  constructor(pool: PermitPool, id: string, priority: () => number) {
     this.#pool = pool;
     this.#id = id;
     this.#priority = priority;
@@ -35,7 +35,7 @@ export class HeavyWork {
       this.#waiting ??= new Map();
       this.#waiting.set(what, begun);
     }
-    const permit = { id: this.#id, work, priority: this.#priority, sinceMs };
+    const permit = { id: this.#id, work, priority: this.#priority(), sinceMs };
     this.#pool.ask(permit, () => {
       if (this.#isHeld) return begun.run();
       this.#isHeld = true;

@@ -94,8 +94,10 @@ export class MemberDriver {
     private readonly events: MemberEvents,
     private readonly logger: Logger,
     permits: PermitPool = new PermitPool(),
+    /** The group's, as it is when something heavy begins: operators change it. */
+    priority: () => number = () => 0,
   ) {
-    this.#heavy = new HeavyWork(permits, config.group, 0);
+    this.#heavy = new HeavyWork(permits, config.group, priority);
     this.#member = newMember(config);
     this.#report = report(this.#member);
     this.#triggers = new Triggers(config, (ended) => this.input(ended));

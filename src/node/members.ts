@@ -39,6 +39,7 @@ const mailMs = 4;
 export interface MembersOwner {
   readonly fetched: FetchMeter;
   ports(config: GroupConfig): Ports;
+  priorityOf(group: string): number;
   feed(input: NodeInput): void;
   /** Something was reported that others wait for. */
   flushSoon(): void;
@@ -115,6 +116,7 @@ export class Members {
       this.#events(group, index),
       logger.child({ group, index }),
       this.permits,
+      () => this.#owner.priorityOf(group),
     );
     const { connections, names } = this.#options;
     this.#hosted.set(group, new Hosted(config, index, driver, connections.control, names));

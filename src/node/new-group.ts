@@ -1,9 +1,9 @@
-/** A group to be: its name, its seed and where its members go. */
+/** A group to be: its name, its seed and where its members go; and what can be changed of it later. */
 import { randomBytes } from 'node:crypto';
 import { placeableNodes } from '../../cluster/coordinator.js';
-import type { GroupSpec } from '../../cluster/documents.js';
-import { allowedNodes, place } from '../../cluster/placement.js';
-import type { GroupConfig } from '../../cluster/types.js';
+import type { GroupChange, GroupSpec } from '../../cluster/documents.js';
+import { allowedNodes, place, withChange } from '../../cluster/placement.js';
+import type { GroupConfig, Placement } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
 import { groupIdOf, memberPublicKey, parseSeed } from './identity.js';
@@ -47,19 +47,37 @@ export function newGroup(runtime: Runtime, spec: GroupSpec): GroupConfig {
     members: nodes.map((node, i) => ({ node, publicKey: memberPublicKey(seed, i) })),
     createdAtMs: Date.now(),
     placement: spec.placement ?? {},
+    priority: spec.priority ?? 0,
   };
 }
 
-function placed({ coordinator }: Runtime, { kind, placement }: GroupSpec, count: number): string[] {
-  const all = placeableNodes(coordinator, kind);
-  const named = [...(placement?.nodes ?? []), ...Object.keys(placement?.priorities ?? {})];
+/**
+ * What is absent from `change` stays, and so do the members where they are. Throws `group-not-found`,
+ * `node-not-found`, `placement-failed`; nothing is changed then.
+ */
+export async function changeGroup(
+  runtime: Runtime,
+  name: string,
+  change: GroupChange,
+): Promise<void> {
+  const { nodes, priorities } = change.placement ?? {};
+  assertKnown(runtime, { nodes: nodes ?? [], priorities: priorities ?? {} });
+  await runtime.registry.changeGroup(name, (config) => withChange(config, change));
+}
+
+/** A misspelt node would never get a member, and nobody would know why. */
+function assertKnown({ coordinator }: Runtime, { nodes, priorities }: Placement): void {
+  const named = [...(nodes ?? []), ...Object.keys(priorities ?? {})];
   const unknown = named.find((id) => !coordinator.membership.nodes.has(id));
-  if (unknown !== undefined) {
-    throw new UnderstudyError(
-      'node-not-found',
-      `placement names node ${unknown}, which is not known`,
-    );
-  }
+  if (unknown === undefined) return;
+  const known = [...coordinator.membership.nodes.keys()].join(', ');
+  const detail = `placement names node ${unknown}, which is not known; there are: ${known}`;
+  throw new UnderstudyError('node-not-found', detail);
+}
+
+function placed(runtime: Runtime, { kind, placement }: GroupSpec, count: number): string[] {
+  const all = placeableNodes(runtime.coordinator, kind);
+  assertKnown(runtime, placement ?? {});
   const nodes = allowedNodes(all, placement);
   const chosen = place({ nodes, count, taken: [], spread: placement?.spread ?? 'node' });
   if (chosen !== null) return chosen;

@@ -84,6 +84,7 @@ export class Runtime {
     this.#members = new Members(options, {
       fetched: this.fetched,
       ports: (group) => this.ports(group),
+      priorityOf: (group) => this.coordinator.groups.get(group)?.config.priority ?? 0,
       feed: (input) => this.#feed(input),
       flushSoon: () => this.#flushSoon(),
       opened: (group) => this.#tellOpened(group),

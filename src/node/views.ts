@@ -110,6 +110,7 @@ export function groupDocument(
     pause,
     vacancy: active === null ? vacancyDocument(coordinator, group, now) : null,
     placement: config.placement ?? {},
+    priority: config.priority ?? 0,
     quarantined: members.some(({ state }) => state === 'quarantined'),
     standby: config.standby,
     sync: config.sync,

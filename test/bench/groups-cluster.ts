@@ -48,6 +48,7 @@ export async function each<Item>(
 export class GroupsCluster {
   /** When an active of a group was last announced, by group. */
   readonly opened = new Map<string, number>();
+  #registry: Registry | null = null;
 
   private constructor(
     private readonly dir: string,
@@ -89,6 +90,7 @@ export class GroupsCluster {
 
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map(({ child }) => child.kill()));
+    this.#registry?.close();
     await this.connection.close();
     await this.broker.stop();
     rmSync(this.dir, { recursive: true, force: true });
@@ -118,6 +120,7 @@ export class GroupsCluster {
     const silent = { group: () => undefined, gone: () => undefined, cluster: () => undefined };
     const logger = pino({ level: 'silent' });
     const registry = await Registry.open(this.connection, names, silent, logger);
+    this.#registry = registry;
     return async (name) => {
       const seed = randomBytes(32);
       const config: GroupConfig = {

@@ -1,4 +1,6 @@
 /** One node of `bench:groups`: what ships, and beside it a process that can be asked what it takes. */
+import { writeFileSync } from 'node:fs';
+import { Session } from 'node:inspector/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
@@ -26,8 +28,20 @@ const collect = runInNewContext('gc') as () => void;
 const logger = pino({ level: 'error' }, pino.destination({ dest: 2, sync: true }));
 const node = await startNode(loadConfig(undefined, process.env), { logger });
 
+const session = new Session();
+
 answerParent({
   adminUrl: () => node.adminUrl,
+  profile: async () => {
+    session.connect();
+    await session.post('Profiler.enable');
+    await session.post('Profiler.start');
+  },
+  profiled: async (file: string) => {
+    const { profile } = await session.post('Profiler.stop');
+    writeFileSync(file, JSON.stringify(profile));
+    session.disconnect();
+  },
   memory: async (): Promise<Memory> => {
     // What is freed by the first may free more: finalisers, caches held weakly.
     for (let round = 0; round < 3; round++) {

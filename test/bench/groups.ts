@@ -1,11 +1,13 @@
 /**
- * npm run bench:groups -- [--groups 1000] [--on-one] [--hot]
+ * npm run bench:groups -- [--groups 1000] [--on-one] [--hot] [--profile DIR]
  *
  * One broker, three nodes, so many groups of three members: what their creation takes, what they take
  * while they are idle, and how long each group that a node led is without an active after `kill -9` of
  * that node, as a client sees it that delivers one event to each. `--on-one`: that node led them all.
+ * `--profile` leaves the survivors' CPU profiles of that time.
  */
 import { cpus, loadavg, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Client, createClient } from '../../src/client/client.js';
 import type { counter } from '../../src/kinds/counter.js';
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     groups: { type: 'string', default: '1000' },
     'on-one': { type: 'boolean', default: false },
     hot: { type: 'boolean', default: false },
+    profile: { type: 'string' },
   },
 });
 const count = Number(values.groups);
@@ -67,10 +70,17 @@ async function die(cluster: GroupsCluster, client: Client): Promise<void> {
   const survivors = cluster.nodes.filter((node) => node !== victim);
   const pids = [...survivors.map(({ child }) => child.pid), cluster.broker.pid, process.pid];
   const before = pids.map(cpuMsOf);
+  const { profile } = values;
+  if (profile !== undefined) await Promise.all(survivors.map(({ child }) => child.ask('profile')));
   const killedMs = performance.now();
   await victim.child.kill();
   const answered = await deliverAll(client, names);
   const cpuMs = pids.map((pid, i) => (cpuMsOf(pid) - (before[i] ?? 0)).toFixed(0));
+  if (profile !== undefined) {
+    for (const { id, child } of survivors) {
+      await child.ask('profiled', join(profile, `${id}.cpuprofile`));
+    }
+  }
   const outages = answered.map((atMs) => atMs - killedMs);
   const openings = names.map((name) => (cluster.opened.get(name) ?? Number.NaN) - killedMs);
   print(`from the kill to the notice of each group's new active: ${distribution(openings)}`);

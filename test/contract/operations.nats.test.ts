@@ -1,6 +1,15 @@
 /** Operations on record in a real bucket: documents, locks, history, and who waits for what. */
 import { connect, type NatsConnection } from 'nats';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import {
+  afterAll,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  onTestFinished,
+  test,
+  vi,
+} from 'vitest';
 import { heard, newMembership } from '../../cluster/membership.js';
 import {
   type At,
@@ -123,6 +132,36 @@ describe('locks', () => {
     const last = await runs('test.6');
     const busy = await store.lock(['k6'], 'test.0#1');
     expect(busy).toEqual(expect.objectContaining({ holder: last }));
+  });
+
+  test('taken by hundreds at once, as a node that hands over does, are written together', async () => {
+    const spy = vi.spyOn(connection, 'request');
+    onTestFinished(() => spy.mockRestore());
+    const holders = Array.from({ length: 300 }, (_, i) => `test.${i}#1`);
+    const taken = holders.map((holder, i) => store.lock([`k${i}`, `m${i}`], holder));
+    expect(new Set(await Promise.all(taken))).toEqual(new Set([null]));
+    await Promise.all(holders.slice(1).map((holder) => store.unlock(holder, 'all')));
+    expect(spy.mock.calls.length).toBeLessThan(40);
+    await runs('test.0');
+    expect(await store.lock(['m0'], 'test.x#1')).toMatchObject({ holder: 'test.0#1' });
+    expect(await store.lock(['m1', 'k299'], 'test.x#1')).toBeNull();
+  });
+
+  test('that cannot be taken keep nobody from theirs, who asked at the same time', async () => {
+    const first = await runs('test.1');
+    await store.lock(
+      Array.from({ length: limits.operationLocks }, (_, i) => `k${i}`),
+      first,
+    );
+    // While the first is written, the others wait, and are written together.
+    const [, full, mine] = await Promise.allSettled([
+      store.unlock('test.9#1', 'all'),
+      store.lock(['x', 'y'], 'test.2#1'),
+      store.unlock(first, ['k0']),
+    ]);
+    expect(full).toMatchObject({ status: 'rejected', reason: { code: 'overloaded' } });
+    expect(mine.status).toBe('fulfilled');
+    expect(await store.lock(['k0'], 'test.3#1')).toBeNull();
   });
 });
 

@@ -43,6 +43,30 @@ test('a standby is placed on the node that hosts none, syncs there, and the grou
   await cluster.admin.deleteGroup('m');
 });
 
+test('another placement is known everywhere, moves nobody by itself, and is what a rebalance carries out', async () => {
+  const before = await cluster.createGroup({ name: 'p', kind: 'counter', priority: 1 });
+  const home = cluster.nodes.map(({ id }) => id).filter((id) => id !== before.activeNode);
+  const wrong = { placement: { nodes: [...home, 'node-9'] } };
+  const code = 'node-not-found';
+  await expect(cluster.admin.changeGroup('p', wrong)).rejects.toMatchObject({ code });
+
+  const changed = await cluster.admin.changeGroup('p', { placement: { nodes: home } });
+  expect(changed).toMatchObject({ priority: 1, placement: { nodes: home } });
+  await cluster.admin.changeGroup('p', { priority: 5 });
+  await until('every node knows of both', async () => {
+    const seen = await Promise.all(cluster.nodes.map((node) => cluster.adminOf(node).group('p')));
+    return seen.every(({ priority, placement }) => priority === 5 && placement.nodes?.length === 3);
+  });
+  expect(nodesOf(await cluster.whole('p'))).toEqual(nodesOf(before));
+
+  const { id } = await cluster.admin.rebalance();
+  expect(await cluster.admin.operation(id, 30_000)).toMatchObject({ state: 'done' });
+  const after = await cluster.whole('p');
+  expect(nodesOf(after).toSorted()).toEqual(home.toSorted());
+  expect(after).toMatchObject({ priority: 5, epoch: 2 });
+  await cluster.admin.deleteGroup('p');
+});
+
 test('a node is drained under load, by whoever is left when the first driver is killed', async () => {
   const names = ['d1', 'd2', 'd3', 'd4'];
   for (const name of names) await cluster.createGroup({ name, kind: 'counter' });

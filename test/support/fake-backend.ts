@@ -2,6 +2,7 @@
 import type {
   AlarmDocument,
   ClusterDocument,
+  GroupChange,
   GroupDetail,
   GroupDocument,
   GroupSpec,
@@ -38,6 +39,7 @@ export class FakeBackend implements Backend {
   readonly #groups = new Map<string, Group>();
   readonly batches: Batch[] = [];
   readonly actors: string[] = [];
+  readonly changes: GroupChange[] = [];
   nodeDocuments: NodeDocument[] = [nodeDocument('n1', null)];
   isReady = true;
   /** Thrown by the next calls of `deliver`, in order. `undefined` lets one pass. */
@@ -129,6 +131,14 @@ export class FakeBackend implements Backend {
       throw new UnderstudyError('factory-not-found', `no kind ${spec.kind}; known: counter`);
     }
     return { ...groupDocument(this.#add(spec), null), alarms: [] };
+  }
+
+  async changeGroup(name: string, change: GroupChange, actor: { by: string }) {
+    await turn;
+    this.actors.push(actor.by);
+    this.changes.push(change);
+    const { priority = 0 } = change;
+    return { ...this.#document(this.#group(name)), priority, alarms: [] };
   }
 
   async deleteGroup(name: string, actor: { by: string }) {

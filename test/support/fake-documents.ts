@@ -61,6 +61,7 @@ export function groupDocument(
     pause: null,
     vacancy: null,
     placement: spec.placement ?? {},
+    priority: spec.priority ?? 0,
     quarantined: false,
     standby: spec.standby ?? 'warm',
     sync: { everyEvents: 1000, everyMs: 1000 },

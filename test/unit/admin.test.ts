@@ -17,6 +17,7 @@ const promised = [
   'GET /v1/groups',
   'POST /v1/groups',
   'GET /v1/groups/{g}',
+  'PATCH /v1/groups/{g}',
   'DELETE /v1/groups/{g}',
   'POST /v1/groups/{g}/events',
   'GET /v1/groups/{g}/events',
@@ -237,7 +238,7 @@ describe('bad paths', () => {
   test.each([
     ['GET', '/v1/nothing', 404, /no GET \/v1\/nothing/],
     ['GET', '/', 404, /no GET \//],
-    ['PATCH', '/v1/groups/c', 405, /knows GET, HEAD, DELETE, not PATCH/],
+    ['PUT', '/v1/groups/c', 405, /knows GET, HEAD, PATCH, DELETE, not PUT/],
     ['POST', '/v1/cluster', 405, /knows GET, HEAD, not POST/],
   ])('%s %s', async (method, path, status, detail) => {
     const { call } = await serve();

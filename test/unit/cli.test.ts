@@ -33,6 +33,10 @@ describe('usage', () => {
     [['query', 'a', '--after', '1.1'], /"1\.1" is no token/],
     [['reinit', 'a', 'b'], /whole number from 0/],
     [['switchover', 'a', '--timeout', '1s'], /whole number from 1 to 60000/],
+    [['create', 'a', '--kind', 'k', '--priority', '1001'], /whole number from -1000 to 1000/],
+    [['change', 'a', '--priority', '-1001'], /whole number from -1000 to 1000/],
+    [['change', 'a', '--nodes', 'b', '--any-node'], /cannot be used with option/],
+    [['change', 'a'], /name at least one option/],
     [['dev', '--nodes', 'x'], /whole number from 1 to 9/],
     [['chaos', '--brokers', '2'], /Allowed choices are 1, 3/],
     [['chaos', '--duration', '60'], /whole number and ms, s, m, h or d/],
@@ -53,7 +57,7 @@ describe('usage', () => {
     expect(code).toBe(0);
     const commands =
       'dev node status nodes kinds groups group create delete deliver query events sync';
-    for (const name of `${commands} switchover failover reinit pause resume cordon uncordon history operations operation cancel replace drain rebalance`.split(
+    for (const name of `${commands} change switchover failover reinit pause resume cordon uncordon history operations operation cancel replace drain rebalance`.split(
       ' ',
     )) {
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));

@@ -11,6 +11,7 @@ import {
   emptyBody,
   eventsQuery,
   failoverBody,
+  groupChangeSchema,
   groupParams,
   groupSpecSchema,
   memberParams,
@@ -89,6 +90,20 @@ function lifecycleRoutes(app: App, backend: Backend): void {
       },
     },
     ({ params }) => backend.group(params.g),
+  );
+  app.patch(
+    '/v1/groups/:g',
+    {
+      config: operator,
+      schema: {
+        tags,
+        summary: 'Change the priority or the placement of a group; its members stay where they are',
+        params: groupParams,
+        body: groupChangeSchema,
+        response: answers({ 200: groupDetailSchema }),
+      },
+    },
+    (request) => backend.changeGroup(request.params.g, request.body, actor(request)),
   );
   app.delete(
     '/v1/groups/:g',

@@ -18,13 +18,26 @@ import type { Names } from '../../nats/subjects.js';
 /** No operation's id begins like this: they begin with their kind. */
 const locksKey = '_locks';
 const lockAttempts = 32;
+/** Changes of the locks that wait for the one before are made together, so many at once. */
+const mostTogether = 128;
 
 export interface Busy {
   readonly key: string;
   readonly holder: string;
 }
 
+interface LockChange {
+  /** Throws `UnderstudyError` where it cannot be made; tried again, it may end in another way. */
+  readonly change: (locks: Locks) => Promise<Locks>;
+  readonly done: () => void;
+  readonly failed: (error: unknown) => void;
+}
+
 export class OperationStore {
+  /** As many as operations run here, which are limited. */
+  readonly #changes: LockChange[] = [];
+  #isChanging = false;
+
   private constructor(
     private readonly kv: KV,
     private readonly manager: JetStreamManager,
@@ -81,15 +94,50 @@ export class OperationStore {
     await this.#change((locks) => Promise.resolve(unlock(locks, holder, keys)));
   }
 
-  async #change(change: (locks: Locks) => Promise<Locks>): Promise<void> {
+  /**
+   * One after the other, and what waits is made together: a node that hands hundreds of groups over would
+   * get in its own way, as of all that are written at once only one comes to be.
+   */
+  #change(change: LockChange['change']): Promise<void> {
+    return new Promise((done, failed) => {
+      this.#changes.push({ change, done, failed });
+      if (!this.#isChanging) void this.#changeAll();
+    });
+  }
+
+  async #changeAll(): Promise<void> {
+    this.#isChanging = true;
+    while (this.#changes.length > 0) {
+      const together = this.#changes.splice(0, mostTogether);
+      try {
+        const refused = await this.#changeTogether(together);
+        for (const one of together) if (!refused.has(one)) one.done();
+        for (const [one, error] of refused) one.failed(error);
+      } catch (error) {
+        for (const { failed } of together) failed(error);
+      }
+    }
+    this.#isChanging = false;
+  }
+
+  /** Returns those that could not be made, and why; all others are on record then. */
+  async #changeTogether(changes: readonly LockChange[]): Promise<Map<LockChange, unknown>> {
     for (let attempt = 0; attempt < lockAttempts; attempt++) {
       const entry = await this.kv.get(locksKey);
       const before = entry?.operation === 'PUT' ? entry.json<Locks>() : {};
-      const after = await change(before);
-      if (sameLocks(before, after)) return;
+      const refused = new Map<LockChange, unknown>();
+      let after = before;
+      for (const one of changes) {
+        try {
+          after = await one.change(after);
+        } catch (error) {
+          refused.set(one, error);
+        }
+      }
+      if (sameLocks(before, after)) return refused;
       try {
         await this.kv.put(locksKey, JSON.stringify(after), { previousSeq: entry?.revision ?? 0 });
-        return;
+        return refused;
       } catch (error) {
         if (!isWrongLast(error)) throw error;
       }

@@ -142,3 +142,12 @@ export function crowdedIn({ nodes, groups }: ClusterView): number {
       return sum + group.nodes.length - new Set(group.nodes.map((id) => zoneOf.get(id))).size;
     }, 0);
 }
+
+/** Members on nodes where their group may not be, over all groups. */
+export function awayIn({ groups }: ClusterView): number {
+  const isAway = ({ placement }: PlanGroup, id: string) =>
+    placement.nodes !== undefined && !placement.nodes.includes(id);
+  return groups.reduce((sum, group) => {
+    return sum + group.nodes.filter((id) => isAway(group, id)).length;
+  }, 0);
+}

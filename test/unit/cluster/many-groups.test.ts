@@ -163,3 +163,18 @@ describe('the death of a node that led many groups', () => {
     expect(promotions(next, 100, ['n1', 'n2'])).toBe(39);
   });
 });
+
+describe('promotions that a death asks for at once', () => {
+  it('are asked for by priority, as permits go to whoever asks first', () => {
+    const judge = crowd(10);
+    const priorities: Readonly<Record<string, number>> = { g3: -1, g5: 2, g8: 9 };
+    for (const [name, priority] of Object.entries(priorities)) {
+      judge.group(groupOf(nodes, { name, priority }), 2);
+    }
+    judge.disconnected('n0');
+    const asked = of(judge.probed('n0', 'gone'), 'promote').map(({ group }) => group);
+    const places = ['g8', 'g5', 'g0', 'g3'].map((name) => asked.indexOf(name));
+    expect(asked).toHaveLength(10);
+    expect(places).toEqual([0, 1, 2, 9]);
+  });
+});

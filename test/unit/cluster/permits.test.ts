@@ -31,9 +31,12 @@ describe('permits', () => {
       isGiven(permits, permit(id, 'promotion', { sinceMs })),
     );
     expect(held).toEqual(['a', 'b', 'c', 'd']);
+    ask(permits, permit('g', 'promotion', { sinceMs: 5 }));
     expect(end(permits, 'b')).toEqual(['e']);
     expect(end(permits, 'a')).toEqual(['f']);
     expect(end(permits, 'a')).toEqual([]);
+    // It was there as early as f, and asked later.
+    expect(end(permits, 'c')).toEqual(['g']);
   });
 
   it('are given to promotions first, whoever waits', () => {

@@ -25,7 +25,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function member(index: number): MemberDriver {
+function member(index: number, priority = () => 0): MemberDriver {
   const { log } = store.ports;
   const append: typeof log.append = (...all) => {
     if (isBroken) throw new Error('an assertion failed');
@@ -38,7 +38,7 @@ function member(index: number): MemberDriver {
   });
   const logger = pino({ level: 'silent' });
   const config = configOf(index, { kind: lister as Kind, group: `g${index}` });
-  const driver = new MemberDriver(config, ports, events, logger, pool);
+  const driver = new MemberDriver(config, ports, events, logger, pool, priority);
   drivers.push(driver);
   driver.start();
   settle();
@@ -85,6 +85,20 @@ describe('a promotion', () => {
     noted.push(...role.active.replica.history);
     expect(noted).toHaveLength(1);
     expect(noted[0]?.decideMs).toBeGreaterThanOrEqual(100);
+  });
+
+  it('goes before others of a lower priority, as that is when it begins', () => {
+    let high = 0;
+    const [first, second] = [member(1), member(2, () => high)];
+    high = 1;
+    occupy();
+    promote(first);
+    promote(second);
+    pool.end('another');
+    // Only until one of both has begun: in the end the last one to claim is the active.
+    vi.advanceTimersByTime(0);
+    const states = [first, second].map((driver) => driver.report().state);
+    expect(states).toEqual(['standby', 'promoting']);
   });
 
   it('gives the permit back if the member crashes in the middle of it', () => {

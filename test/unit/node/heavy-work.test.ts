@@ -17,7 +17,7 @@ const sum = (pool: PermitPool, which: 'held' | 'waiting') =>
 /** What a member begins, and what of it has run. */
 function member(pool: PermitPool, id: string) {
   const ran: string[] = [];
-  const heavy = new HeavyWork(pool, id, 0);
+  const heavy = new HeavyWork(pool, id, () => 0);
   const begin = (call: number, sinceMs = 0) =>
     heavy.begin(call, { work: 'restore', sinceMs, run: () => ran.push(`call ${call}`) });
   const promote = () =>
