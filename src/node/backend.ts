@@ -27,6 +27,7 @@ import type {
   RebalanceAnswer,
   RebalanceRequest,
   ReplaceRequest,
+  RestartAnswer,
   StateRequest,
   SwitchoverAnswer,
   SwitchoverRequest,
@@ -40,6 +41,7 @@ import {
   rebalance,
   reinit,
   replace,
+  restart,
   switchover,
   sync,
 } from './actions.js';
@@ -338,6 +340,10 @@ export class NodeBackend implements Backend {
 
   rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer> {
     return rebalance(this.#actions, request, actor);
+  }
+
+  async restart(node: string | null, actor: Actor): Promise<RestartAnswer> {
+    return await restart(this.#actions, node, actor);
   }
 
   operations(): Promise<readonly OperationDocument[]> {
