@@ -14,6 +14,8 @@ export interface NodeDocument {
   readonly zone: string | null;
   readonly adminUrl: string | null;
   readonly pid: number | null;
+  /** Something starts its process again when it has ended. */
+  readonly supervised: boolean;
   readonly members: { readonly active: number; readonly standby: number };
 }
 

@@ -1,8 +1,12 @@
 /** What the planners look at, as this node knows it. */
+
+import type { MemberReport } from '../replication/effects.js';
 import { type Coordinator, type GroupState, pauseOf } from './coordinator.js';
 import type { NodeView } from './membership.js';
 import type { ClusterView, PlanGroup, PlanNode } from './plan.js';
 import { activeOf } from './succession.js';
+
+const holding = new Set(['standby', 'restoring']);
 
 export function planView(node: Coordinator, monoMs: number): ClusterView {
   return {
@@ -28,13 +32,23 @@ function planGroup(node: Coordinator, group: GroupState, monoMs: number): PlanGr
     )
     .map(({ index }) => index);
   const paused = pauseOf(node, group, monoMs);
+  const active = activeOf(node.membership, config, reports);
   return {
     name: config.name,
     kind: config.kind,
     nodes,
-    active: activeOf(node.membership, config, reports)?.index ?? null,
+    active: active?.index ?? null,
     ready,
+    reprotected:
+      active !== null &&
+      nodes.every((_, index) => isUp(index) && isSafe(active, reports.get(index))),
     placement: config.placement ?? {},
     held: paused === null ? null : `paused by ${paused.pause.by}`,
   };
+}
+
+function isSafe({ index, fromSeq }: MemberReport, report: MemberReport | undefined): boolean {
+  if (report === undefined || report.index === index) return report !== undefined;
+  const holds = holding.has(report.state) && report.lastSyncMs !== null;
+  return holds && report.syncedThrough >= fromSeq;
 }

@@ -21,6 +21,8 @@ export interface PlanGroup {
   readonly active: number | null;
   /** Indexes of the standbys that could take over. */
   readonly ready: readonly number[];
+  /** Every member is healthy and has synced past the last promotion (P8). */
+  readonly reprotected: boolean;
   readonly placement: Placement;
   /** Why nothing of it may be moved now, such as a pause; null: it may. */
   readonly held: string | null;

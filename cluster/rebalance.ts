@@ -41,6 +41,19 @@ export function planDrain(node: string, { nodes, groups }: ClusterView): Plan {
   return planOf(draft, emptyNodes(draft, [node]));
 }
 
+/** What takes the actives off `node`, and leaves its members where they are. */
+export function planHandOver(node: string, view: ClusterView): Plan {
+  const draft = newDraft(view);
+  const stays: Stay[] = [];
+  for (const sketch of draft.sketches) {
+    if (sketch.active !== node) continue;
+    const { name, nodes } = sketch.group;
+    const why = heldBecause(sketch) ?? handOver(draft, sketch, 'drain');
+    if (why !== null) stays.push({ group: name, index: nodes.indexOf(node), node, why });
+  }
+  return planOf(draft, stays);
+}
+
 /** The fewest moves found that empty draining nodes and bring the others within one of each other. */
 export function planRebalance(view: ClusterView): Plan {
   const draft = newDraft(view);
@@ -82,11 +95,8 @@ function emptyNode(draft: Draft, id: string): Stay[] {
 function leave(draft: Draft, sketch: Sketch, id: string, reason: Reason): string | null {
   const held = heldBecause(sketch);
   if (held !== null) return held;
-  if (sketch.active === id) {
-    const heir = heirOf(draft, sketch);
-    if (heir === null) return 'no other member could take over';
-    switchOver(draft, sketch, heir, reason);
-  }
+  const kept = sketch.active === id ? handOver(draft, sketch, reason) : null;
+  if (kept !== null) return kept;
   const to = placeFor(draft, sketch, id);
   if (to === null)
     return 'no other node may take it: they host the group, are closed or not allowed';
@@ -103,6 +113,13 @@ function sendHome(draft: Draft): void {
       if (placeFor(draft, sketch, id) !== null) leave(draft, sketch, id, 'placement');
     }
   }
+}
+
+function handOver(draft: Draft, sketch: Sketch, reason: Reason): string | null {
+  const heir = heirOf(draft, sketch);
+  if (heir === null) return 'no other member could take over';
+  switchOver(draft, sketch, heir, reason);
+  return null;
 }
 
 /** Who takes over from the active: on an open node, else on a cordoned one; where fewest are active. */

@@ -66,6 +66,8 @@ export interface NodeInfo {
   /** Names of the kinds it can run: a group's members belong where its kind is. */
   readonly kinds: readonly string[];
   readonly draining: boolean;
+  /** Something starts the process again when it has ended; absent where a former version runs. */
+  readonly supervised?: boolean | undefined;
 }
 
 export interface Beat {

@@ -5,6 +5,7 @@ import { drain, rebalance } from './moves.js';
 import type { OperationKind } from './operation.js';
 import { reinit } from './reinit.js';
 import { replace } from './replace.js';
+import { restart } from './restart.js';
 import { switchover } from './switchover.js';
 import { sync } from './sync.js';
 
@@ -20,6 +21,7 @@ export const operationKinds: ReadonlyMap<string, OperationKind<unknown>> = new M
     erased(replace),
     erased(drain),
     erased(rebalance),
+    erased(restart),
     erased(deletion),
     erased(sync),
   ].map((kind) => [kind.name, kind]),

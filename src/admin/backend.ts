@@ -88,6 +88,10 @@ export type SwitchoverAnswer =
   | { readonly kind: 'dry-run'; readonly preconditions: readonly Precondition[] }
   | { readonly kind: 'refused'; readonly preconditions: readonly Precondition[] };
 
+export type RestartAnswer =
+  | { readonly kind: 'started'; readonly operation: OperationDocument }
+  | { readonly kind: 'refused'; readonly preconditions: readonly Precondition[] };
+
 export interface ReplaceRequest {
   readonly index: number;
   /** Where to; without it the best node. */
@@ -182,6 +186,8 @@ export interface Backend {
   /** Throws `node-not-found`. */
   drain(node: string, actor: Actor): Promise<OperationDocument>;
   rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer>;
+  /** `node` null: all of them, one after the other. Throws `node-not-found`. */
+  restart(node: string | null, actor: Actor): Promise<RestartAnswer>;
   history(group: string): Promise<readonly HistoryEntry[]>;
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */

@@ -1,6 +1,7 @@
 /** Every refusal of the admin API as `application/problem+json` (RFC 9457). */
 import type { FastifyError } from 'fastify';
 import { type ErrorCode, UnderstudyError } from '../../replication/errors.js';
+import type { Precondition } from './backend.js';
 
 export const problemType = 'application/problem+json';
 
@@ -45,6 +46,13 @@ export class HttpError extends UnderstudyError {
     this.status = status;
     this.headers = headers;
   }
+}
+
+/** Something was judged before it was begun, and all that was looked at is told. */
+export function notNow(preconditions: readonly Precondition[]): HttpError {
+  const failed = preconditions.filter(({ ok }) => !ok);
+  const detail = `not now: ${failed.map((one) => `${one.name}: ${one.detail}`).join('; ')}`;
+  return new HttpError(412, { code: 'conflict', detail, details: { preconditions } });
 }
 
 export interface Problem {

@@ -27,6 +27,7 @@ export const nodeSchema: z.ZodType<NodeDocument> = component(
     zone: z.string().nullable(),
     adminUrl: z.string().nullable(),
     pid: z.int().nullable(),
+    supervised: z.boolean().describe('Something starts its process again when it has ended'),
     members: z.object({ active: count, standby: count }),
   }),
 );

@@ -14,7 +14,8 @@ export interface NodeChildOptions {
   readonly logFile: string;
   readonly cacheDir: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  onDeath(pid: number, how: string): void;
+  /** `isAsked`: an operator restarts it, so it has to be started again. */
+  onDeath(pid: number, how: string, isAsked: boolean): void;
 }
 
 const readyMs = 30_000;
@@ -25,6 +26,7 @@ export class NodeChild {
   #child: ChildProcess | null = null;
   #exited: Promise<void> = Promise.resolve();
   #expected = false;
+  #restarts = false;
 
   constructor(private readonly options: NodeChildOptions) {}
 
@@ -72,6 +74,7 @@ export class NodeChild {
         ...env,
         UNDERSTUDY_NODE_ID: id,
         UNDERSTUDY_NATS_URL: natsUrl,
+        UNDERSTUDY_SUPERVISED: '1',
         UNDERSTUDY_ADMIN_HOST: '127.0.0.1',
         UNDERSTUDY_ADMIN_PORT: String(adminPort),
         UNDERSTUDY_CACHE_DIR: cacheDir,
@@ -81,10 +84,15 @@ export class NodeChild {
     closeSync(log);
     this.#child = child;
     this.#expected = false;
+    this.#restarts = false;
+    child.on('message', (word: object) => {
+      if ('restarts' in word) this.#restarts = true;
+    });
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         resolve();
-        if (!this.#expected) this.options.onDeath(child.pid ?? 0, signal ?? `code ${code}`);
+        const how = signal ?? `code ${code}`;
+        if (!this.#expected) this.options.onDeath(child.pid ?? 0, how, this.#restarts);
       });
     });
     return child;

@@ -121,13 +121,16 @@ class DevCluster {
       logFile: join(this.#data, 'logs', `${id}.log`),
       cacheDir: join(this.#data, 'cache', id),
       env: this.io.env,
-      onDeath: (pid, how) => void this.#reportDeath(id, pid, how),
+      onDeath: (pid, how, isAsked) => {
+        void (isAsked
+          ? this.#startAgain(id, pid, 'was asked to end')
+          : this.#reportDeath(id, pid, how));
+      },
     });
   }
 
   async #reportDeath(id: string, pid: number, how: string): Promise<void> {
     if (this.#stopping) return;
-    const node = this.#nodes.find((each) => each.id === id);
     if (!this.options.respawn) {
       const log = join(this.options.data, 'logs', `${id}.log`);
       return this.#say(
@@ -135,7 +138,13 @@ class DevCluster {
           `(--respawn would). Log: ${log}`,
       );
     }
-    await this.#say(`${id} (pid ${pid}) ended: ${how}; starting it again`);
+    await this.#startAgain(id, pid, `ended: ${how}`);
+  }
+
+  async #startAgain(id: string, pid: number, what: string): Promise<void> {
+    if (this.#stopping) return;
+    const node = this.#nodes.find((each) => each.id === id);
+    await this.#say(`${id} (pid ${pid}) ${what}; starting it again`);
     await node
       ?.start()
       .catch((error: Error) => this.#say(`${id} does not start: ${error.message}`));

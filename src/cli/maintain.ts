@@ -1,7 +1,7 @@
 /** Commands for maintenance: nodes that should be left alone, groups that should not fail over. */
 import type { Command } from 'commander';
 import type { PauseAnswer } from '../admin/backend.js';
-import { duration } from './parse.js';
+import { duration, type Scope, scopeOf } from './parse.js';
 import { handle, type Run } from './session.js';
 import { nodesWords, pauseWords } from './words.js';
 
@@ -26,16 +26,6 @@ function addCordons(program: Command, run: Run): void {
   });
 }
 
-interface Scope {
-  readonly all?: true;
-}
-
-/** A group, or null: all of them. Exactly one of both has to be named. */
-function scopeOf(command: Command, group: string | undefined, { all }: Scope): string | null {
-  if ((group === undefined) === (all === true)) return group ?? null;
-  return command.error('error: name one group, or --all', { exitCode: 2 });
-}
-
 function addPause(program: Command, run: Run): void {
   const command = program
     .command('pause')
@@ -47,7 +37,7 @@ function addPause(program: Command, run: Run): void {
   type Options = Scope & { readonly ttl?: number; readonly reason?: string };
   handle<[string | undefined], Options>(command, run, async (session, [name], options) => {
     const { ttl: ttlMs, reason } = options;
-    const group = scopeOf(command, name, options);
+    const group = scopeOf(command, 'group', name, options);
     const answer = await session.client.pause(group, { ttlMs, reason });
     return session.show(answer, () => answerWords(group, answer));
   });
@@ -60,7 +50,7 @@ function addResume(program: Command, run: Run): void {
     .argument('[group]')
     .option('--all', 'ends the pause of all groups; those with one of their own stay paused');
   handle<[string | undefined], Scope>(command, run, async (session, [name], options) => {
-    const group = scopeOf(command, name, options);
+    const group = scopeOf(command, 'group', name, options);
     const answer = await session.client.resume(group);
     return session.show(answer, () => answerWords(group, answer));
   });

@@ -1,7 +1,7 @@
 /** Commands that put members elsewhere. */
 import type { Command } from 'commander';
 import { ended, untilSynced, waitWords } from './act.js';
-import { whole } from './parse.js';
+import { scopeOf, whole } from './parse.js';
 import { handle, type Run } from './session.js';
 import { planWords } from './words.js';
 
@@ -15,6 +15,7 @@ export function addMoveCommands(program: Command, run: Run): void {
   handle<[string], { wait?: true }>(drain, run, async (session, [node], options) =>
     ended(session, await session.client.drain(node), options),
   );
+  addRestart(program, run);
   const rebalance = program
     .command('rebalance')
     .description('level the nodes by switchovers and moves')
@@ -24,6 +25,20 @@ export function addMoveCommands(program: Command, run: Run): void {
     if (!options.dryRun) return ended(session, await session.client.rebalance(), options);
     const plan = await session.client.planRebalance();
     return session.show(plan, () => planWords(plan));
+  });
+}
+
+function addRestart(program: Command, run: Run): void {
+  const command = program
+    .command('restart')
+    .description('end a node, so that its supervisor starts it anew; --all: one after the other')
+    .argument('[node]')
+    .option('--all', 'all nodes')
+    .option('--wait', waitWords);
+  type Options = { readonly all?: true; readonly wait?: true };
+  handle<[string | undefined], Options>(command, run, async (session, [name], options) => {
+    const node = scopeOf(command, 'node', name, options);
+    return ended(session, await session.client.restart(node), options);
   });
 }
 

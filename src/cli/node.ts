@@ -4,17 +4,22 @@ import { startNode } from '../node/node.js';
 import type { Io, NodeOptions } from './io.js';
 
 /**
- * SIGTERM hands the actives over first; SIGINT stops at once, and so does a second signal, or the
- * end of the `understudy dev` that started it.
+ * SIGTERM, and an operator's restart, hand the actives over first; SIGINT stops at once, and so does a
+ * second signal, or the end of the `understudy dev` that started it.
  */
 export async function nodeCommand({ config: file }: NodeOptions, { env }: Io): Promise<number> {
   const config = loadConfig(file, env as NodeJS.ProcessEnv);
   const node = await startNode(config);
   const told = firstWord();
   process.send?.({ ready: true, adminUrl: node.adminUrl });
-  const word = await Promise.race([told, node.superseded.then(() => 'superseded' as const)]);
-  if (word === 'drain') {
-    void firstWord().then(() => node.stop());
+  const word = await Promise.race([
+    told,
+    node.superseded.then(() => 'superseded' as const),
+    node.restartAsked.then(() => 'restart' as const),
+  ]);
+  if (word === 'restart') process.send?.({ restarts: true });
+  if (word === 'drain' || word === 'restart') {
+    void (word === 'drain' ? firstWord() : told).then(() => node.stop());
     await node.drainAndStop();
   } else await node.stop();
   if (process.connected) process.disconnect();

@@ -1,5 +1,5 @@
 /** Values of options and arguments; a wrong one is wrong usage. */
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { parseToken } from '../client/token.js';
 
 /** A parser for whole numbers in a range. */
@@ -67,4 +67,19 @@ export function token(text: string): string {
   } catch (error) {
     throw new InvalidArgumentError(`${(error as Error).message}.`);
   }
+}
+
+export interface Scope {
+  readonly all?: true;
+}
+
+/** A group or node, or null: all of them. Exactly one of both has to be named. */
+export function scopeOf(
+  command: Command,
+  what: 'group' | 'node',
+  name: string | undefined,
+  { all }: Scope,
+): string | null {
+  if ((name === undefined) === (all === true)) return name ?? null;
+  return command.error(`error: name one ${what}, or --all`, { exitCode: 2 });
 }

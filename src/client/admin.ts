@@ -236,6 +236,15 @@ export class AdminClient {
     return this.#post('/v1/rebalance', { dryRun: true }, { repeatable: true });
   }
 
+  /**
+   * Ends the process of the node, or (null) of all, one after the other, for its supervisor to start it
+   * anew. Throws `conflict` with `preconditions` in its details if not all of them hold.
+   */
+  restart(node: string | null): Promise<OperationDocument> {
+    const path = node === null ? '/v1' : `/v1/nodes/${encodeURIComponent(node)}`;
+    return this.#post(`${path}/restart`, {});
+  }
+
   history(group: string): Promise<readonly HistoryEntry[]> {
     return this.#get(`${groupPath(group)}/history`);
   }

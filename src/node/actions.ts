@@ -4,6 +4,7 @@ import { requestFailover } from '../../cluster/operations/failover.js';
 import { requestDrain, requestRebalance } from '../../cluster/operations/moves.js';
 import { requestReinit } from '../../cluster/operations/reinit.js';
 import { requestReplace } from '../../cluster/operations/replace.js';
+import { requestRestart, restartable, restartPreflight } from '../../cluster/operations/restart.js';
 import { preflight, requestSwitchover } from '../../cluster/operations/switchover.js';
 import { requestSync, type SyncData } from '../../cluster/operations/sync.js';
 import { planView } from '../../cluster/plan-view.js';
@@ -15,6 +16,7 @@ import {
   type RebalanceAnswer,
   type RebalanceRequest,
   type ReplaceRequest,
+  type RestartAnswer,
   type SwitchoverAnswer,
   type SwitchoverRequest,
 } from '../admin/backend.js';
@@ -100,10 +102,30 @@ export function drain(
   node: string,
   actor: Actor,
 ): Promise<OperationDocument> {
-  const { nodes } = runtime.coordinator.membership;
-  if (nodes.has(node)) return operations.start(requestDrain(node, actor.by));
+  requireNode(runtime, node);
+  return operations.start(requestDrain(node, actor.by));
+}
+
+function requireNode({ coordinator }: Runtime, node: string): void {
+  const { nodes } = coordinator.membership;
+  if (nodes.has(node)) return;
   const known = [...nodes.keys()].sort().join(', ');
   throw new UnderstudyError('node-not-found', `there is no node ${node}; known: ${known}`);
+}
+
+/** `node` null: all that are not down. Throws `node-not-found`; nothing is changed then. */
+export async function restart(
+  { runtime, operations }: ActionContext,
+  node: string | null,
+  { by }: Actor,
+): Promise<RestartAnswer> {
+  if (node !== null) requireNode(runtime, node);
+  const seen = seenBy(runtime, null, planView(runtime.coordinator, instant().monoMs));
+  const all = restartable(seen.nodes);
+  const preconditions = (node === null ? all : [node]).flatMap((id) => restartPreflight(id, seen));
+  if (preconditions.some(({ ok }) => !ok)) return { kind: 'refused', preconditions };
+  const target = node === null ? { all, driver: runtime.options.info.id } : { node };
+  return { kind: 'started', operation: await operations.start(requestRestart(target, by)) };
 }
 
 export async function rebalance(

@@ -28,6 +28,7 @@ import type {
   RebalanceAnswer,
   RebalanceRequest,
   ReplaceRequest,
+  RestartAnswer,
   StateRequest,
   SwitchoverAnswer,
   SwitchoverRequest,
@@ -41,6 +42,7 @@ import {
   rebalance,
   reinit,
   replace,
+  restart,
   switchover,
   sync,
 } from './actions.js';
@@ -344,6 +346,10 @@ export class NodeBackend implements Backend {
 
   rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer> {
     return rebalance(this.#actions, request, actor);
+  }
+
+  async restart(node: string | null, actor: Actor): Promise<RestartAnswer> {
+    return await restart(this.#actions, node, actor);
   }
 
   operations(): Promise<readonly OperationDocument[]> {

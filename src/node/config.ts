@@ -7,6 +7,9 @@ import { UnderstudyError } from '../../replication/errors.js';
 const name = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, '1 to 64 letters, digits, "-" and "_"');
 const ms = (least: number) => z.coerce.number().int().min(least).max(3_600_000);
 
+/** As a setting, or as a variable's text. */
+const flag = z.union([z.boolean(), z.stringbool()]);
+
 const timings = z.strictObject({
   beatMs: ms(20).default(defaultTimings.beatMs),
   suspectAfterMs: ms(50).default(defaultTimings.suspectAfterMs),
@@ -53,6 +56,8 @@ const schema = z
       .int()
       .min(1024 * 1024)
       .default(4 * 1024 ** 3),
+    /** Something starts this process again whenever it ends, so an operator may have it end. */
+    supervised: flag.default(false),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
     /** How often a standby looks for a snapshot that it was not told of. */
     pollMs: ms(50).default(2000),
@@ -101,6 +106,7 @@ const variables: Readonly<Record<string, readonly string[]>> = {
   UNDERSTUDY_KINDS: ['kindsFile'],
   UNDERSTUDY_CACHE_DIR: ['cacheDir'],
   UNDERSTUDY_CACHE_SIZE_BYTES: ['cacheSizeBytes'],
+  UNDERSTUDY_SUPERVISED: ['supervised'],
   UNDERSTUDY_LOG_LEVEL: ['logLevel'],
   UNDERSTUDY_POLL_MS: ['pollMs'],
   UNDERSTUDY_BEAT_MS: ['timings', 'beatMs'],

@@ -34,6 +34,8 @@ export interface RunningNode {
   readonly adminUrl: string;
   /** Resolves if another process starts with this node's id: then this one has to stop. */
   readonly superseded: Promise<void>;
+  /** Resolves if an operator restarts this node: then the process has to drain, stop and be started anew. */
+  readonly restartAsked: Promise<void>;
   /** Hands the actives over, then stops. Bounded; what could not be handed over fails over. */
   drainAndStop(): Promise<void>;
   /** Stops at once; the others take over. */
@@ -88,6 +90,8 @@ class NodeProcess implements RunningNode {
   #stopping: Promise<void> | null = null;
   #supersede: () => void = () => undefined;
   readonly superseded: Promise<void>;
+  #askForRestart: () => void = () => undefined;
+  readonly restartAsked: Promise<void>;
 
   constructor(config: NodeConfig, kinds: ReadonlyMap<string, Kind>, logger: Logger) {
     this.#config = config;
@@ -95,6 +99,9 @@ class NodeProcess implements RunningNode {
     this.#logger = logger;
     this.superseded = new Promise((resolve) => {
       this.#supersede = resolve;
+    });
+    this.restartAsked = new Promise((resolve) => {
+      this.#askForRestart = resolve;
     });
   }
 
@@ -137,6 +144,10 @@ class NodeProcess implements RunningNode {
         this.#logger.fatal(`${detail}; this one stops. Give each node an id of its own.`);
         this.#supersede();
       },
+      restartAsked: () => {
+        this.#logger.warn('an operator restarts this node: it hands over and ends');
+        this.#askForRestart();
+      },
     });
     this.#runtime = runtime;
     const operations = await OperationStore.open(control, names);
@@ -160,9 +171,10 @@ class NodeProcess implements RunningNode {
   }
 
   #info(incarnation: string): NodeInfo {
-    const { id, zone } = this.#config;
+    const { id, zone, supervised } = this.#config;
     const kinds = [...this.#kinds.keys()];
-    return { id, incarnation, zone, adminUrl: null, pid: process.pid, kinds, draining: false };
+    const { pid } = process;
+    return { id, incarnation, zone, adminUrl: null, pid, kinds, draining: false, supervised };
   }
 
   /** Before the node joins: a port that is taken must fail the start, not a running node. */

@@ -50,6 +50,13 @@ export interface RuntimeOptions {
   readonly logger: Logger;
   /** Another process with this node's id has started later. */
   superseded(by: NodeInfo): void;
+  /** An operator wants this process to end, and its supervisor to start it anew. */
+  restartAsked(): void;
+}
+
+interface EndRequest {
+  /** Of the life that is to end. */
+  readonly incarnation: string;
 }
 
 export class Runtime {
@@ -114,6 +121,7 @@ export class Runtime {
     const { connections, names, logger } = this.#options;
     serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#members.require(group));
     this.rpc.serve('start-draining', () => this.startDraining());
+    this.rpc.serve('end', ({ incarnation }: EndRequest) => this.#end(incarnation));
     this.#stopListening = this.#listen();
     this.#registry = await Registry.open(
       connections.control,
@@ -155,6 +163,18 @@ export class Runtime {
     this.coordinator.info = { ...this.coordinator.info, draining: true };
     this.coordinator.nextBeatAtMs = 0;
     this.#tick();
+  }
+
+  /** Whoever means a former life of this node has what it wants already. */
+  #end(incarnation: string): { readonly ends: boolean } {
+    const { info, config, restartAsked } = this.#options;
+    const ends = info.incarnation === incarnation;
+    if (ends && !config.supervised) {
+      const detail = `nothing would start node ${info.id} again: UNDERSTUDY_SUPERVISED is not set there`;
+      throw new UnderstudyError('unsupported', detail);
+    }
+    if (ends) restartAsked();
+    return { ends };
   }
 
   /** Resolves when an active of the group opens anywhere, or after `ms`. */

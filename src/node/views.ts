@@ -38,6 +38,7 @@ export function nodeDocuments(coordinator: Coordinator): NodeDocument[] {
         zone: info.zone,
         adminUrl: info.adminUrl,
         pid: info.pid,
+        supervised: info.supervised ?? false,
         members: memberCounts(coordinator, info.id),
       }),
     )
@@ -54,6 +55,7 @@ function unheardNode(coordinator: Coordinator, id: string): NodeDocument {
     zone: null,
     adminUrl: null,
     pid: null,
+    supervised: false,
     members: memberCounts(coordinator, id),
   };
 }

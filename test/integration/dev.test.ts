@@ -125,6 +125,23 @@ test('--respawn starts a killed node again', async () => {
   expect(isGone(node.pid as number)).toBe(true);
 });
 
+test('restart --all ends one node after the other, and each is started again', async () => {
+  const place = await somePlace();
+  const { command, pids, urls } = await dev(place);
+  const args = ['restart', '--all', '--wait', '--url', urls[0] as string];
+  const restart = new CommandProcess(args, { cwd: place.dir });
+  // Told last: the command has to ask the others while this one is away.
+  await command.printed(/node-1 \(pid \d+\) was asked to end; starting it again/, 60_000);
+  expect(await restart.exited).toEqual({ code: 0, signal: null });
+  expect(restart.stdout).toMatch(/restart +cluster +done/);
+  const nodes = await createAdminClient({ url: urls }).nodes();
+  expect(nodes.map(({ state }) => state)).toEqual(['up', 'up', 'up']);
+  expect(nodes.filter(({ pid }) => pids.includes(pid as number))).toEqual([]);
+  command.signal('SIGINT');
+  expect(await command.exited).toEqual({ code: 0, signal: null });
+  expect(nodes.filter(({ pid }) => !isGone(pid as number))).toEqual([]);
+}, 120_000);
+
 test('a broker killed by hand is started again', async () => {
   const { command, brokerPid, urls } = await dev(await somePlace());
   const admin = createAdminClient({ url: urls });

@@ -2,19 +2,16 @@
  * The node that drives an operation is killed at each of its steps: another goes on, and what was asked
  * for is so, with one change of the epoch.
  */
-import { type KV, Kvm } from '@nats-io/kv';
-import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { GroupDocument, OperationDocument } from '../../cluster/documents.js';
+import type { GroupDocument } from '../../cluster/documents.js';
 import type { AdminClient } from '../../src/client/admin.js';
-import { namesFor } from '../../src/nats/subjects.js';
 import { type Cluster, startSharedCluster } from '../support/cluster.js';
+import { type Killer, killerOf } from '../support/killer.js';
 import type { NodeProcess } from '../support/node-process.js';
 import { until } from '../support/until.js';
 
 let cluster: Cluster;
-let connection: NatsConnection;
-let operations: KV;
+let killer: Killer;
 
 beforeAll(async () => {
   // Nobody is replaced meanwhile: whoever dies comes back. And nobody is judged for being slow, so that
@@ -25,44 +22,14 @@ beforeAll(async () => {
     UNDERSTUDY_GRACE_MS: '4000',
   };
   cluster = await startSharedCluster({ nodes: 5, env });
-  connection = await connect({ servers: cluster.broker.url });
-  operations = await new Kvm(connection).open(namesFor('understudy').operationsBucket);
+  killer = await killerOf(cluster);
   await cluster.createGroup({ name: 'g', kind: 'counter' });
 });
 
 afterAll(async () => {
-  await connection.close();
+  await killer.close();
   await cluster.remove();
 });
-
-/** Kills the node as soon as the step of the operation is on record; returns the operation's id. */
-async function killAt(
-  node: NodeProcess,
-  { kind, step }: { readonly kind: string; readonly step: string },
-): Promise<string> {
-  const watch = await operations.watch({ ignoreDeletes: true });
-  let id = '';
-  try {
-    for await (const entry of watch) {
-      if (!entry.isUpdate || !entry.key.startsWith(`${kind}.`)) continue;
-      if (entry.json<{ step: string }>().step !== step) continue;
-      node.signal('SIGKILL');
-      id = entry.key;
-      break;
-    }
-  } finally {
-    watch.stop();
-  }
-  await node.exited;
-  return id;
-}
-
-/** What has ended gives its locks back right after it is on record that it has. */
-const untilUnlocked = () =>
-  until('no lock is held', async () => {
-    const locks = await operations.get('_locks');
-    return Object.keys(locks?.json<object>() ?? {}).length === 0;
-  });
 
 const nodeWithout = ({ members }: GroupDocument): NodeProcess => {
   const free = cluster.nodes.find(({ id }) => members.every(({ nodeId }) => nodeId !== id));
@@ -93,27 +60,6 @@ const cases: readonly Case[] = (
   (Object.keys(drivers) as Case['who'][]).map((who) => ({ kind, step, who })),
 );
 
-/** Begun by that node, which dies, and ended by somebody. */
-async function endedWithout(
-  driver: NodeProcess,
-  at: { readonly kind: string; readonly step: string },
-  ask: (admin: AdminClient) => Promise<unknown>,
-  other: AdminClient,
-): Promise<OperationDocument> {
-  const admin = cluster.adminOf(driver);
-  // It may have been started just now.
-  await until(`${driver.id} knows every member`, async () => {
-    const groups = await admin.groups();
-    return groups.length > 0 && groups.every(({ health }) => health.healthy === health.total);
-  });
-  const killed = killAt(driver, at);
-  // Its answer may die with it.
-  const asked = ask(admin).catch(() => null);
-  const id = await killed;
-  await asked;
-  return await other.operation(id, 15_000);
-}
-
 describe('an operation whose driver is killed', () => {
   test.each(cases)('$kind at $step, driven by $who', async (one) => {
     const before = await cluster.whole('g');
@@ -121,7 +67,7 @@ describe('an operation whose driver is killed', () => {
     const [witness] = cluster.nodes.filter((node) => node !== driver);
     const other = cluster.adminOf(witness as NodeProcess);
 
-    const ended = await endedWithout(driver, one, (admin) => admin[one.kind]('g'), other);
+    const ended = await killer.endedWithout(driver, one, (admin) => admin[one.kind]('g'), other);
     const opened = await until('the group is served', async () => {
       const group = await other.group('g');
       return group.activeNode !== null && group.epoch > before.epoch ? group : null;
@@ -143,7 +89,7 @@ describe('an operation whose driver is killed', () => {
     }
     expect(after.activeNode).not.toBe(before.activeNode);
     expect(new Set(ended.steps.map(({ name }) => name)).size).toBe(ended.steps.length);
-    await untilUnlocked();
+    await killer.untilUnlocked();
   });
 });
 
@@ -161,11 +107,11 @@ test.each(['started', 'forgetting', 'syncing'])(
     const index = standbyOf(before);
     const ask = (admin: AdminClient) => admin.reinit('g', index);
     const at = { kind: 'reinit', step };
-    const ended = await endedWithout(driver, at, ask, cluster.adminOf(witness));
+    const ended = await killer.endedWithout(driver, at, ask, cluster.adminOf(witness));
     expect(ended).toMatchObject({ state: 'done', lastError: null, target: `g/${index}` });
     await cluster.start();
     expect(await cluster.whole('g')).toMatchObject({ epoch: before.epoch });
-    await untilUnlocked();
+    await killer.untilUnlocked();
   },
 );
 
@@ -177,13 +123,13 @@ test.each(['started', 'placing', 'syncing'])(
     const index = standbyOf(before);
     const ask = (admin: AdminClient) => admin.replace('g', index, { node: target.id });
     const at = { kind: 'replace', step };
-    const ended = await endedWithout(driver, at, ask, cluster.adminOf(target));
+    const ended = await killer.endedWithout(driver, at, ask, cluster.adminOf(target));
     expect(ended).toMatchObject({ state: 'done', lastError: null, target: `g/${index}` });
     await cluster.start();
     const after = await cluster.whole('g');
     expect(after.members[index]?.nodeId).toBe(target.id);
     expect(after.epoch).toBe(before.epoch);
-    await untilUnlocked();
+    await killer.untilUnlocked();
   },
 );
 
@@ -196,7 +142,7 @@ test.each(['started', 'removing', 'stopping', 'purging', 'releasing'])(
     await cluster.admin.sync('x');
     const [driver, witness] = bystanders(before) as [NodeProcess, NodeProcess];
     const ask = (admin: AdminClient) => admin.deleteGroup('x');
-    const ended = await endedWithout(
+    const ended = await killer.endedWithout(
       driver,
       { kind: 'delete', step },
       ask,
@@ -207,7 +153,7 @@ test.each(['started', 'removing', 'stopping', 'purging', 'releasing'])(
     const again = await cluster.createGroup(spec);
     expect(again).toMatchObject({ groupId: before.groupId, seq: 0, epoch: 1 });
     await cluster.admin.deleteGroup('x');
-    await untilUnlocked();
+    await killer.untilUnlocked();
   },
 );
 

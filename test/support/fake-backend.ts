@@ -281,6 +281,18 @@ export class FakeBackend implements Backend {
     return this.#start('drain', node);
   }
 
+  async restart(node: string | null) {
+    await turn;
+    const target = node ?? 'cluster';
+    if (node === 'n9') throw new UnderstudyError('node-not-found', `there is no node ${node}`);
+    if (node !== 'n2')
+      return { kind: 'started', operation: this.#start('restart', target) } as const;
+    const preconditions = [
+      { name: 'supervised', ok: false, detail: `nothing starts ${node} again` },
+    ];
+    return { kind: 'refused', preconditions } as const;
+  }
+
   async rebalance({ dryRun }: RebalanceRequest) {
     await turn;
     if (dryRun) return { kind: 'dry-run', plan: this.plan } as const;

@@ -18,6 +18,7 @@ export function nodeDocument(id: string, adminUrl: string | null): NodeDocument 
     zone: null,
     adminUrl,
     pid: 7,
+    supervised: true,
     members,
   };
 }

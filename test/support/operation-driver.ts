@@ -17,7 +17,7 @@ export interface CrashPlan {
   readonly where: 'before' | 'inside' | 'after';
 }
 
-const longestRunMs = 600_000;
+const longestRunMs = 700_000;
 
 /** One driver of one operation. It crashes as planned, and can be thawed after another took over. */
 export class TestDriver {

@@ -6,7 +6,7 @@ import type { GroupDocument, MemberDocument } from '../../cluster/documents.js';
 import type { Loaded } from '../../cluster/operations/drive.js';
 import { failureOf } from '../../cluster/operations/engine.js';
 import { type Locks, lock, unlock } from '../../cluster/operations/locks.js';
-import type { Begun } from '../../cluster/operations/moves.js';
+import type { Begun } from '../../cluster/operations/moving.js';
 import {
   begin,
   type Call,
@@ -19,8 +19,9 @@ import {
 } from '../../cluster/operations/operation.js';
 import { requestReplace } from '../../cluster/operations/replace.js';
 import { requestSwitchover } from '../../cluster/operations/switchover.js';
-import type { Move, PlanGroup, PlanNode } from '../../cluster/plan.js';
+import type { Move } from '../../cluster/plan.js';
 import { UnderstudyError } from '../../replication/errors.js';
+import { seenIn } from './operation-world-seen.js';
 
 /** What an effect does; `answer` may be called at once, later or never. */
 export type Answer = (input: object) => void;
@@ -38,23 +39,7 @@ interface Asked {
   readonly move: Move;
   readonly by: string;
   readonly ids: readonly string[];
-}
-
-function planGroups(group: GroupDocument | null): PlanGroup[] {
-  if (group === null) return [];
-  const { name, kind, members, placement, activeIndex: active } = group;
-  const ready = members.filter(({ healthy, index }) => healthy && index !== active);
-  return [
-    {
-      name,
-      kind,
-      nodes: members.map(({ nodeId }) => nodeId),
-      active,
-      ready: ready.map(({ index }) => index),
-      placement,
-      held: null,
-    },
-  ];
+  readonly incarnation: string;
 }
 
 const leading = new Set(['active', 'handing-off']);
@@ -75,10 +60,19 @@ export class OperationWorld {
   /** Nodes that take requests and do nothing. */
   readonly frozen = new Set<string>();
   readonly draining = new Set<string>();
+  /** Nodes that nothing starts again. */
+  readonly unsupervised = new Set<string>();
+  /** Lives of nodes that ended because they were told to. */
+  readonly ended: string[] = [];
+  /** How long a node takes from its end to its next life; null: it does not come back. */
+  absenceMs: number | null = 300;
+  readonly #lives = new Map<string, number>();
   /** Why no snapshot can be cut; null: it can. */
   cutFailure: string | null = null;
   /** Standbys fetch what is cut, in no time. */
   syncsBySnapshots = false;
+  /** Why the group is held; null: it is not paused. */
+  paused: string | null = null;
   zones: Readonly<Record<string, string>> = {};
   /** Begins to drive an operation that another began. */
   onBegun: (id: string) => void = () => undefined;
@@ -176,33 +170,7 @@ export class OperationWorld {
   // The cluster.
 
   see(): Seen {
-    const { group } = this;
-    const members = group?.members.map((member) => {
-      const gone = this.down.has(member.nodeId);
-      return gone ? { ...member, state: 'unreachable', healthy: false } : member;
-    });
-    const active = members?.find(({ state }) => state === 'active');
-    const seen = group && {
-      ...group,
-      members: members ?? [],
-      activeIndex: active?.index ?? null,
-      activeNode: active?.nodeId ?? null,
-    };
-    const view = { nodes: this.nodes.map((id) => this.#planNode(id)), groups: planGroups(seen) };
-    const free = view.nodes.filter(({ state }) => state === 'open');
-    const nodes = view.nodes.map(({ id, zone, state }) => {
-      const shown = state === 'draining' ? 'drained' : state === 'open' ? 'up' : state;
-      return { id, zone, state: shown, cordoned: false };
-    });
-    const placeable = { k: free.map(({ id, zone }) => ({ id, zone, load: 1 })) };
-    const all = { nowMs: this.nowMs, group: seen, view, nodes, lostZone: null, placeable };
-    return JSON.parse(JSON.stringify(all)) as Seen;
-  }
-
-  #planNode(id: string): PlanNode {
-    const open = this.draining.has(id) ? 'draining' : 'open';
-    const zone = this.zones[id] ?? null;
-    return { id, zone, kinds: ['k'], state: this.down.has(id) ? 'down' : open };
+    return seenIn(this);
   }
 
   change(index: number, parts: Partial<MemberDocument>): void {
@@ -242,6 +210,29 @@ export class OperationWorld {
     if (best !== undefined) this.after(200, () => this.claim(best.index, led.epoch, 'coordinator'));
   }
 
+  incarnationOf(node: string): string {
+    return String(this.#lives.get(node) ?? 1);
+  }
+
+  #end(node: string, incarnation: string): void {
+    if (this.incarnationOf(node) === incarnation && !this.down.has(node)) this.endLife(node);
+  }
+
+  /** The process of a node ends, and begins its next life after a while. */
+  endLife(node: string): void {
+    const incarnation = this.incarnationOf(node);
+    this.ended.push(`${node}${incarnation}`);
+    this.kill(node);
+    if (this.absenceMs === null) return;
+    this.after(this.absenceMs, () => {
+      this.#lives.set(node, Number(incarnation) + 1);
+      this.down.delete(node);
+      this.draining.delete(node);
+      const member = this.group?.members.find(({ nodeId }) => nodeId === node);
+      if (member !== undefined) this.#beginAnew(member.index, {});
+    });
+  }
+
   call({ node, verb, request, timeoutMs }: Call, answer: Answer): void {
     this.calls.push(`${verb} ${node ?? 'own'}`);
     if (node !== null && this.down.has(node)) {
@@ -276,6 +267,12 @@ export class OperationWorld {
         if (state === 'active') return value({ failure: 'it is active: switch over first' });
         this.#beginAnew(index, {});
         value({ failure: null });
+        break;
+      }
+      case 'end': {
+        const ends = this.incarnationOf(node) === request.incarnation;
+        if (ends) this.after(20, () => this.#end(node, request.incarnation));
+        value({ ends });
         break;
       }
       case 'start-draining':

@@ -58,6 +58,8 @@ const matrix: [method: string, path: string, body: unknown, needed: Role][] = [
   ['POST', '/v1/groups/c/members/1/replace', {}, 'operator'],
   ['POST', '/v1/nodes/n1/drain', {}, 'operator'],
   ['POST', '/v1/rebalance', { dryRun: true }, 'operator'],
+  ['POST', '/v1/nodes/n1/restart', {}, 'operator'],
+  ['POST', '/v1/restart', {}, 'operator'],
   ['DELETE', '/v1/groups/c', undefined, 'admin'],
 ];
 

@@ -26,3 +26,16 @@ test('members are put elsewhere: one, those of a node, or as a plan says', async
   expect(dry).toMatchObject({ status: 200, body: { moves: [move], stays: [] } });
   expect((await call('POST', '/v1/rebalance')).body).toMatchObject({ kind: 'rebalance' });
 });
+
+test('nodes are restarted, one or all, and what speaks against it is told', async () => {
+  const { call } = await serve();
+  const one = await call('POST', '/v1/nodes/n1/restart');
+  expect(one).toMatchObject({ status: 202, body: { kind: 'restart', target: 'n1' } });
+  expect(one.headers.get('location')).toBe(`/v1/operations/${one.body.id}`);
+  const all = await call('POST', '/v1/restart');
+  expect(all).toMatchObject({ status: 202, body: { kind: 'restart', target: 'cluster' } });
+  const refused = await call('POST', '/v1/nodes/n2/restart');
+  expectProblem(refused, 412, 'conflict', /not now: supervised: nothing starts n2 again/);
+  expect(refused.body.preconditions).toEqual([expect.objectContaining({ name: 'supervised' })]);
+  expectProblem(await call('POST', '/v1/nodes/n9/restart'), 404, 'node-not-found', /no node n9/);
+});

@@ -40,6 +40,8 @@ const promised = [
   'POST /v1/groups/{g}/members/{index}/replace',
   'POST /v1/nodes/{node}/drain',
   'POST /v1/rebalance',
+  'POST /v1/nodes/{node}/restart',
+  'POST /v1/restart',
 ];
 
 describe('the OpenAPI document', () => {

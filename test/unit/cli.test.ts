@@ -57,7 +57,7 @@ describe('usage', () => {
     expect(code).toBe(0);
     const commands =
       'dev node status nodes kinds groups group create delete deliver query events sync';
-    for (const name of `${commands} change switchover failover reinit pause resume cordon uncordon history operations operation cancel replace drain rebalance`.split(
+    for (const name of `${commands} change switchover failover reinit pause resume cordon uncordon history operations operation cancel replace drain restart rebalance`.split(
       ' ',
     )) {
       expect(stdout).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
@@ -283,6 +283,20 @@ describe('acting', () => {
     expect(dry.stdout).toMatch(/^d +0 +n1 +alone$/m);
     expect((await understudy('rebalance', '--dry-run', '--json')).json()).toEqual(backend.plan);
     expect((await understudy('rebalance', '--wait')).stdout).toMatch(/rebalance +cluster +done/);
+  });
+
+  test('nodes are restarted: exactly one, or all of them', async () => {
+    const { understudy } = await served();
+    expect((await understudy('restart', 'n1', '--wait')).stdout).toMatch(/restart +n1 +done/);
+    expect((await understudy('restart', '--all')).stdout).toMatch(/restart +cluster +running/);
+    expect(await understudy('restart', 'n2')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/supervised: nothing starts n2 again/),
+    });
+    for (const args of [[], ['n1', '--all']]) {
+      const wrong = await understudy('restart', ...args);
+      expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/one node, or --all/) });
+    }
   });
 
   test('a switchover is scheduled, and cancelled; whoever waited for it gets exit code 1', async () => {

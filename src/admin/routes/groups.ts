@@ -6,7 +6,7 @@ import { UnderstudyError } from '../../../replication/errors.js';
 import { tokenAfter, tokenHeader } from '../../client/token.js';
 import type { Actor, Backend, ReadAnswer, TokenedRead } from '../backend.js';
 import { answers } from '../openapi.js';
-import { HttpError } from '../problems.js';
+import { HttpError, notNow } from '../problems.js';
 import {
   emptyBody,
   eventsQuery,
@@ -229,9 +229,7 @@ function actionRoutes(app: App, backend: Backend): void {
       if (answer.kind === 'dry-run') {
         return { ok: preconditions.every(({ ok }) => ok), preconditions };
       }
-      const failed = preconditions.filter(({ ok }) => !ok);
-      const detail = `not now: ${failed.map((one) => `${one.name}: ${one.detail}`).join('; ')}`;
-      throw new HttpError(412, { code: 'conflict', detail, details: { preconditions } });
+      throw notNow(preconditions);
     },
   );
   app.post(

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { OperationDocument } from '../../../cluster/documents.js';
-import type { Actor, Backend } from '../backend.js';
+import type { Actor, Backend, RestartAnswer } from '../backend.js';
 import { answers } from '../openapi.js';
+import { notNow } from '../problems.js';
 import { emptyBody, memberParams, nodeParams, rebalanceBody, replaceBody } from '../requests.js';
 import { operationSchema, planSchema } from '../schemas.js';
 
@@ -13,9 +14,46 @@ const actor = (request: FastifyRequest): Actor => ({ by: request.identity?.name 
 const accepted = (reply: FastifyReply, operation: OperationDocument): FastifyReply =>
   reply.code(202).header('location', `/v1/operations/${operation.id}`).send(operation);
 
-/** What puts members elsewhere. */
+type App = ReturnType<typeof typed>;
+
+function typed(server: FastifyInstance) {
+  return server.withTypeProvider<ZodTypeProvider>();
+}
+
+/** What puts members elsewhere, and what takes nodes away for a while. */
 export function moveRoutes(server: FastifyInstance, backend: Backend): void {
-  const app = server.withTypeProvider<ZodTypeProvider>();
+  const app = typed(server);
+  memberRoutes(app, backend);
+  restartRoutes(app, backend);
+}
+
+function restartRoutes(app: App, backend: Backend): void {
+  const common = {
+    tags: ['cluster'],
+    body: emptyBody,
+    response: answers({ 202: operationSchema }),
+  };
+  const summary = 'End a node, so that its supervisor starts it anew';
+  app.post(
+    '/v1/nodes/:node/restart',
+    { config, schema: { ...common, summary, params: nodeParams } },
+    async (request, reply) => {
+      return restarting(reply, await backend.restart(request.params.node, actor(request)));
+    },
+  );
+  app.post(
+    '/v1/restart',
+    { config, schema: { ...common, summary: 'Restart all nodes, one after the other' } },
+    async (request, reply) => restarting(reply, await backend.restart(null, actor(request))),
+  );
+}
+
+function restarting(reply: FastifyReply, answer: RestartAnswer): FastifyReply {
+  if (answer.kind === 'started') return accepted(reply, answer.operation);
+  throw notNow(answer.preconditions);
+}
+
+function memberRoutes(app: App, backend: Backend): void {
   app.post(
     '/v1/groups/:g/members/:index/replace',
     {

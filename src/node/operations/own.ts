@@ -3,7 +3,7 @@ import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
 import type { GroupDocument, OperationDocument } from '../../../cluster/documents.js';
 import type { DeleteData, LogEnds } from '../../../cluster/operations/delete.js';
 import { failureOf } from '../../../cluster/operations/engine.js';
-import type { Begun } from '../../../cluster/operations/moves.js';
+import type { Begun } from '../../../cluster/operations/moving.js';
 import type { OperationRequest } from '../../../cluster/operations/operation.js';
 import { requestReplace } from '../../../cluster/operations/replace.js';
 import { requestSwitchover } from '../../../cluster/operations/switchover.js';

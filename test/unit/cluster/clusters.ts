@@ -57,6 +57,7 @@ function drawGroup(
     nodes: hosts,
     active,
     ready: hosts.map((_, index) => index).filter(canServe),
+    reprotected: true,
     placement: {
       spread: zones > 0 && random.chance(0.7) ? 'zone' : 'node',
       ...(random.chance(confined) ? { nodes: allowed.map(({ id }) => id) } : {}),

@@ -29,6 +29,7 @@ it('is who leads each group and who could, as far as their nodes are there', () 
     nodes: ['n0', 'n1', 'n2'],
     active: 0,
     ready: [1, 2],
+    reprotected: true,
     placement: {},
     held: null,
   });

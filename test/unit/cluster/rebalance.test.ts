@@ -31,6 +31,7 @@ const group = (name: string, nodes: string[], rest: Partial<PlanGroup> = {}): Pl
   nodes,
   active: 0,
   ready: nodes.map((_, index) => index).slice(1),
+  reprotected: true,
   placement: {},
   held: null,
   ...rest,

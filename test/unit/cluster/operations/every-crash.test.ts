@@ -11,6 +11,7 @@ import { requestDrain, requestRebalance } from '../../../../cluster/operations/m
 import type { OperationRequest, Seen } from '../../../../cluster/operations/operation.js';
 import { requestReinit } from '../../../../cluster/operations/reinit.js';
 import { requestReplace } from '../../../../cluster/operations/replace.js';
+import { requestRestart } from '../../../../cluster/operations/restart.js';
 import { requestSwitchover } from '../../../../cluster/operations/switchover.js';
 import { requestSync } from '../../../../cluster/operations/sync.js';
 import { type CrashPlan, driveChildren, TestDriver } from '../../../support/operation-driver.js';
@@ -22,6 +23,8 @@ interface Scenario {
   readonly promotions: number;
   /** In the end: the active's node, and that of each member. */
   readonly end: readonly [active: string, nodes: string] | null;
+  /** Lives of nodes, in order; none without it. */
+  readonly ended?: readonly string[];
   readonly prepare?: (world: OperationWorld) => void;
 }
 
@@ -67,6 +70,20 @@ const scenarios: readonly Scenario[] = [
     },
   },
   {
+    kind: 'restart',
+    request: () => requestRestart({ node: 'a' }, 'ops'),
+    promotions: 1,
+    end: ['b', 'abc'],
+    ended: ['a1'],
+  },
+  {
+    kind: 'restart',
+    request: () => requestRestart({ all: ['a', 'b', 'c', 'd'], driver: 'b' }, 'ops'),
+    promotions: 2,
+    end: ['a', 'abc'],
+    ended: ['a1', 'c1', 'd1', 'b1'],
+  },
+  {
     kind: 'sync',
     request: ({ group }) => requestSync(group, 'ops'),
     promotions: 0,
@@ -91,9 +108,9 @@ const begun = ({ request, prepare }: Scenario): { world: OperationWorld; id: str
 /** All that is left when nothing is under way any more. */
 const stateOf = (world: OperationWorld, id: string) => {
   world.settle();
-  const { group, idTaken, logSize, locks, opened, draining } = world;
+  const { group, idTaken, logSize, locks, opened, draining, ended } = world;
   const { state, lastError, step } = world.operation(id);
-  return { group, idTaken, logSize, locks, opened, draining, state, lastError, step };
+  return { group, idTaken, logSize, locks, opened, draining, ended, state, lastError, step };
 };
 
 const once = (scenario: Scenario) => {
@@ -120,6 +137,7 @@ describe.each(scenarios)('$kind', (scenario) => {
   test('is done when nothing goes wrong, and leaves no lock behind', () => {
     expect(expected.end).toMatchObject({ state: 'done', lastError: null, locks: {} });
     expect(expected.end.opened).toHaveLength(scenario.promotions);
+    expect(expected.end.ended).toEqual(scenario.ended ?? []);
     const { group } = expected.end;
     const active = group?.members.find(({ state }) => state === 'active')?.nodeId;
     const nodes = group?.members.map(({ nodeId }) => nodeId).join('');

@@ -1,12 +1,8 @@
 /** Replace, drain and rebalance: what is refused, what is tried again, and how much at once. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { NodeDocument } from '../../../../cluster/documents.js';
-import {
-  drain,
-  type MovesData,
-  movePermits,
-  requestDrain,
-} from '../../../../cluster/operations/moves.js';
+import { drain, type MovesData, requestDrain } from '../../../../cluster/operations/moves.js';
+import { movePermits } from '../../../../cluster/operations/moving.js';
 import type {
   Operation,
   OperationRequest,
@@ -183,6 +179,7 @@ describe('so many moves', () => {
   const planNode = (id: string): PlanNode => ({ id, zone: null, kinds: ['k'], state: 'open' });
   const planGroup = (name: string): PlanGroup => ({
     ...{ name, kind: 'k', nodes: ['a', 'b'], active: 0, ready: [1], placement: {}, held: null },
+    reprotected: true,
   });
   const seen: Seen = {
     nowMs: 1,
