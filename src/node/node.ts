@@ -46,6 +46,8 @@ const drainMs = 15_000;
 const handOversAtOnce = 32;
 /** For letting go of operations, which others find without it. */
 const letGoMs = 1000;
+/** After this long a node that was told to hand over is on its last steps. */
+export const longestStopMs = drainMs + letGoMs;
 
 /**
  * Starts a node in this process. Throws `invalid-config`, `broker-unavailable`, `unauthorized`, or
