@@ -42,7 +42,9 @@ test.each(brokers)('%s has a name and a volume of its own, and is checked', (nam
   expect(environment).toEqual({ NATS_NAME: name });
   expect(volumes).toEqual([`${name}:/data`]);
   expect(compose.volumes).toHaveProperty(name);
-  expect(healthcheck?.test.join(' ')).toContain('http://127.0.0.1:8222/healthz');
+  const monitored = /^http: "(.*)"$/m.exec(compose.configs.nats.content)?.[1];
+  expect(healthcheck?.test.slice(0, 1)).toEqual(['CMD']);
+  expect(healthcheck?.test.at(-1)).toBe(`http://${monitored}/healthz`);
   // Without users, nobody outside may reach it.
   expect(ports).toBeUndefined();
 });
