@@ -138,6 +138,8 @@ export interface NodeCounters {
 export interface Backend {
   /** True once this node is connected and has read the registry. */
   ready(): { readonly ready: boolean; readonly reason: string };
+  /** False while the node starts: what it does not know of may well be there. */
+  hasJoined(): boolean;
   cluster(): Promise<ClusterDocument>;
   nodes(): Promise<readonly NodeDocument[]>;
   kinds(): readonly { readonly name: string; readonly version: number }[];

@@ -63,6 +63,8 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
     bodyLimit: bodyLimitBytes,
     routerOptions: { maxParamLength: 256 },
     clientErrorHandler: refuseSocket,
+    // Who is connected is served to the end: the node still is what it was.
+    return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       const problem = problemOf(asUnderstudyError(error, request));
       void (reply as FastifyReply).code(problem.status).type(problemType).send(toJson(problem));
@@ -72,7 +74,7 @@ export function createAdminServer(options: AdminServerOptions): FastifyInstance 
   app.setSerializerCompiler(() => toJson);
   app.setReplySerializer(toJson);
   acceptOnlyJson(app, bodyLimitBytes, readBody);
-  guard(app, options.auth);
+  guard(app, options);
   answerErrors(app);
   void app.register(swagger, openApiOptions(options.version));
   void app.register((api, _options, done) => {
@@ -112,7 +114,7 @@ function readBody(bytes: Uint8Array): unknown {
   return body;
 }
 
-function guard(app: FastifyInstance, auth: Auth): void {
+function guard(app: FastifyInstance, { auth, backend }: AdminServerOptions): void {
   app.decorateRequest('identity', null);
   app.addHook('onRoute', ({ url, config }) => {
     // A route without a role would be open by accident.
@@ -125,9 +127,15 @@ function guard(app: FastifyInstance, auth: Auth): void {
       const identity = auth.identify(request.headers.authorization);
       requireRole(identity, role);
       request.identity = identity;
+      if (!backend.hasJoined()) throw notJoined();
     }
     done();
   });
+}
+
+function notJoined(): UnderstudyError {
+  const detail = 'this node starts and does not know yet what there is; ask again, or another node';
+  return new UnderstudyError('not-ready', detail);
 }
 
 function answerErrors(app: FastifyInstance): void {

@@ -69,6 +69,7 @@ export class NodeBackend implements Backend {
   readonly #operations: Operations;
   readonly #client: Client;
   #connected = true;
+  #hasJoined = false;
 
   constructor(runtime: Runtime, store: OperationStore, client: Client) {
     this.#runtime = runtime;
@@ -77,8 +78,9 @@ export class NodeBackend implements Backend {
   }
 
   /** From here on this node takes over operations whose driver is gone. */
-  open(): Promise<void> {
-    return this.#operations.open();
+  async open(): Promise<void> {
+    await this.#operations.open();
+    this.#hasJoined = true;
   }
 
   brokerStatus(connected: boolean): void {
@@ -94,6 +96,10 @@ export class NodeBackend implements Backend {
     if (!this.#connected) return { ready: false, reason: 'not connected to the broker' };
     const { isReady } = this.#runtime;
     return { ready: isReady, reason: isReady ? 'registry read' : 'reading the registry' };
+  }
+
+  hasJoined(): boolean {
+    return this.#hasJoined;
   }
 
   async cluster(): Promise<ClusterDocument> {

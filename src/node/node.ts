@@ -48,6 +48,10 @@ const drainMs = 15_000;
 const handOversAtOnce = 32;
 /** For letting go of operations, which others find without it. */
 const letGoMs = 1000;
+/** For answers that others still give, before those who wait for them are told that none came. */
+const lastAnswersMs = 3000;
+/** From the signal to the end: a container has to be given more. */
+export const longestStopMs = drainMs + letGoMs + lastAnswersMs + letGoMs;
 
 /**
  * Starts a node in this process. Throws `invalid-config`, `broker-unavailable`, `unauthorized`, or
@@ -224,6 +228,17 @@ class NodeProcess implements RunningNode {
     }
   }
 
+  /** Everybody gets an answer, if only that there is none; who does not read it is cut off. */
+  async #closeServer(): Promise<void> {
+    if (this.#server === null) return;
+    const closed = this.#server.close();
+    await Promise.race([closed, delay(lastAnswersMs, undefined, { ref: false })]);
+    await this.#client?.close(0);
+    await Promise.race([closed, delay(letGoMs, undefined, { ref: false })]);
+    this.#server.server.closeAllConnections();
+    await closed;
+  }
+
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -231,7 +246,7 @@ class NodeProcess implements RunningNode {
 
   async #stop(): Promise<void> {
     await Promise.race([this.#backend?.stop(), delay(letGoMs, undefined, { ref: false })]);
-    await this.#server?.close();
+    await this.#closeServer();
     this.#runtime?.stop();
     await this.#client?.close(0);
     if (this.#connections !== null) await closeConnections(this.#connections);

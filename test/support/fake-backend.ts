@@ -42,6 +42,7 @@ export class FakeBackend implements Backend {
   readonly changes: GroupChange[] = [];
   nodeDocuments: NodeDocument[] = [nodeDocument('n1', null)];
   isReady = true;
+  isJoined = true;
   /** Thrown by the next calls of `deliver`, in order. `undefined` lets one pass. */
   deliverErrors: (Error | undefined)[] = [];
   /** Applied although the answer is lost: what a timeout looks like from outside. */
@@ -80,6 +81,10 @@ export class FakeBackend implements Backend {
 
   ready() {
     return { ready: this.isReady, reason: this.isReady ? '' : 'no connection to the broker' };
+  }
+
+  hasJoined() {
+    return this.isJoined;
   }
 
   async cluster(): Promise<ClusterDocument> {
