@@ -14,7 +14,7 @@ export interface WorkloadOptions {
   readonly adminUrls: () => readonly string[];
 }
 
-const callersEach = 10;
+const callersEach = 25;
 /** Programs are many, plain requests and HTTP few: those cost most on the machine that is tested. */
 const mix = ['program', 'program', 'nats', 'program', 'http'] as const;
 
