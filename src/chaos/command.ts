@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type ChaosOptions, type Io, write } from '../cli/io.js';
 import { table } from '../cli/table.js';
+import { pageOf } from './report/page.js';
 import type { Report, Verdict } from './report/report.js';
 import { linesOf } from './report/text.js';
 import { runScenario } from './run.js';
@@ -63,5 +64,6 @@ async function keep(report: Report, dir: string, say: (line: string) => Promise<
   mkdirSync(dir, { recursive: true });
   const file = join(dir, `${report.scenario}-${report.seed}`);
   writeFileSync(`${file}.json`, JSON.stringify(report, null, 1));
-  await say(`report: ${file}.json`);
+  writeFileSync(`${file}.html`, pageOf(report));
+  await say(`report: ${file}.html and .json`);
 }
