@@ -46,6 +46,8 @@ const drainMs = 15_000;
 const handOversAtOnce = 32;
 /** For letting go of operations, which others find without it. */
 const letGoMs = 1000;
+/** For requests that are being answered. */
+const answerMs = 2000;
 
 /**
  * Starts a node in this process. Throws `invalid-config`, `broker-unavailable`, `unauthorized`, or
@@ -217,9 +219,18 @@ class NodeProcess implements RunningNode {
     return this.#stopping;
   }
 
+  /** A caller that holds its connection open, busy or not, must not hold the node. */
+  async #closeServer(): Promise<void> {
+    const server = this.#server;
+    if (server === null) return;
+    const timer = setTimeout(() => server.server.closeAllConnections(), answerMs);
+    await server.close();
+    clearTimeout(timer);
+  }
+
   async #stop(): Promise<void> {
     await Promise.race([this.#backend?.stop(), delay(letGoMs, undefined, { ref: false })]);
-    await this.#server?.close();
+    await this.#closeServer();
     this.#runtime?.stop();
     await this.#client?.close(0);
     if (this.#connections !== null) await closeConnections(this.#connections);
