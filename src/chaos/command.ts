@@ -2,14 +2,17 @@
 import { randomInt } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { UnderstudyError } from '../../replication/errors.js';
 import { type ChaosOptions, type Io, write } from '../cli/io.js';
 import { table } from '../cli/table.js';
+import { pageOf } from './report/page.js';
 import type { Report, Verdict } from './report/report.js';
 import { linesOf } from './report/text.js';
 import { runScenario } from './run.js';
-import { anything, scenarios } from './scenarios/index.js';
+import { anything, scenarios, smoke } from './scenarios/index.js';
 import type { Scenario } from './scenarios/scenario.js';
-import { shippedLoads } from './workload/groups.js';
+import { type GroupLoad, shippedLoads } from './workload/groups.js';
+import { ownLoads } from './workload/own.js';
 
 export const chaosExitCodes: Readonly<Record<Verdict | 'usage', number>> = {
   green: 0,
@@ -19,30 +22,79 @@ export const chaosExitCodes: Readonly<Record<Verdict | 'usage', number>> = {
 };
 
 const mostSeed = 2 ** 31;
+const smokeMs = 20_000;
 
 export async function chaosCommand(options: ChaosOptions, io: Io): Promise<number> {
-  const say = (line: string) => write(io.stdout, `${line}\n`);
-  if (options.list) {
-    const rows = scenarios.map(({ name, brokers, shows }) => [name, String(brokers), shows]);
-    await write(io.stdout, table(['scenario', 'brokers', 'shows'], rows));
-    return chaosExitCodes.green;
-  }
-  const scenario = chosen(options);
-  if (typeof scenario === 'string') {
-    await write(io.stderr, `understudy: ${scenario}\n`);
+  if (options.list) return await list(io);
+  try {
+    const chosen = chosenBy(options);
+    const loads = await loadsOf(options);
+    let worst = chaosExitCodes.green;
+    for (const scenario of chosen) {
+      const code = await runOne(scenario, loads, options, io);
+      // One violation outweighs any number of runs that proved nothing.
+      if (worst !== chaosExitCodes.violation && code !== chaosExitCodes.green) worst = code;
+    }
+    return worst;
+  } catch (error) {
+    if (!(error instanceof UnderstudyError && error.code === 'invalid-config')) throw error;
+    await write(io.stderr, `understudy: ${error.message}\n`);
     return chaosExitCodes.usage;
   }
+}
+
+async function list({ stdout }: Io): Promise<number> {
+  const rows = scenarios.map(({ name, brokers, shows }) => [name, String(brokers), shows]);
+  await write(stdout, table(['scenario', 'brokers', 'shows'], rows));
+  return chaosExitCodes.green;
+}
+
+/** Throws `invalid-config`. */
+function chosenBy({ scenario, random, smoke: isSmoke, brokers }: ChaosOptions): Scenario[] {
+  const ways = [scenario !== null, random, isSmoke].filter(Boolean).length;
+  if (ways !== 1) {
+    const detail = 'give one of --scenario NAME, --random and --smoke; --list names all scenarios';
+    throw new UnderstudyError('invalid-config', detail);
+  }
+  if (random) return [anything(brokers)];
+  const names = isSmoke ? smoke : [scenario];
+  return names.map((name) => {
+    const found = scenarios.find((one) => one.name === name);
+    if (found !== undefined) return found;
+    throw new UnderstudyError(
+      'invalid-config',
+      `there is no scenario ${name}; understudy chaos --list names all`,
+    );
+  });
+}
+
+/** Throws `invalid-config`. */
+async function loadsOf({ kinds, kind, events }: ChaosOptions): Promise<readonly GroupLoad[]> {
+  if (kinds === null && kind === null && events === null) return shippedLoads;
+  if (kinds !== null && kind !== null && events !== null) {
+    return await ownLoads({ kinds, kind, events });
+  }
+  const detail = '--kinds FILE, --kind NAME and --events FILE go together: give all three or none';
+  throw new UnderstudyError('invalid-config', detail);
+}
+
+async function runOne(
+  scenario: Scenario,
+  loads: readonly GroupLoad[],
+  options: ChaosOptions,
+  io: Io,
+): Promise<number> {
+  const say = (line: string) => write(io.stdout, `${line}\n`);
   const seed = options.seed ?? randomInt(mostSeed);
   await say(`${scenario.name}, seed ${seed}: ${scenario.shows}`);
+  const { rate, leastRate, boundMs, kinds, data } = options;
   const report = await runScenario({
-    ...{ scenario, seed, loads: shippedLoads },
-    durationMs: options.durationMs,
-    rate: options.rate,
-    leastRate: options.leastRate,
-    boundMs: options.boundMs,
+    ...{ scenario, seed, loads, rate, leastRate, boundMs },
+    durationMs: options.smoke ? smokeMs : options.durationMs,
     main: join(import.meta.dirname, '../cli/main.js'),
-    kindsFile: options.kinds === null ? undefined : resolve(options.kinds),
-    dir: options.data,
+    kindsFile: kinds === null ? undefined : resolve(kinds),
+    // Runs do not share what they store.
+    dir: data === null ? null : join(data, `${scenario.name}-${seed}`),
     env: io.env,
     say: (line) => void say(`  ${line}`),
   });
@@ -51,17 +103,10 @@ export async function chaosCommand(options: ChaosOptions, io: Io): Promise<numbe
   return chaosExitCodes[report.verdict];
 }
 
-/** What to run, or what is wrong with what was asked for. */
-function chosen({ scenario, random, brokers }: ChaosOptions): Scenario | string {
-  if (random === (scenario !== null)) return 'give either --scenario NAME or --random (see --list)';
-  if (random) return anything(brokers);
-  const found = scenarios.find(({ name }) => name === scenario);
-  return found ?? `there is no scenario ${scenario}; understudy chaos --list names all`;
-}
-
 async function keep(report: Report, dir: string, say: (line: string) => Promise<void>) {
   mkdirSync(dir, { recursive: true });
   const file = join(dir, `${report.scenario}-${report.seed}`);
   writeFileSync(`${file}.json`, JSON.stringify(report, null, 1));
-  await say(`report: ${file}.json`);
+  writeFileSync(`${file}.html`, pageOf(report));
+  await say(`report: ${file}.html and .json`);
 }

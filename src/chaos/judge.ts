@@ -1,10 +1,15 @@
-/** Collects what is left when the faults are over, and has every check look at it. */
+/**
+ * What is left when the faults are over, in two steps: first everything is collected from the cluster, then,
+ * when its processes have ended, the checks look at it. Checking takes seconds of this process, in which no
+ * proxy passes anything on: nodes would take each other for dead.
+ */
 import { connect } from 'nats';
 import type { GroupDetail, HistoryEntry } from '../../cluster/documents.js';
+import type { StoredRecord } from '../../replication/ports.js';
 import { judgeOf } from '../node/identity.js';
 import { checkGroup } from './check/group.js';
-import { type ReadLog, readLog } from './check/log.js';
-import { askMembers, checkShown, checkStanding } from './check/members.js';
+import { interpret, readRecords } from './check/log.js';
+import { askMembers, checkShown, checkStanding, type Shown } from './check/members.js';
 import type { Violation } from './check/violation.js';
 import { programDoor } from './clients/program.js';
 import type { ChaosCluster } from './cluster/cluster.js';
@@ -13,14 +18,16 @@ import type { Scenario } from './scenarios/scenario.js';
 import type { Fault } from './stage.js';
 import { until } from './until.js';
 import type { GroupLoad } from './workload/groups.js';
-import type { Workload } from './workload/workload.js';
 
+/** Of one group. */
 export interface Evidence {
-  readonly cluster: ChaosCluster;
-  readonly workload: Workload;
-  readonly loads: readonly GroupLoad[];
-  readonly scenario: Scenario;
-  readonly faults: readonly Fault[];
+  readonly load: GroupLoad;
+  readonly history: History;
+  readonly detail: GroupDetail;
+  readonly records: readonly StoredRecord[];
+  /** Oldest first. */
+  readonly epochs: readonly HistoryEntry[];
+  readonly shown: readonly Shown[];
 }
 
 export interface JudgedGroup {
@@ -34,62 +41,75 @@ export interface JudgedGroup {
   readonly epochs: readonly HistoryEntry[];
 }
 
-interface Judgement {
-  readonly violations: readonly Violation[];
-  readonly groups: readonly JudgedGroup[];
-}
-
-export async function judge(evidence: Evidence): Promise<Judgement> {
-  const judged: { violations: Violation[]; groups: JudgedGroup[] } = { violations: [], groups: [] };
-  for (const [i, load] of evidence.loads.entries()) {
-    const history = evidence.workload.histories[i] as History;
+/** The cluster has no traffic any more. What cannot be had is not known to be right: a violation. */
+export async function collect(
+  cluster: ChaosCluster,
+  loads: readonly GroupLoad[],
+  histories: readonly History[],
+): Promise<{ readonly evidence: Evidence[]; readonly violations: Violation[] }> {
+  const evidence: Evidence[] = [];
+  const violations: Violation[] = [];
+  for (const [i, load] of loads.entries()) {
     try {
-      const { violations, group } = await judgeGroup(evidence, load, history);
-      judged.violations.push(...violations);
-      judged.groups.push(group);
+      evidence.push(await collectGroup(cluster, load, histories[i] as History));
     } catch (error) {
-      // What cannot be looked at is not known to be right.
       const detail = `the checks could not be done: ${(error as Error).message}`;
-      judged.violations.push({ check: 'liveness', group: load.name, detail });
+      violations.push({ check: 'liveness', group: load.name, detail });
     }
   }
-  return judged;
+  return { evidence, violations };
 }
 
-async function judgeGroup(evidence: Evidence, load: GroupLoad, history: History) {
-  const { cluster, scenario, faults } = evidence;
-  const { name, kind, standby } = load;
+async function collectGroup(
+  cluster: ChaosCluster,
+  load: GroupLoad,
+  history: History,
+): Promise<Evidence> {
+  const { name } = load;
   await until(`${name} syncs`, () => cluster.admin.sync(name));
-  const detail = await cluster.admin.group(name);
-  const log = await storedLog(cluster, detail);
+  const detail = await until(`${name} is whole`, async () => {
+    const group = await cluster.admin.group(name);
+    return group.reprotected && group.health.healthy === group.health.total ? group : null;
+  }).catch(() => cluster.admin.group(name));
+  const records = await recordsOf(cluster, detail);
   const epochs = [...(await cluster.admin.history(name))].reverse();
   const door = await programDoor(cluster.clientUrls);
   try {
-    const shown = await askMembers(door, load, log.seq);
-    const expected = scenario.expects?.({ group: name, faults, epochs }) ?? null;
-    const violations: Violation[] = [
-      ...checkGroup(kind, history, log),
-      ...checkShown(kind, log, name, shown),
-      ...checkStanding(detail),
-      ...(expected === null
-        ? []
-        : [{ check: 'expectation', group: name, detail: expected } as const]),
-    ];
-    const { seq, records, strangers } = log;
-    const group = { name, kind: kind.name, standby, seq, records, strangers, epochs };
-    return { violations, group };
+    const shown = await askMembers(door, load, detail.seq);
+    return { load, history, detail, records, epochs, shown };
   } finally {
     await door.close();
   }
 }
 
-async function storedLog(cluster: ChaosCluster, detail: GroupDetail): Promise<ReadLog> {
-  const { groupId, standby, members } = detail;
+async function recordsOf(
+  cluster: ChaosCluster,
+  { groupId, standby }: GroupDetail,
+): Promise<readonly StoredRecord[]> {
   const connection = await connect({ servers: cluster.clientUrls });
   try {
-    const judge = judgeOf({ groupId, members });
-    return await until('the log is read', () => readLog({ connection, groupId, standby, judge }));
+    return await until('the log is read', () => readRecords({ connection, groupId, standby }));
   } finally {
     await connection.close();
   }
+}
+
+/** Pure: all that it needs has been collected. */
+export function judge(
+  { load, history, detail, records, epochs, shown }: Evidence,
+  scenario: Scenario,
+  faults: readonly Fault[],
+): { readonly violations: readonly Violation[]; readonly group: JudgedGroup } {
+  const { name, kind, standby } = load;
+  const log = interpret(records, judgeOf(detail));
+  const expected = scenario.expects?.({ group: name, faults, epochs }) ?? null;
+  const violations: Violation[] = [
+    ...checkGroup(kind, history, log),
+    ...checkShown(kind, log, name, shown),
+    ...checkStanding(detail),
+  ];
+  if (expected !== null) violations.push({ check: 'expectation', group: name, detail: expected });
+  const { seq, strangers } = log;
+  const counted = { seq, strangers, records: log.records };
+  return { violations, group: { name, kind: kind.name, standby, ...counted, epochs } };
 }

@@ -5,7 +5,7 @@ import { memberCount } from './check/members.js';
 import type { Violation } from './check/violation.js';
 import { ChaosCluster } from './cluster/cluster.js';
 import { nowMs } from './history.js';
-import { judge } from './judge.js';
+import { collect, judge } from './judge.js';
 import { rateIn } from './measure.js';
 import { type Report, reportOf } from './report/report.js';
 import type { Scenario } from './scenarios/scenario.js';
@@ -43,14 +43,14 @@ export async function runScenario(options: RunOptions): Promise<Report> {
     ...{ brokers: scenario.brokers, nodes: memberCount, main, kindsFile, dir, env },
     syncInterval: '100ms',
   });
-  let isGreen = false;
+  let report: Report;
   try {
-    const report = await runOn(cluster, options);
-    isGreen = report.verdict === 'green';
-    return report;
+    report = await runOn(cluster, options);
   } finally {
-    await cluster.end(!isGreen);
+    await cluster.stop();
   }
+  if (report.verdict === 'green') cluster.remove();
+  return report;
 }
 
 async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report> {
@@ -77,11 +77,15 @@ async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report
     await delay(isValid ? calmMs / 3 : 0);
     const endedMs = nowMs();
     await workload.stop();
-    const judged = await judge({ cluster, workload, loads, scenario, faults: stage.faults });
-    violations.push(...judged.violations);
+    const { histories } = workload;
+    const collected = await collect(cluster, loads, histories);
+    await workload.close();
+    await cluster.stop();
+    const judged = collected.evidence.map((one) => judge(one, scenario, stage.faults));
+    violations.push(...collected.violations, ...judged.flatMap((one) => one.violations));
     return reportOf({
-      ...{ options, dir: cluster.dir, calmRate, startedMs, endedMs, violations },
-      ...{ faults: stage.faults, histories: workload.histories, groups: judged.groups },
+      ...{ options, dir: cluster.dir, calmRate, startedMs, endedMs, violations, histories },
+      ...{ faults: stage.faults, groups: judged.map(({ group }) => group) },
     });
   } finally {
     await workload.close();

@@ -33,6 +33,8 @@ export interface ChaosOptions {
   /** Null: `random`, `smoke` or `list` says what to run. */
   readonly scenario: string | null;
   readonly random: boolean;
+  /** A short run of some scenarios that together meet most of the program. */
+  readonly smoke: boolean;
   readonly list: boolean;
   readonly seed: number | null;
   readonly durationMs: number;

@@ -1,4 +1,6 @@
 /** Groups come and go over the admin API; what is refused leaves nothing behind. */
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -138,4 +140,19 @@ test('a switchover whose preconditions fail names all of them, and changes nothi
   expect(operations.filter(({ kind }) => kind === 'switchover')).toEqual([]);
   expect(await cluster.admin.group('g')).toMatchObject({ epoch: 1, activeNode: active });
   await cluster.admin.deleteGroup('g');
+});
+
+test('a node stops although somebody holds a connection and never asks for anything', async () => {
+  const node = cluster.node('node-3');
+  const socket = createConnection({ host: '127.0.0.1', port: Number(new URL(node.adminUrl).port) });
+  socket.on('error', () => undefined);
+  await once(socket, 'connect');
+  socket.write('GET /livez HTTP/1.1\r\nHost: it\r\n');
+  // The node has taken the connection when it answers another that came later.
+  await fetch(`${node.adminUrl}/livez`);
+  const closed = once(socket, 'close');
+  node.signal('SIGTERM');
+  expect(await node.exited).toEqual({ code: 0, signal: null });
+  await closed;
+  await cluster.start();
 });

@@ -141,12 +141,27 @@ describe('settings', () => {
     await cli(['chaos', '--random'], { longCommands });
     expect(seen).toEqual([
       {
-        ...{ scenario: 's', random: false, list: false, seed: 7, durationMs: 90_000, brokers: 1 },
+        ...{
+          scenario: 's',
+          random: false,
+          smoke: false,
+          list: false,
+          seed: 7,
+          durationMs: 90_000,
+          brokers: 1,
+        },
         ...{ rate: 50, leastRate: 5, boundMs: 120_000, report: 'r', data: 'd' },
         ...{ kinds: 'k.js', kind: 'k', events: 'e.ndjson' },
       },
       {
-        ...{ scenario: null, random: true, list: false, seed: null, durationMs: 60_000 },
+        ...{
+          scenario: null,
+          random: true,
+          smoke: false,
+          list: false,
+          seed: null,
+          durationMs: 60_000,
+        },
         ...{ brokers: 3, rate: 800, leastRate: 200, boundMs: 60_000, report: null, data: null },
         ...{ kinds: null, kind: null, events: null },
       },

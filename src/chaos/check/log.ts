@@ -41,12 +41,11 @@ export interface LogOptions {
   readonly connection: NatsConnection;
   readonly groupId: string;
   readonly standby: 'warm' | 'hot';
-  readonly judge: Judge;
 }
 
 /** Throws if it cannot be read to its end. */
-export async function readLog(options: LogOptions): Promise<ReadLog> {
-  const { connection, groupId, standby, judge } = options;
+export async function readRecords(options: LogOptions): Promise<StoredRecord[]> {
+  const { connection, groupId, standby } = options;
   const names = namesFor('understudy');
   const shard = shardOf(groupId, shards);
   const [control, bulk] = [controlLimits, bulkLimits].map(
@@ -61,7 +60,7 @@ export async function readLog(options: LogOptions): Promise<ReadLog> {
     tailSubject: names.tail(shard, groupId),
   });
   try {
-    return interpret(await allOf(log), judge);
+    return await allOf(log);
   } finally {
     control?.close();
     bulk?.close();

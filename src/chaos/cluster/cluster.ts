@@ -58,7 +58,7 @@ export class ChaosCluster {
       await cluster.#start();
       return cluster;
     } catch (error) {
-      await cluster.end(true);
+      await cluster.stop();
       throw error;
     }
   }
@@ -115,11 +115,15 @@ export class ChaosCluster {
     ];
   }
 
-  /** Ends what was started. `keeps`: the directory stays, for whoever wants to know more. */
-  async end(keeps: boolean): Promise<void> {
+  /** Ends every process that was started. */
+  async stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.end('SIGKILL')));
     await Promise.all(this.brokers.map((broker) => broker.remove()));
-    if (!keeps && this.options.dir === null) rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** Removes what they stored, unless somebody else has chosen where. */
+  remove(): void {
+    if (this.options.dir === null) rmSync(this.dir, { recursive: true, force: true });
   }
 }
 

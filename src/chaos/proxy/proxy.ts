@@ -33,6 +33,8 @@ const anybody = '';
 export class FaultProxy {
   /** Bytes that have reached those who dialled, over all connections. */
   downSizeBytes = 0;
+  /** Bytes that were dropped. */
+  lostSizeBytes = 0;
   readonly #links = new Set<Link>();
   /** By peer. */
   readonly #gates = new Map<string, Record<Direction, Gate>>();
@@ -150,20 +152,20 @@ export class FaultProxy {
     if (this.#refuses) return reset(near);
     const far = createConnection({ host: '127.0.0.1', port: this.#targetPort });
     const gates = () => this.#gatesOf(link.peer ?? anybody);
+    const lost = (sizeBytes: number) => {
+      this.lostSizeBytes += sizeBytes;
+    };
+    const passed = (sizeBytes: number) => {
+      this.downSizeBytes += sizeBytes;
+    };
     const up = new Way(
       near,
       far,
       () => gates().up,
       () => undefined,
+      lost,
     );
-    const down = new Way(
-      far,
-      near,
-      () => gates().down,
-      (sizeBytes) => {
-        this.downSizeBytes += sizeBytes;
-      },
-    );
+    const down = new Way(far, near, () => gates().down, passed, lost);
     const link: Link = { near, ways: { up, down }, peer: null, first: '' };
     near.on('data', (bytes: Buffer) => {
       this.#introduce(link, bytes);

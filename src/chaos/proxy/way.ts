@@ -56,6 +56,7 @@ export class Way {
     private readonly to: Socket,
     private readonly gate: () => Gate,
     private readonly onPassed: (sizeBytes: number) => void,
+    private readonly onLost: (sizeBytes: number) => void,
   ) {
     to.on('drain', () => this.advance());
   }
@@ -63,6 +64,7 @@ export class Way {
   take(bytes: Buffer): void {
     if (this.gate().mode === 'drop') {
       this.isTorn = true;
+      this.onLost(bytes.length);
       return;
     }
     const { jitterMs } = this.gate().toll;

@@ -7,6 +7,16 @@ import type { Scenario } from './scenario.js';
 
 export const scenarios: readonly Scenario[] = [...kills, ...pauses, ...networks, ...restarts];
 
+/** Each kind of fault once, in a few minutes. */
+export const smoke: readonly string[] = [
+  'kill-active',
+  'kill-stream-leader',
+  'stop-active-2x',
+  'partition-node',
+  'lonely-broker',
+  'roll-nodes',
+];
+
 /** Any of those for so many brokers, another in each round. */
 export const anything = (brokers: 1 | 3): Scenario => ({
   name: 'random',

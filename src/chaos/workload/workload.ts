@@ -1,7 +1,7 @@
 /** All callers of all groups, at a rate. */
 import { Chance } from '../chance.js';
 import { type Door, doorsOf } from '../clients/doors.js';
-import { type History, newHistory, nowMs } from '../history.js';
+import { type History, newHistory } from '../history.js';
 import { Caller } from './caller.js';
 import type { GroupLoad } from './groups.js';
 
@@ -14,7 +14,7 @@ export interface WorkloadOptions {
   readonly adminUrls: () => readonly string[];
 }
 
-const callersEach = 10;
+const callersEach = 25;
 /** Programs are many, plain requests and HTTP few: those cost most on the machine that is tested. */
 const mix = ['program', 'program', 'nats', 'program', 'http'] as const;
 
@@ -54,14 +54,6 @@ export class Workload {
   async stop(): Promise<void> {
     for (const caller of this.#callers) caller.stop();
     await this.#running;
-  }
-
-  /** Acknowledged since `sinceMs`, over all groups. */
-  acknowledgedSince(sinceMs: number): number {
-    return this.histories.reduce((sum, { deliveries }) => {
-      const isNew = (returnedAt: number) => returnedAt >= sinceMs && returnedAt <= nowMs();
-      return sum + deliveries.filter(({ returnedAt }) => isNew(returnedAt)).length;
-    }, 0);
   }
 
   async close(): Promise<void> {
