@@ -74,6 +74,37 @@ export interface GroupHealth {
   readonly total: number;
 }
 
+/** The log does not hold any more what it held: the group serves nobody until that is accepted. */
+export interface LossDocument {
+  /** What is gone, as far as anybody knows: these seqs … */
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  /** … the last of them of this epoch. */
+  readonly epoch: number;
+  /** Where the log ended when that was found. */
+  readonly endsAt: { readonly seq: number; readonly epoch: number };
+  /** What is in place of the last. */
+  readonly found: string;
+  /** Members that still hold more than the log, the one with most first. */
+  readonly heldBy: readonly {
+    readonly index: number;
+    readonly nodeId: string;
+    readonly syncedThrough: number;
+  }[];
+}
+
+/** A loss that an operator went on without. */
+export interface AcceptedLossDocument {
+  /** The log went on after this seq, of this epoch … */
+  readonly through: number;
+  readonly epoch: number;
+  /** … though it was known to have gone as far as this. */
+  readonly lostSeq: number;
+  readonly lostEpoch: number;
+  readonly by: string;
+  readonly at: string;
+}
+
 /** Automatic failover is off. */
 export interface PauseDocument {
   /** `all`: it is a pause of all groups. */
@@ -117,6 +148,10 @@ export interface GroupDocument {
   readonly vacancy: VacancyDocument | null;
   readonly placement: Placement;
   readonly quarantined: boolean;
+  /** Null: nobody misses anything in the log. */
+  readonly lost: LossDocument | null;
+  /** The latest losses that were accepted. */
+  readonly losses: readonly AcceptedLossDocument[];
   readonly standby: 'warm' | 'hot';
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
   readonly createdAt: string;

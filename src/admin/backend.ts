@@ -77,6 +77,11 @@ export interface PauseRequest {
   readonly reason?: string | undefined;
 }
 
+export interface AcceptLossRequest {
+  /** Where the log ends: the last seq that is left. */
+  readonly through: number;
+}
+
 export interface PauseAnswer {
   /** What is in force now: of a group perhaps the pause of all groups. Null: nothing. */
   readonly pause: PauseDocument | null;
@@ -179,6 +184,11 @@ export interface Backend {
   /** Throws `node-not-found`. */
   drain(node: string, actor: Actor): Promise<OperationDocument>;
   rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer>;
+  /**
+   * The group goes on from where its log ends. Throws `conflict` if its log has lost nothing, or ends
+   * elsewhere than at `through`.
+   */
+  acceptLoss(group: string, request: AcceptLossRequest, actor: Actor): Promise<GroupDetail>;
   history(group: string): Promise<readonly HistoryEntry[]>;
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */

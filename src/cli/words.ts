@@ -5,6 +5,7 @@ import type {
   GroupDetail,
   GroupDocument,
   HistoryEntry,
+  LossDocument,
   MemberDocument,
   NodeDocument,
   OperationDocument,
@@ -71,8 +72,18 @@ function notesOn(group: GroupDocument): string {
   if (group.activeNode !== null && !group.activeHealthy) notes.push('active is not healthy');
   if (!group.reprotected) notes.push('not reprotected');
   if (pause !== null) notes.push(pauseWords(pause));
-  if (group.quarantined) notes.push('quarantined');
+  if (group.lost !== null) notes.push(lossWords(group.lost));
+  else if (group.quarantined) notes.push('quarantined');
   return notes.join(', ');
+}
+
+function lossWords({ fromSeq, toSeq, endsAt, heldBy }: LossDocument): string {
+  const [first] = heldBy;
+  const held =
+    first === undefined
+      ? 'no member holds more than the log'
+      : `member ${first.index} on ${first.nodeId} holds the state at seq ${first.syncedThrough}`;
+  return `LOG LOST seqs ${fromSeq} to ${toSeq}, it ends at ${endsAt.seq}; ${held}`;
 }
 
 export function pauseWords({ scope, by, until, reason }: PauseDocument): string {
@@ -112,8 +123,18 @@ export function groupWords(group: GroupDetail): string {
   const { everyEvents, everyMs } = group.sync;
   const origin = `origin  ${group.origin}, ${group.standby} standbys`;
   const sync = `sync every ${everyEvents} events or ${everyMs} ms`;
-  const facts = `${origin}, ${sync}, created ${group.createdAt}\n${placementWords(group)}`;
+  const more = `${placementWords(group)}${acceptedWords(group)}`;
+  const facts = `${origin}, ${sync}, created ${group.createdAt}\n${more}`;
   return `${groupsWords([group])}\n${members}\n${facts}${alarmsWords(group.alarms)}`;
+}
+
+function acceptedWords({ losses }: GroupDocument): string {
+  return losses
+    .map(
+      ({ through, lostSeq, by, at }) =>
+        `lost    seqs ${through + 1} to ${lostSeq}, accepted by ${by} at ${at}\n`,
+    )
+    .join('');
 }
 
 function placementWords({ placement }: GroupDocument): string {

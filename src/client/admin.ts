@@ -226,6 +226,11 @@ export class AdminClient {
     return this.#post('/v1/rebalance', { dryRun: true }, { repeatable: true });
   }
 
+  /** Goes on from where the log ends, without what it has lost. Throws `conflict` if it ends elsewhere. */
+  acceptLoss(group: string, through: number): Promise<GroupDetail> {
+    return this.#post(`${groupPath(group)}/accept-loss`, { through });
+  }
+
   history(group: string): Promise<readonly HistoryEntry[]> {
     return this.#get(`${groupPath(group)}/history`);
   }

@@ -17,6 +17,7 @@ import { UnderstudyError } from '../../replication/errors.js';
 import type { Kind } from '../../replication/kind.js';
 import type { EpochNote } from '../../replication/replica.js';
 import type {
+  AcceptLossRequest,
   Actor,
   Backend,
   EventPage,
@@ -33,6 +34,7 @@ import type {
 } from '../admin/backend.js';
 import type { Client } from '../client/client.js';
 import { version } from '../version.js';
+import { acceptLoss } from './accept-loss.js';
 import {
   type ActionContext,
   drain,
@@ -53,7 +55,7 @@ import { operationsOf } from './operations/own.js';
 import type { OperationStore } from './operations/store.js';
 import type { Runtime } from './runtime.js';
 import type { Inspection } from './verbs.js';
-import { clusterPause, groupDocument, historyEntry, nodeDocuments } from './views.js';
+import { clusterPause, groupDocument, historyEntry, nodeDocuments, refuseLost } from './views.js';
 
 const reportTimeoutMs = 300;
 const createTimeoutMs = 10_000;
@@ -224,7 +226,7 @@ export class NodeBackend implements Backend {
     batch: Batch,
     timeoutMs: number,
   ): Promise<BatchAnswer & { readonly ok: true }> {
-    this.#state(group);
+    refuseLost(this.#state(group));
     return await this.#client.group(group).deliverBatch(batch, timeoutMs);
   }
 
@@ -243,6 +245,7 @@ export class NodeBackend implements Backend {
       const { state, tip } = await foldUntil(log, at, leastOf(read));
       return { value: state, seq: at, epoch: tip.epoch, member: tip.writer?.index ?? 0 };
     }
+    refuseLost(this.#state(group));
     // A whole state may be too large for a message; where a member stands is not.
     const place = await this.#read(group, null, read);
     const { state } = await foldUntil(log, place.seq);
@@ -250,7 +253,7 @@ export class NodeBackend implements Backend {
   }
 
   async query(group: string, request: QueryRequest): Promise<ReadAnswer> {
-    this.#state(group);
+    refuseLost(this.#state(group));
     return await this.#read(group, request.name, request);
   }
 
@@ -329,6 +332,13 @@ export class NodeBackend implements Backend {
   #pauseOf(group: string | null): { readonly pause: PauseDocument | null } {
     if (group !== null) return { pause: this.#document(this.#state(group)).pause };
     return { pause: clusterPause(this.#runtime.coordinator, instant()) };
+  }
+
+  async acceptLoss(name: string, request: AcceptLossRequest, actor: Actor): Promise<GroupDetail> {
+    const { lost } = await this.group(name);
+    const { config } = this.#state(name);
+    await acceptLoss(this.#runtime, { config, lost }, request, actor);
+    return await this.group(name);
   }
 
   replace(group: string, request: ReplaceRequest, actor: Actor): Promise<OperationDocument> {

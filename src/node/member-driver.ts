@@ -13,6 +13,7 @@ import type {
   ReadRequest,
   ReadResult,
 } from '../../replication/effects.js';
+import type { End } from '../../replication/ends.js';
 import {
   execute,
   type OutwardEffect,
@@ -23,7 +24,7 @@ import {
 import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
 import type { Sync } from '../../replication/sync/sync.js';
 import { syncOf } from '../../replication/syncing.js';
-import { hasWork, isHeavy } from '../../replication/work.js';
+import { hasClaimed, hasWork, isHeavy } from '../../replication/work.js';
 import { failpoint } from '../failpoint.js';
 import { instant } from './clock.js';
 import { HeavyWork } from './heavy-work.js';
@@ -94,9 +95,10 @@ export class MemberDriver {
     private readonly events: MemberEvents,
     private readonly logger: Logger,
     permits: PermitPool = new PermitPool(),
+    known: End | null = null,
   ) {
     this.#heavy = new HeavyWork(permits, config.group, 0);
-    this.#member = newMember(config);
+    this.#member = newMember(config, known);
     this.#report = report(this.#member);
     this.#triggers = new Triggers(config, (ended) => this.input(ended));
   }
@@ -356,7 +358,7 @@ export class MemberDriver {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#restart !== null) clearTimeout(this.#restart);
     const { peers } = this.#member.calls;
-    this.#member = newMember(this.config);
+    this.#member = newMember(this.config, this.#member.known);
     // They are told only when they change.
     this.#member.calls.peers = peers;
     this.#wakeAtMs = Number.NaN;
@@ -391,10 +393,6 @@ function settle<Answer>(
   const tell = waiting.get(request);
   waiting.delete(request);
   tell?.(answer);
-}
-
-function hasClaimed({ role }: Member): boolean {
-  return role.state === 'promoting' && role.promotion.phase === 'catching-up';
 }
 
 export function messageOf(error: unknown): string {

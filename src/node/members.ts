@@ -12,6 +12,7 @@ import {
   takeMail,
 } from '../../cluster/actors.js';
 import type { NodeInput } from '../../cluster/coordinator.js';
+import { eraOf } from '../../cluster/losses.js';
 import type { GroupConfig } from '../../cluster/types.js';
 import { encodeValue } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
@@ -110,11 +111,13 @@ export class Members {
         replayEvents,
         sync,
         pollMs: node.pollMs,
+        era: eraOf(config),
       },
       this.#owner.ports(config),
       this.#events(group, index),
       logger.child({ group, index }),
       this.permits,
+      this.#options.ends.of(config),
     );
     const { connections, names } = this.#options;
     this.#hosted.set(group, new Hosted(config, index, driver, connections.control, names));

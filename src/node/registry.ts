@@ -47,9 +47,9 @@ export class Registry {
     this.#sightings.close();
   }
 
-  /** The broker was gone: what was told meanwhile was not heard. */
-  nudge(): void {
-    this.#sightings.nudge();
+  /** The broker was gone: what was told meanwhile was not heard, and it may have come back older. */
+  doubt(): void {
+    this.#sightings.doubt();
   }
 
   async get(name: string): Promise<{ config: GroupConfig; revision: number } | null> {

@@ -81,6 +81,13 @@ export class Sightings {
     });
   }
 
+  /** The store may be an older one: whatever it has now counts, be it of a lower revision. */
+  doubt(): void {
+    for (const key of this.#known.keys()) this.#known.set(key, 0);
+    this.#lastChange = Number.NaN;
+    this.nudge();
+  }
+
   /** What is there of this one, read now. */
   async look(key: string): Promise<void> {
     const found = await this.#source.get(key);

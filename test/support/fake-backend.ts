@@ -1,10 +1,12 @@
 /** A backend without a cluster: one process, groups in memory, exactly-once like the real one. */
 import type {
+  AcceptedLossDocument,
   AlarmDocument,
   ClusterDocument,
   GroupDetail,
   GroupDocument,
   GroupSpec,
+  LossDocument,
   MemberSync,
   NodeDocument,
   OperationDocument,
@@ -49,6 +51,9 @@ export class FakeBackend implements Backend {
   switchoverRequest: SwitchoverRequest | undefined;
   plan: Plan = { moves: [], stays: [] };
   alarms: AlarmDocument[] = [];
+  /** Of every group. */
+  lost: LossDocument | null = null;
+  losses: AcceptedLossDocument[] = [];
   /** By group; null: of all. */
   readonly pauses = new Map<string | null, PauseDocument>();
   /** What the one member of every group fetches. */
@@ -217,6 +222,17 @@ export class FakeBackend implements Backend {
     return this.#start('reinit', `${name}/${index}`);
   }
 
+  async acceptLoss(name: string, { through }: { through: number }, { by }: { by: string }) {
+    const group = await this.group(name);
+    if (group.lost?.endsAt.seq !== through) {
+      throw new UnderstudyError('conflict', `the log does not end at ${through}`);
+    }
+    const { toSeq: lostSeq, epoch: lostEpoch } = group.lost;
+    this.lost = null;
+    this.losses = [{ through, epoch: 1, lostSeq, lostEpoch, by, at: time }];
+    return this.group(name);
+  }
+
   cordon(node: string, actor: { by: string }) {
     return this.#cordon(node, true, actor);
   }
@@ -255,7 +271,9 @@ export class FakeBackend implements Backend {
 
   #document(group: Group): GroupDocument {
     const pause = this.pauses.get(group.spec.name) ?? null;
-    return { ...groupDocument(group, this.memberSync), pause, paused: pause !== null };
+    const { lost, losses } = this;
+    const document = groupDocument(group, this.memberSync);
+    return { ...document, pause, paused: pause !== null, lost, losses };
   }
 
   async replace(name: string, { index, node = 'n2' }: ReplaceRequest) {

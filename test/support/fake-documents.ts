@@ -62,6 +62,8 @@ export function groupDocument(
     vacancy: null,
     placement: spec.placement ?? {},
     quarantined: false,
+    lost: null,
+    losses: [],
     standby: spec.standby ?? 'warm',
     sync: { everyEvents: 1000, everyMs: 1000 },
     createdAt: time,

@@ -28,6 +28,7 @@ const promised = [
   'POST /v1/groups/{g}/members/{index}/reinit',
   'POST /v1/groups/{g}/pause',
   'POST /v1/groups/{g}/resume',
+  'POST /v1/groups/{g}/accept-loss',
   'POST /v1/pause',
   'POST /v1/resume',
   'POST /v1/nodes/{node}/cordon',
