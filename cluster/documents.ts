@@ -74,6 +74,30 @@ export interface GroupHealth {
   readonly total: number;
 }
 
+/** One thing that a check-up has looked at. */
+export interface Finding {
+  readonly level: 'ok' | 'warn' | 'fail';
+  readonly code: string;
+  /** The node, server, stream, group or member that it is about; null: all of them. */
+  readonly about: string | null;
+  readonly seen: string;
+  /** Null: what was seen. */
+  readonly expected: string | null;
+  /** What to do; null: nothing. */
+  readonly advice: string | null;
+}
+
+export interface DoctorDocument {
+  /** Nothing failed. */
+  readonly ok: boolean;
+  /** The node that looked. */
+  readonly node: string;
+  /** ISO 8601. */
+  readonly at: string;
+  /** The worst first. */
+  readonly findings: readonly Finding[];
+}
+
 /** The log does not hold any more what it held: the group serves nobody until that is accepted. */
 export interface LossDocument {
   /** What is gone, as far as anybody knows: these seqs … */

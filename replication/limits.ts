@@ -114,6 +114,8 @@ export const limits = {
   acceptedLosses: 16,
   /** Groups of which a node's disk remembers where their log ended. */
   rememberedEnds: 8192,
+  /** What one check-up tells, the worst first. */
+  doctorFindings: 1000,
   /** Either way; the higher priority goes first. */
   priority: 1000,
   /** Cordoned nodes of a cluster. */

@@ -1,6 +1,7 @@
 /** What the admin API needs from its node. The API itself knows HTTP and nothing else. */
 import type {
   ClusterDocument,
+  DoctorDocument,
   GroupDetail,
   GroupDocument,
   GroupSpec,
@@ -140,6 +141,8 @@ export interface Backend {
   ready(): { readonly ready: boolean; readonly reason: string };
   cluster(): Promise<ClusterDocument>;
   nodes(): Promise<readonly NodeDocument[]>;
+  /** A check-up of broker, nodes and groups. */
+  doctor(): Promise<DoctorDocument>;
   kinds(): readonly { readonly name: string; readonly version: number }[];
   groups(): Promise<readonly GroupDocument[]>;
   counters(): NodeCounters;

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type {
   ClusterDocument,
+  DoctorDocument,
   GroupDetail,
   GroupDocument,
   HistoryEntry,
@@ -166,6 +167,24 @@ export const clusterSchema: z.ZodType<ClusterDocument> = component(
       version: z.string().nullable(),
       url: z.string().nullable(),
     }),
+  }),
+);
+export const doctorSchema: z.ZodType<DoctorDocument> = component(
+  'Doctor',
+  z.object({
+    ok: z.boolean().describe('Nothing failed'),
+    node: z.string().describe('Who looked'),
+    at: time,
+    findings: z.array(
+      z.object({
+        level: z.enum(['ok', 'warn', 'fail']),
+        code: z.string(),
+        about: z.string().nullable(),
+        seen: z.string(),
+        expected: z.string().nullable(),
+        advice: z.string().nullable(),
+      }),
+    ),
   }),
 );
 export const historyEntrySchema: z.ZodType<HistoryEntry> = component(

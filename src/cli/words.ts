@@ -2,6 +2,7 @@
 import type {
   AlarmDocument,
   ClusterDocument,
+  DoctorDocument,
   GroupDetail,
   GroupDocument,
   HistoryEntry,
@@ -27,6 +28,19 @@ export function clusterWords(cluster: ClusterDocument): string {
     `groups  ${total}: ${healthy} healthy, ${degraded} degraded, ${dead} dead\n` +
     (cluster.pause === null ? '' : `PAUSED  ${pauseWords(cluster.pause)}\n`)
   );
+}
+
+export function doctorWords({ node, at, findings }: DoctorDocument): string {
+  const rows = findings.map(({ level, code, about, seen }) => [level, code, about, seen]);
+  const bad = findings.filter(({ level }) => level !== 'ok');
+  const steps = bad.map(({ level, code, about, expected, advice }) => {
+    const what = about === null ? code : `${code} ${about}`;
+    return `${level}  ${what}: expected ${expected ?? 'nothing'}. ${advice ?? ''}\n`;
+  });
+  const count = (wanted: string) => findings.filter(({ level }) => level === wanted).length;
+  const total = `${count('fail')} failed, ${count('warn')} to look at, ${count('ok')} ok`;
+  const found = table(['LEVEL', 'CODE', 'ABOUT', 'SEEN'], rows);
+  return `${found}\n${steps.join('')}as ${node} saw it at ${at}: ${total}\n`;
 }
 
 export function nodesWords(nodes: readonly NodeDocument[]): string {

@@ -1,6 +1,7 @@
 /** The admin API from a program: typed, and from whichever node answers. */
 import type {
   ClusterDocument,
+  DoctorDocument,
   GroupDetail,
   GroupDocument,
   GroupSpec,
@@ -80,6 +81,11 @@ export class AdminClient {
     const nodes = await this.#get<readonly NodeDocument[]>('/v1/nodes');
     this.#nodes.learn(nodes);
     return nodes;
+  }
+
+  /** A check-up of broker, nodes and groups, as the node that answers sees them. */
+  doctor(): Promise<DoctorDocument> {
+    return this.#get('/v1/doctor');
   }
 
   node(id: string): Promise<NodeDocument> {

@@ -2,6 +2,7 @@
 import type { GroupState } from '../../cluster/coordinator.js';
 import type {
   ClusterDocument,
+  DoctorDocument,
   GroupDetail,
   GroupDocument,
   GroupSpec,
@@ -46,6 +47,8 @@ import {
   sync,
 } from './actions.js';
 import { instant } from './clock.js';
+import { gather } from './doctor/facts.js';
+import { findingsOf } from './doctor/findings.js';
 import { judgeOf } from './identity.js';
 import { foldUntil, type GroupLog, leastOf, readEvents } from './log-reader.js';
 import { cordon, pause, resume, uncordon } from './maintenance.js';
@@ -124,6 +127,14 @@ export class NodeBackend implements Backend {
 
   nodes(): Promise<readonly NodeDocument[]> {
     return Promise.resolve(nodeDocuments(this.#runtime.coordinator));
+  }
+
+  async doctor(): Promise<DoctorDocument> {
+    const [nodes, groups] = await Promise.all([this.nodes(), this.groups()]);
+    const facts = await gather(this.#runtime, { isConnected: this.#connected, nodes, groups });
+    const findings = findingsOf(facts);
+    const ok = findings.every(({ level }) => level !== 'fail');
+    return { ok, node: facts.node, at: new Date(instant().wallMs).toISOString(), findings };
   }
 
   kinds() {

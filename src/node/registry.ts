@@ -58,6 +58,11 @@ export class Registry {
     return { config: entry.json<GroupConfig>(), revision: entry.revision };
   }
 
+  /** Neither is there a group of this name, nor was one deleted. */
+  async isUnheardOf(name: string): Promise<boolean> {
+    return (await this.#kv.get(groupKey(name))) === null;
+  }
+
   /** Throws `group-exists` if the name or the seed is taken. */
   async create(config: GroupConfig): Promise<void> {
     await this.#reserve(idKey(config.groupId), config.name, (name) => {

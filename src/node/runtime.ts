@@ -29,6 +29,7 @@ import type { NodeChunkCache } from './chunk-cache.js';
 import { instant } from './clock.js';
 import { Collector } from './collector.js';
 import type { NodeConfig } from './config.js';
+import { selfOf } from './doctor/facts.js';
 import type { EndsMemory } from './ends-memory.js';
 import { FetchMeter } from './fetched.js';
 import { listen } from './listening.js';
@@ -115,6 +116,7 @@ export class Runtime {
     const { connections, names, logger } = this.#options;
     serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#members.require(group));
     this.rpc.serve('start-draining', () => this.startDraining());
+    this.rpc.serve('examine', () => selfOf(this.#options));
     this.#stopListening = this.#listen();
     this.#registry = await Registry.open(
       connections.control,

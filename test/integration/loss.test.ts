@@ -57,12 +57,18 @@ async function refuses(cluster: Cluster, node: NodeProcess): Promise<void> {
   await expect(local).rejects.toMatchObject(refused);
 }
 
+const failures = async (cluster: Cluster) =>
+  (await cluster.admin.doctor()).findings
+    .filter(({ level }) => level === 'fail')
+    .map(({ code, about }) => `${code} ${about}`);
+
 /** The group goes on from `through`, and says so. */
 async function acceptedFrom(cluster: Cluster, through: number): Promise<void> {
   await expect(cluster.admin.acceptLoss('c', through + 1)).rejects.toMatchObject({
     code: 'conflict',
     message: expect.stringMatching(`ends at seq ${through} of epoch`),
   });
+  expect(await failures(cluster)).toEqual(['log-lost c']);
   await cluster.admin.acceptLoss('c', through);
   const after = await cluster.whole('c');
   expect(after).toMatchObject({
@@ -71,6 +77,7 @@ async function acceptedFrom(cluster: Cluster, through: number): Promise<void> {
     losses: [{ through, by: 'local' }],
   });
   expect(await readEvents(cluster.admin, 'c')).toHaveLength(through);
+  expect(await failures(cluster)).toEqual([]);
   await deliver(cluster, 100);
   const events = await readEvents(cluster.admin, 'c');
   expect(events.map(({ seq }) => seq)).toEqual(events.map((_, i) => i + 1));

@@ -3,6 +3,8 @@ import type {
   AcceptedLossDocument,
   AlarmDocument,
   ClusterDocument,
+  DoctorDocument,
+  Finding,
   GroupDetail,
   GroupDocument,
   GroupSpec,
@@ -51,6 +53,7 @@ export class FakeBackend implements Backend {
   switchoverRequest: SwitchoverRequest | undefined;
   plan: Plan = { moves: [], stays: [] };
   alarms: AlarmDocument[] = [];
+  findings: Finding[] = [];
   /** Of every group. */
   lost: LossDocument | null = null;
   losses: AcceptedLossDocument[] = [];
@@ -100,6 +103,13 @@ export class FakeBackend implements Backend {
       groups,
       broker,
     };
+  }
+
+  async doctor(): Promise<DoctorDocument> {
+    await turn;
+    const { findings } = this;
+    const ok = findings.every(({ level }) => level !== 'fail');
+    return { ok, node: 'n1', at: time, findings };
   }
 
   async nodes() {

@@ -11,6 +11,7 @@ const promised = [
   'GET /metrics',
   'GET /openapi.json',
   'GET /v1/cluster',
+  'GET /v1/doctor',
   'GET /v1/nodes',
   'GET /v1/nodes/{node}',
   'GET /v1/kinds',

@@ -67,6 +67,27 @@ describe('routes', () => {
   });
 });
 
+test('doctor shows what was found, and fails if something did', async () => {
+  const { call, backend, url } = await serve();
+  const fine = { level: 'ok', code: 'clock', about: 'n1', seen: '0 ms' } as const;
+  const nothing = { expected: null, advice: null };
+  backend.findings = [{ ...fine, ...nothing }];
+  expect((await call('GET', '/v1/doctor')).body).toMatchObject({ ok: true, node: 'n1' });
+  const well = await cli(['--url', url, 'doctor']);
+  expect([well.code, well.stdout]).toEqual([0, expect.stringMatching(/^ok +clock +n1 +0 ms/m)]);
+  const advice = 'Set it.';
+  backend.findings = [
+    { level: 'fail', code: 'replicas', about: null, seen: '1', expected: '3', advice },
+    { ...fine, ...nothing },
+  ];
+  const sick = await cli(['--url', url, 'doctor']);
+  expect(sick.code).toBe(1);
+  expect(sick.stdout).toMatch(/^fail {2}replicas: expected 3. Set it.$/m);
+  expect(sick.stdout).toMatch(/1 failed, 0 to look at, 1 ok/);
+  const json = await cli(['--url', url, '--json', 'doctor']);
+  expect([json.code, json.json()]).toEqual([1, expect.objectContaining({ ok: false })]);
+});
+
 describe('a loss', () => {
   const loss = {
     fromSeq: 6,
