@@ -21,6 +21,8 @@ export type Hint = Extract<
       | 'epoch-seen'
       | 'snapshot-seen'
       | 'behind'
+      | 'end-told'
+      | 'loss-told'
       | 'followers'
       | 'peers'
       | 'attested'

@@ -6,8 +6,10 @@
  * runs); beats say what is; the log decides.
  */
 import type { MemberReport, PromotionCause } from '../replication/effects.js';
+import type { End } from '../replication/ends.js';
 import { type Epoch, epoch, type Seq, sameWriter, type WriterId } from '../replication/ids.js';
 import { type Attention, forgetGroup, newAttention, takeDue } from './attention.js';
+import { eraOf, lossOf } from './losses.js';
 import {
   brokerBack,
   brokerLost,
@@ -44,6 +46,8 @@ export interface GroupState {
   followers: string;
   /** Whom our member was last told it may ask for chunks, as text. */
   peers: string;
+  /** The furthest record of the log that our member was told of. */
+  endTold: End | null;
 }
 
 export interface Coordinator {
@@ -95,6 +99,12 @@ export type NodeEffect =
   | { readonly kind: 'epoch-seen'; readonly group: string; readonly epoch: Epoch }
   /** The group's active tells of more than our standby has. */
   | { readonly kind: 'behind'; readonly group: string; readonly seq: Seq }
+  /** The log was out of reach: it may not come back as what it was. */
+  | { readonly kind: 'suspect'; readonly group: string }
+  /** Another member had more from the log than ours. */
+  | { readonly kind: 'end-told'; readonly group: string; readonly end: End }
+  /** Another member says that the log has lost this record. */
+  | { readonly kind: 'loss-told'; readonly group: string; readonly known: End }
   /** Our active has these hot standbys, lowest index first. */
   | { readonly kind: 'followers'; readonly group: string; readonly indexes: readonly number[] }
   /** Nodes of other members that hold a state, and so perhaps chunks of it. */
@@ -164,6 +174,7 @@ export function stepNode(node: Coordinator, input: NodeInput, now: NodeInstant):
     case 'broker':
       if (input.connected) brokerBack(membership, now.monoMs);
       else brokerLost(membership);
+      onBroker(node, input.connected, out);
       break;
     case 'group':
       onGroup(node, input, now, out);
@@ -193,6 +204,16 @@ function byPriority({ groups }: Coordinator, effects: NodeEffect[]): NodeEffect[
   const priorityOf = (group: string) => groups.get(group)?.config.priority ?? 0;
   promotions.sort((a, b) => priorityOf(b.group) - priorityOf(a.group));
   return [...effects.filter(({ kind }) => kind !== 'promote'), ...promotions];
+}
+
+/** The broker's store may be an older one when it is back: of the registry too. */
+function onBroker(node: Coordinator, connected: boolean, out: NodeEffect[]): void {
+  node.clusterRevision = 0;
+  for (const group of node.groups.values()) {
+    group.revision = 0;
+    const isOurs = group.ownIndex !== null && !connected;
+    if (isOurs) out.push({ kind: 'suspect', group: group.config.name });
+  }
 }
 
 function onTick(node: Coordinator, now: NodeInstant, out: NodeEffect[]): void {
@@ -245,11 +266,14 @@ function onBeat(
   for (const report of reports) {
     const group = node.groups.get(report.group);
     if (group === undefined || group.config.members[report.index]?.node !== info.id) continue;
+    // What is told from before a loss was accepted, or after that we have not heard of, is of another log.
+    if (report.era !== eraOf(group.config)) continue;
     const before = group.reports.get(report.index);
     group.reports.set(report.index, report);
     const isOpening = report.state === 'active' && before?.state !== 'active';
     if (isOpening) node.attention.openedAtMs.set(info.id, now.monoMs);
     passOnEpoch(group, report, out);
+    passOnEnd(group, report, out);
     wake(group, report, out);
     if (before !== undefined && saysTheSame(before, report)) continue;
     node.attention.due.add(report.group);
@@ -280,6 +304,21 @@ function passOnEpoch(group: GroupState, report: MemberReport, out: NodeEffect[])
   const own = ownReport(group);
   if (own === undefined || report.epoch <= own.epoch) return;
   out.push({ kind: 'epoch-seen', group: group.config.name, epoch: report.epoch });
+}
+
+/** Who steps forward has to know how far the log went, and nobody may go on when it does not any more. */
+function passOnEnd(group: GroupState, report: MemberReport, out: NodeEffect[]): void {
+  const own = ownReport(group);
+  const { name } = group.config;
+  if (own === undefined || own.loss !== null) return;
+  if (report.loss !== null) {
+    return void out.push({ kind: 'loss-told', group: name, known: report.loss.known });
+  }
+  const { known: end } = report;
+  const toldAt = Math.max(own.known?.position ?? 0, group.endTold?.position ?? 0);
+  if (end === null || end.position <= toldAt) return;
+  group.endTold = end;
+  out.push({ kind: 'end-told', group: name, end });
 }
 
 /** A standby of an idle group sleeps, and what it was told of a new snapshot may be lost. */
@@ -356,11 +395,13 @@ function onGroup(
       replaceAtMs: 0,
       followers: '',
       peers: '',
+      endTold: null,
     });
     if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
     return;
   }
-  moveMembers(group, config, ownIndex, out);
+  if (eraOf(config) === eraOf(group.config)) moveMembers(group, config, ownIndex, out);
+  else beginAnew(group, config, ownIndex, out);
   group.hold = noteHold(group.hold, config.pause ?? null, now);
   group.config = config;
   group.revision = revision;
@@ -380,6 +421,23 @@ function moveMembers(
   if (group.ownIndex !== null) out.push({ kind: 'stop-member', group: config.name });
   if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
   group.peers = '';
+}
+
+/** A loss was accepted: whatever was held and told is of a log that is no more. */
+function beginAnew(
+  group: GroupState,
+  config: GroupConfig,
+  ownIndex: number | null,
+  out: NodeEffect[],
+): void {
+  group.reports.clear();
+  group.vacancy = null;
+  group.actAtMs = 0;
+  group.endTold = null;
+  group.followers = '';
+  group.peers = '';
+  if (group.ownIndex !== null) out.push({ kind: 'stop-member', group: config.name });
+  if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
 }
 
 function onGroupGone(node: Coordinator, name: string, out: NodeEffect[]): void {
@@ -414,6 +472,8 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   noteVacancy(node, group, now);
   const { vacancy } = group;
   if (vacancy === null || now.monoMs < group.actAtMs) return;
+  // Whoever went on from what is left would give seqs away a second time.
+  if (lossOf(group.reports) !== null) return;
   const ranked = rankCandidates(node.membership, group.config, group.reports, node.cordoned);
   const place = ranked.findIndex(({ index }) => index === group.ownIndex);
   if (place < 0 || ranked[place]?.state === 'promoting') return;

@@ -76,6 +76,61 @@ export interface GroupHealth {
   readonly total: number;
 }
 
+/** One thing that a check-up has looked at. */
+export interface Finding {
+  readonly level: 'ok' | 'warn' | 'fail';
+  readonly code: string;
+  /** The node, server, stream, group or member that it is about; null: all of them. */
+  readonly about: string | null;
+  readonly seen: string;
+  /** Null: what was seen. */
+  readonly expected: string | null;
+  /** What to do; null: nothing. */
+  readonly advice: string | null;
+}
+
+export interface DoctorDocument {
+  /** Nothing failed. */
+  readonly ok: boolean;
+  /** The node that looked. */
+  readonly node: string;
+  /** ISO 8601. */
+  readonly at: string;
+  /** The worst first. */
+  readonly findings: readonly Finding[];
+}
+
+/** The log does not hold any more what it held: the group serves nobody until that is accepted. */
+export interface LossDocument {
+  /** What is gone, as far as anybody knows: these seqs … */
+  readonly fromSeq: number;
+  readonly toSeq: number;
+  /** … the last of them of this epoch. */
+  readonly epoch: number;
+  /** Where the log ended when that was found. */
+  readonly endsAt: { readonly seq: number; readonly epoch: number };
+  /** What is in place of the last. */
+  readonly found: string;
+  /** Members that still hold more than the log, the one with most first. */
+  readonly heldBy: readonly {
+    readonly index: number;
+    readonly nodeId: string;
+    readonly syncedThrough: number;
+  }[];
+}
+
+/** A loss that an operator went on without. */
+export interface AcceptedLossDocument {
+  /** The log went on after this seq, of this epoch … */
+  readonly through: number;
+  readonly epoch: number;
+  /** … though it was known to have gone as far as this. */
+  readonly lostSeq: number;
+  readonly lostEpoch: number;
+  readonly by: string;
+  readonly at: string;
+}
+
 /** Automatic failover is off. */
 export interface PauseDocument {
   /** `all`: it is a pause of all groups. */
@@ -121,6 +176,10 @@ export interface GroupDocument {
   /** When many groups need a new active at once: the higher goes first. */
   readonly priority: number;
   readonly quarantined: boolean;
+  /** Null: nobody misses anything in the log. */
+  readonly lost: LossDocument | null;
+  /** The latest losses that were accepted. */
+  readonly losses: readonly AcceptedLossDocument[];
   readonly standby: 'warm' | 'hot';
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
   readonly createdAt: string;

@@ -29,6 +29,22 @@ export interface GroupConfig {
   readonly priority?: number | undefined;
   /** The last one, which may be over; null or absent: none, or it was lifted. */
   readonly pause?: Pause | null | undefined;
+  /** How many losses of its log have been accepted; absent: none. */
+  readonly era?: number | undefined;
+  /** The latest of them. */
+  readonly losses?: readonly AcceptedLoss[] | undefined;
+}
+
+/** Records that the broker's store had acknowledged and does not have: a decision to go on without them. */
+export interface AcceptedLoss {
+  /** The log goes on after this seq, of this epoch … */
+  readonly through: number;
+  readonly epoch: number;
+  /** … though it is known to have gone as far as this. */
+  readonly lostSeq: number;
+  readonly lostEpoch: number;
+  readonly by: string;
+  readonly atMs: number;
 }
 
 /** Automatic failover is off for a while. */

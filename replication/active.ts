@@ -299,6 +299,7 @@ function answer(
 /** Moves everything on as far as it goes now. Called after every change; the only scheduler here. */
 export function pump(active: Active, now: Instant, out: Effect[]): void {
   const { writer } = active;
+  if (writer.isHeld) return;
   settleMark(active.cutting, now, out);
   if (active.arming !== null) onTimeOfMachines(active, active.arming, now, out);
   if (isAtRest(active)) rest(active, now, out);
@@ -502,6 +503,7 @@ export function activeWakeAtMs({ cutting, writer, spoilt, arming, held }: Active
     arming?.queue.nextAtMs ?? Number.POSITIVE_INFINITY,
     heldWakeAtMs(held),
   );
+  if (writer.isHeld) return Number.POSITIVE_INFINITY;
   // A snapshot needs a rest, and whatever ends in one pumps.
   if (writer.inFlight !== null || spoilt) return machinesAtMs;
   return Math.min(machinesAtMs, cuttingWakeAtMs(cutting, writer.tip));

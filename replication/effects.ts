@@ -1,5 +1,6 @@
 /** What goes into a member's `step` and what comes out. Data only: a driver executes it. */
 import type { Batch, BatchAnswer } from './batch.js';
+import type { End, Loss } from './ends.js';
 import type { ErrorCode } from './errors.js';
 import type { Epoch, Position, Seq, WriterId } from './ids.js';
 import type { Kind } from './kind.js';
@@ -7,6 +8,7 @@ import type {
   AppendOutcome,
   Fetched,
   Hash,
+  Proof,
   ReadOutcome,
   StoredRecord,
   TailedRecord,
@@ -40,6 +42,8 @@ export interface MemberConfig {
   readonly sync: { readonly everyEvents: number; readonly everyMs: number };
   /** How often a standby looks at the log's end for a snapshot it was not told of. */
   readonly pollMs: number;
+  /** How many losses of the log have been accepted: what was known before the last is void. */
+  readonly era: number;
 }
 
 /** Why a member is asked to become the writer, with the stopwatch so far. */
@@ -94,6 +98,12 @@ export type Input =
   | { readonly kind: 'snapshot-seen'; readonly position: Position; readonly seq: Seq }
   /** The active tells of more than this member has: for a warm one of a snapshot at `seq`. A hint. */
   | { readonly kind: 'behind'; readonly seq: Seq }
+  /** The connection to the log was lost: it may not come back as what it was. */
+  | { readonly kind: 'suspect' }
+  /** The furthest record that another member had from the log. */
+  | { readonly kind: 'end-told'; readonly end: End }
+  /** Another member says that the log has lost this record. A hint: looked up in the log. */
+  | { readonly kind: 'loss-told'; readonly known: End }
   /** The hot standbys that follow the log as far as the node knows, lowest index first. A hint. */
   | { readonly kind: 'followers'; readonly indexes: readonly number[] }
   /** A follower's attestation of a mark, as it encoded it. */
@@ -103,6 +113,7 @@ export type Input =
   | { readonly kind: 'tailed'; readonly call: number; readonly record: TailedRecord }
   | { readonly kind: 'appended'; readonly call: number; readonly outcome: AppendOutcome }
   | { readonly kind: 'read-done'; readonly call: number; readonly outcome: ReadOutcome }
+  | { readonly kind: 'proved'; readonly call: number; readonly outcome: Proof }
   | { readonly kind: 'replayed'; readonly call: number; readonly records: readonly StoredRecord[] }
   | { readonly kind: 'replay-ended'; readonly call: number; readonly failure: string | null }
   /** A trigger of a machine has fired, or failed. `chance`: from 0 to 1, spreads retries. */
@@ -165,6 +176,7 @@ export type Effect =
   | { readonly kind: 'read-last'; readonly call: number }
   | { readonly kind: 'read-next'; readonly call: number; readonly after: Position }
   | { readonly kind: 'read-at'; readonly call: number; readonly at: Position }
+  | { readonly kind: 'prove'; readonly call: number; readonly at: Position }
   | {
       readonly kind: 'replay';
       readonly call: number;
@@ -236,7 +248,10 @@ export type Effect =
   /** For the writer, which is on `node`; losing it costs a snapshot. */
   | { readonly kind: 'attest'; readonly node: string; readonly bytes: Uint8Array }
   | { readonly kind: 'epoch-noted'; readonly note: EpochNote }
-  | { readonly kind: 'alarm'; readonly code: ErrorCode; readonly detail: string };
+  | { readonly kind: 'alarm'; readonly code: AlarmCode; readonly detail: string };
+
+/** `log-lost`: the log does not hold any more what it held. */
+export type AlarmCode = ErrorCode | 'log-lost';
 
 /** What a member tells the world about itself; the driver sends it with the node's beat. */
 export interface MemberReport {
@@ -263,6 +278,11 @@ export interface MemberReport {
   /** How far the snapshot is that is being fetched, in whatever state; null: none is. */
   readonly sync: SyncProgress | null;
   readonly error: string | null;
+  readonly era: number;
+  /** The furthest record it knows the log to hold, or to have held; null: none. */
+  readonly known: End | null;
+  /** Null: the log holds what it held, as far as this member knows. */
+  readonly loss: Loss | null;
 }
 
 export const memberStates = [
@@ -276,7 +296,7 @@ export const memberStates = [
   'active',
   /** Has written its last record of the epoch and waits for its successor. */
   'handing-off',
-  /** The kind threw on replay, or the log cannot be followed (P15). */
+  /** The kind threw on replay, or the log cannot be followed (P15), or it has lost records. */
   'quarantined',
 ] as const;
 export type MemberState = (typeof memberStates)[number];

@@ -21,6 +21,7 @@ export type OutwardEffect = Exclude<
       | 'read-last'
       | 'read-next'
       | 'read-at'
+      | 'prove'
       | 'replay'
       | 'tail'
       | 'stop'
@@ -55,6 +56,9 @@ export function execute(
       return null;
     case 'read-at':
       log.at(effect.at, (outcome) => feed({ kind: 'read-done', call: effect.call, outcome }));
+      return null;
+    case 'prove':
+      log.prove(effect.at, (outcome) => feed({ kind: 'proved', call: effect.call, outcome }));
       return null;
     case 'replay': {
       const { call, after, through } = effect;

@@ -110,6 +110,12 @@ export const limits = {
   levelEvents: 1000,
   /** Nodes and priorities that a group's placement names. */
   placementNodes: 64,
+  /** Losses of a group's log that were accepted and are remembered. */
+  acceptedLosses: 16,
+  /** Groups of which a node's disk remembers where their log ended. */
+  rememberedEnds: 8192,
+  /** What one check-up tells, the worst first. */
+  doctorFindings: 1000,
   /** Either way; the higher priority goes first. */
   priority: 1000,
   /** Cordoned nodes of a cluster. */

@@ -29,6 +29,7 @@ import {
   triggerEnded,
 } from './active.js';
 import type {
+  AlarmCode,
   Effect,
   Input,
   Instant,
@@ -38,6 +39,7 @@ import type {
   PromotionCause,
   ReadRequest,
 } from './effects.js';
+import { type Doubt, type End, type Loss, lossText } from './ends.js';
 import { UnderstudyError } from './errors.js';
 import {
   endFollow,
@@ -50,7 +52,7 @@ import {
   stepFill,
   stepMark,
 } from './follow.js';
-import { type Seq, seq } from './ids.js';
+import { position, type Seq, seq } from './ids.js';
 import { limits } from './limits.js';
 import type { ReadOutcome, StoredRecord } from './ports.js';
 import {
@@ -62,6 +64,16 @@ import {
   promotionWakeAtMs,
   stepWriter,
 } from './promotion.js';
+import {
+  holdWriter,
+  lacksKnown,
+  leaveLost,
+  noteEnd,
+  noteTold,
+  proveNow,
+  stepProving,
+  suspect,
+} from './proving.js';
 import { decodeRecord, isRecord } from './record.js';
 import {
   abandon,
@@ -116,6 +128,15 @@ export interface Member {
   diverged: number;
   /** The newest end of the log this member has heard of: a hint, except to the active. */
   tip: Tip;
+  /** The furthest record that the log is known to hold, or to have held. */
+  known: End | null;
+  /** It may not do so any more: to be found out before anything is built upon it. */
+  suspects: boolean;
+  doubt: Doubt | null;
+  /** Found to be so: this member is quarantined until an operator accepts it. */
+  loss: Loss | null;
+  /** It was asked to step forward while it was finding out. */
+  promoteThen: PromotionCause | null;
   error: string | null;
   /** The read of the log's end that is under way, 0: none; and when the next is due. */
   lookCall: number;
@@ -125,7 +146,8 @@ export interface Member {
   handOffRequest: number | null;
 }
 
-export function newMember(config: MemberConfig): Member {
+/** `known`: what a former life knew. */
+export function newMember(config: MemberConfig, known: End | null = null): Member {
   return {
     config,
     calls: { next: 1, peers: [] },
@@ -137,6 +159,11 @@ export function newMember(config: MemberConfig): Member {
     reads: [],
     diverged: 0,
     tip: emptyTip,
+    known: known !== null && known.era >= config.era ? known : null,
+    suspects: false,
+    doubt: null,
+    loss: null,
+    promoteThen: null,
     error: null,
     lookCall: 0,
     lookAtMs: Number.POSITIVE_INFINITY,
@@ -147,7 +174,23 @@ export function newMember(config: MemberConfig): Member {
 
 export function step(member: Member, input: Input, now: Instant): Effect[] {
   const out: Effect[] = [];
+  const proven = stepProving(member, input, now, out);
+  if (proven.kind === 'lost') lose(member, proven.loss, out);
+  if (proven.kind === 'stands') promoteNow(member, now, out);
   switch (input.kind) {
+    case 'suspect':
+      onSuspect(member, out);
+      break;
+    case 'end-told':
+      noteTold(member, input.end);
+      break;
+    case 'loss-told':
+      noteTold(member, input.known);
+      waitUnclaimed(member, out);
+      proveNow(member, out, input.known);
+      break;
+    case 'proved':
+      break;
     case 'promote':
       onPromote(member, input, now, out);
       break;
@@ -172,6 +215,10 @@ export function step(member: Member, input: Input, now: Instant): Effect[] {
 
 /** When `step` wants a tick at the latest. */
 export function wakeAtMs(member: Member): number {
+  return Math.min(member.doubt?.resumeAtMs ?? Number.POSITIVE_INFINITY, roleWakeAtMs(member));
+}
+
+function roleWakeAtMs(member: Member): number {
   const { role } = member;
   switch (role.state) {
     case 'starting':
@@ -220,6 +267,9 @@ export function report(member: Member): MemberReport {
     diverged: member.diverged,
     sync: syncProgressOf(member),
     error: role.state === 'active' ? role.active.writer.stalled : member.error,
+    era: config.era,
+    known: member.known,
+    loss: member.loss,
   };
 }
 
@@ -262,6 +312,7 @@ function stepStandby(member: Member, input: Input, now: Instant, out: Effect[]):
   if (member.role.state === 'quarantined') return;
   switch (input.kind) {
     case 'start':
+      suspect(member, out);
       beginStandby(member, out);
       break;
     case 'tick':
@@ -372,6 +423,7 @@ function answersHere(member: Member, read: ReadRequest): boolean {
 }
 
 function look(member: Member, out: Effect[]): void {
+  if (member.suspects) proveNow(member, out);
   member.lookCall = member.calls.next++;
   member.lookAtMs = Number.POSITIVE_INFINITY;
   out.push({ kind: 'read-last', call: member.lookCall });
@@ -382,8 +434,10 @@ function onLook(member: Member, outcome: ReadOutcome, now: Instant, out: Effect[
   const { pollMs } = member.config;
   member.lookAtMs = now.monoMs + (member.follow?.holds ? lackedMs : pollMs);
   if (outcome.kind === 'failed') return;
+  if (lacksKnown(member, outcome)) proveNow(member, out);
   const seen = outcome.kind === 'record' ? seenTip(member, outcome.record) : emptyTip;
   if (seen !== null) noteTip(member, seen);
+  if (seen !== null && seen.position > 0) noteEnd(member, seen);
   const pauseMs = pauseAfterLook(member.rest, member.tip.position, pollMs);
   if (!member.follow?.holds) member.lookAtMs = now.monoMs + pauseMs;
   member.role = { state: 'standby' };
@@ -446,13 +500,23 @@ function onPromote(member: Member, cause: PromotionCause, now: Instant, out: Eff
   const { state } = member.role;
   if (state === 'active' || state === 'promoting' || state === 'quarantined') return;
   if (state === 'handing-off') return;
-  startPromotion(member, cause, now, out);
+  if (member.suspects) proveNow(member, out);
+  if (member.doubt === null) startPromotion(member, cause, now, out);
+  else member.promoteThen = cause;
+}
+
+/** There was a doubt, and it was none. */
+function promoteNow(member: Member, now: Instant, out: Effect[]): void {
+  const { promoteThen } = member;
+  member.promoteThen = null;
+  if (promoteThen !== null) onPromote(member, promoteThen, now, out);
 }
 
 function startPromotion(member: Member, cause: PromotionCause, now: Instant, out: Effect[]): void {
   const { config, calls, replica } = member;
   endStandby(member, out);
   const promotion = beginPromotion(config, calls, cause, replica, now, out);
+  promotion.least = position(member.known?.position ?? 0);
   member.lookCall = 0;
   member.role = { state: 'promoting', promotion };
 }
@@ -479,6 +543,8 @@ function onPromotion(member: Member, result: PromotionResult, now: Instant, out:
   member.role = { state: 'active', active, rebuild: null };
   member.replica = null;
   member.tip = result.writer.tip;
+  noteEnd(member, member.tip);
+  holdWriter(member);
   member.lastSyncMs = now.wallMs;
   member.error = null;
   out.push({ kind: 'open', epoch: result.writer.tip.epoch });
@@ -569,6 +635,7 @@ function onWriterEvent(
       break;
     case 'committed':
       member.tip = active.writer.tip;
+      noteEnd(member, member.tip);
       if (event.record.body.type === 'handoff') leave(member, active, now, out);
       else onCommitted(active, event, now, out);
       break;
@@ -582,6 +649,7 @@ function onWriterEvent(
       member.remains = active.replica;
       member.lastSyncMs = null;
       member.tip = tipOf(event.by, event.bytes, event.at, member.config.hash);
+      noteEnd(member, member.tip);
       member.role = { state: 'starting' };
       beginStandby(member, out);
       break;
@@ -617,7 +685,10 @@ function rollBack(member: Member, now: Instant, out: Effect[]): void {
     operation: null,
     observeMs: 0,
   };
-  startPromotion(member, cause, now, out);
+  if (member.suspects) proveNow(member, out);
+  if (member.doubt === null) return startPromotion(member, cause, now, out);
+  member.promoteThen = cause;
+  becomeStandby(member, out);
 }
 
 function rebuildIfSpoilt(member: Member, active: Active, now: Instant, out: Effect[]): void {
@@ -644,12 +715,47 @@ function onRebuild(member: Member, result: RecoveryResult, now: Instant, out: Ef
   pump(role.active, now, out);
 }
 
-function quarantine(member: Member, error: UnderstudyError, out: Effect[]): void {
+function quarantine(
+  member: Member,
+  error: UnderstudyError,
+  out: Effect[],
+  code: AlarmCode = 'quarantined',
+): void {
   forget(member, out);
   member.role = { state: 'quarantined' };
   member.error = error.message;
   answerHandOff(member, error.message, out);
-  out.push({ kind: 'alarm', code: 'quarantined', detail: error.message });
+  out.push({ kind: 'alarm', code, detail: error.message });
+}
+
+// Loss: the log does not hold any more what it held.
+
+function onSuspect(member: Member, out: Effect[]): void {
+  if (member.known !== null) waitUnclaimed(member, out);
+  suspect(member, out);
+}
+
+/** E3: a claim that is not sent yet is sent when the doubt is over, if it still has a point then. */
+function waitUnclaimed(member: Member, out: Effect[]): void {
+  const { role } = member;
+  if (role.state !== 'promoting' || role.promotion.writer !== null) return;
+  const { promotion } = role;
+  abandonPromotion(promotion, out);
+  member.suspects = true;
+  member.promoteThen = promotion.cause;
+  becomeStandby(member, out);
+}
+
+/** What it holds may be all that is left: it is kept, and told of. */
+function lose(member: Member, loss: Loss, out: Effect[]): void {
+  const { role, config } = member;
+  if (role.state === 'active' && role.rebuild !== null) abandon(role.rebuild, out);
+  const held = leaveLost(member, out);
+  const error = new UnderstudyError('quarantined', lossText(config.group, loss));
+  quarantine(member, error, out, 'log-lost');
+  member.replica = held;
+  member.loss = loss;
+  member.promoteThen = null;
 }
 
 /** Whatever it holds and whatever is under way for it is of no use any more. */
@@ -667,8 +773,9 @@ function forget(member: Member, out: Effect[]): void {
 function onReinit(member: Member, request: number, out: Effect[]): void {
   const { state } = member.role;
   const leads = state === 'active' || state === 'handing-off' || state === 'promoting';
-  const failure = leads ? `member ${member.config.id.index} is ${state}: switch over first` : null;
-  if (!leads) {
+  const mayNot = leads ? `member ${member.config.id.index} is ${state}: switch over first` : null;
+  const failure = mayNot ?? (member.loss && member.error);
+  if (failure === null) {
     forget(member, out);
     member.role = { state: 'starting' };
     member.diverged = 0;

@@ -37,6 +37,13 @@ export type ReadOutcome =
   | { readonly kind: 'none' }
   | { readonly kind: 'failed'; readonly reason: string };
 
+/** What is at a position, for certain. */
+export type Proof =
+  | { readonly kind: 'record'; readonly record: StoredRecord }
+  /** The log does not go that far, or holds something else there, or nothing any more. */
+  | { readonly kind: 'gone'; readonly found: string }
+  | { readonly kind: 'failed'; readonly reason: string };
+
 export interface ReplaySink {
   /** In log order, each once. The bytes are the sink's to keep. */
   records(batch: readonly StoredRecord[]): void;
@@ -60,6 +67,11 @@ export interface Log {
   next(after: Position, done: (outcome: ReadOutcome) => void): void;
   /** The record of this group at exactly `at`. */
   at(at: Position, done: (outcome: ReadOutcome) => void): void;
+  /**
+   * What is at `at`, from a leader that has a majority behind it: the one read that is no hint. An
+   * election may still make it wrong for a moment.
+   */
+  prove(at: Position, done: (proof: Proof) => void): void;
   /** All records after `after` and up to `through`, in batches. Returns a way to stop early. */
   replay(after: Position, through: Position, sink: ReplaySink): () => void;
   /**

@@ -51,6 +51,8 @@ export interface Promotion {
   observed: Position | null;
   resumeAtMs: number;
   attempts: number;
+  /** The log is known to go as far as this. */
+  least: Position;
   replica: Replica | null;
   /** The replica holds nothing that was not read from the log. */
   isFromLog: boolean;
@@ -98,6 +100,7 @@ export function beginPromotion(
     observed: null,
     resumeAtMs: Number.POSITIVE_INFINITY,
     attempts: 0,
+    least: emptyTip.position,
     replica,
     isFromLog: config.standby === 'warm' || replica === null,
     writer: null,
@@ -221,6 +224,11 @@ function onTip(promotion: Promotion, tip: Tip, now: Instant, out: Effect[]): Pro
       return survey(promotion, tip.position, tip.hash, now, out);
     }
     return over ?? pause(promotion, now, 'pausing', pauseMs);
+  }
+  if (tip.position < promotion.least) {
+    // As above; or the log has lost what it held, which is found out when this comes to nothing.
+    const reason = `the log shows position ${tip.position}, it was at ${promotion.least}`;
+    return again(promotion, reason) ?? pause(promotion, now, 'pausing', pauseMs);
   }
   if (promotion.phase === 'observing') {
     const { observed } = promotion;

@@ -48,3 +48,8 @@ export function isHeavy({ role, follow }: Member): boolean {
       throw role satisfies never;
   }
 }
+
+/** It is the writer of the next epoch already, and lacks what came before. */
+export function hasClaimed({ role }: Member): boolean {
+  return role.state === 'promoting' && role.promotion.phase === 'catching-up';
+}

@@ -33,6 +33,8 @@ export interface Writer {
   inFlight: InFlight | null;
   /** Why appends do not go through at the moment, for people; null while they do. */
   stalled: string | null;
+  /** It is in doubt whether the log is what it was: nothing is sent, and nothing that was read decides (E3). */
+  isHeld: boolean;
   readonly calls: Calls;
   readonly judge: WriterJudge;
 }
@@ -79,7 +81,7 @@ const firstPauseMs = 5;
 const longestPauseMs = 250;
 
 export function newWriter(tip: Tip, calls: Calls, judge: WriterJudge): Writer {
-  return { tip, inFlight: null, stalled: null, calls, judge };
+  return { tip, inFlight: null, stalled: null, isHeld: false, calls, judge };
 }
 
 /** Sends a record that continues the tip. */
@@ -133,6 +135,7 @@ export function onRead(
   if (flight === null || flight.call !== call) return nothing();
   switch (outcome.kind) {
     case 'record':
+      if (writer.isHeld) return pause(flight, 'read', nowMs);
       return decide(writer, flight, outcome.record);
     case 'none':
       // Absent proves nothing: the append may still arrive, so the same record goes again (W2).
@@ -147,6 +150,7 @@ export function onRead(
 
 export function onTick(writer: Writer, nowMs: number): WriterStep {
   const flight = writer.inFlight;
+  if (writer.isHeld) return nothing();
   if (flight === null || flight.waiting !== 'pause' || nowMs < flight.resumeAtMs) return nothing();
   const effect = flight.then === 'append' ? appendNow(writer, flight) : readNow(writer, flight);
   return { effects: [effect], events: [] };
@@ -155,7 +159,7 @@ export function onTick(writer: Writer, nowMs: number): WriterStep {
 /** When `onTick` wants to run next. */
 export function writerWakeAtMs(writer: Writer): number {
   const flight = writer.inFlight;
-  return flight !== null && flight.waiting === 'pause'
+  return flight !== null && flight.waiting === 'pause' && !writer.isHeld
     ? flight.resumeAtMs
     : Number.POSITIVE_INFINITY;
 }

@@ -1,6 +1,7 @@
 /** What the admin API needs from its node. The API itself knows HTTP and nothing else. */
 import type {
   ClusterDocument,
+  DoctorDocument,
   GroupChange,
   GroupDetail,
   GroupDocument,
@@ -78,6 +79,11 @@ export interface PauseRequest {
   readonly reason?: string | undefined;
 }
 
+export interface AcceptLossRequest {
+  /** Where the log ends: the last seq that is left. */
+  readonly through: number;
+}
+
 export interface PauseAnswer {
   /** What is in force now: of a group perhaps the pause of all groups. Null: nothing. */
   readonly pause: PauseDocument | null;
@@ -142,6 +148,8 @@ export interface Backend {
   hasJoined(): boolean;
   cluster(): Promise<ClusterDocument>;
   nodes(): Promise<readonly NodeDocument[]>;
+  /** A check-up of broker, nodes and groups. */
+  doctor(): Promise<DoctorDocument>;
   kinds(): readonly { readonly name: string; readonly version: number }[];
   groups(): Promise<readonly GroupDocument[]>;
   counters(): NodeCounters;
@@ -190,6 +198,11 @@ export interface Backend {
   rebalance(request: RebalanceRequest, actor: Actor): Promise<RebalanceAnswer>;
   /** `node` null: all of them, one after the other. Throws `node-not-found`. */
   restart(node: string | null, actor: Actor): Promise<RestartAnswer>;
+  /**
+   * The group goes on from where its log ends. Throws `conflict` if its log has lost nothing, or ends
+   * elsewhere than at `through`.
+   */
+  acceptLoss(group: string, request: AcceptLossRequest, actor: Actor): Promise<GroupDetail>;
   history(group: string): Promise<readonly HistoryEntry[]>;
   operations(): Promise<readonly OperationDocument[]>;
   /** Waits up to `waitMs` for the operation to end. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { GroupChange, GroupSpec } from '../../cluster/documents.js';
 import { limits } from '../../replication/limits.js';
 import { tokenHeader } from '../client/token.js';
-import type { PauseRequest, QueryRequest } from './backend.js';
+import type { AcceptLossRequest, PauseRequest, QueryRequest } from './backend.js';
 import {
   component,
   consistency,
@@ -111,6 +111,9 @@ export const pauseBody: z.ZodType<PauseRequest> = optionalBody(
     reason: z.string().max(limits.pauseReasonChars).optional(),
   }),
 );
+export const acceptLossBody: z.ZodType<AcceptLossRequest> = z.strictObject({
+  through: z.int().min(0).describe('Where the log ends: the last seq that is left'),
+});
 export const replaceBody = optionalBody(z.strictObject({ node: name.optional() }));
 export const rebalanceBody = optionalBody(z.strictObject({ dryRun: z.boolean().optional() }));
 export const failoverBody = optionalBody(z.strictObject({ candidate: name.optional() }));

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type {
   ClusterDocument,
+  DoctorDocument,
   GroupDetail,
   GroupDocument,
   HistoryEntry,
@@ -85,6 +86,33 @@ const alarmSchema = component(
     detail: z.string(),
   }),
 );
+const place = { seq: count, epoch: count };
+const lossSchema = component(
+  'Loss',
+  z
+    .object({
+      fromSeq: count,
+      toSeq: count,
+      epoch: count.describe('Of the last that is gone'),
+      endsAt: z.object(place).describe('Where the log ended when that was found'),
+      found: z.string().describe('What is in place of the last that is gone'),
+      heldBy: z
+        .array(z.object({ index: count, nodeId: z.string(), syncedThrough: count }))
+        .describe('Members that still hold more than the log'),
+    })
+    .describe('Seqs that were acknowledged and are not in the log any more'),
+);
+const acceptedLossSchema = component(
+  'AcceptedLoss',
+  z.object({
+    through: count.describe('The log went on after this seq'),
+    epoch: count,
+    lostSeq: count.describe('It was known to have gone as far as this'),
+    lostEpoch: count,
+    by: z.string(),
+    at: time,
+  }),
+);
 const groupShape = z.object({
   name: z.string(),
   kind: z.string(),
@@ -114,6 +142,8 @@ const groupShape = z.object({
   placement: placementSchema,
   priority: groupPriority,
   quarantined: z.boolean(),
+  lost: lossSchema.nullable().describe('The group serves nobody until it is accepted'),
+  losses: z.array(acceptedLossSchema).describe('The latest that were accepted'),
   standby: z.enum(['warm', 'hot']),
   sync: z.object({ everyEvents: count, everyMs: count }),
   createdAt: time,
@@ -139,6 +169,24 @@ export const clusterSchema: z.ZodType<ClusterDocument> = component(
       version: z.string().nullable(),
       url: z.string().nullable(),
     }),
+  }),
+);
+export const doctorSchema: z.ZodType<DoctorDocument> = component(
+  'Doctor',
+  z.object({
+    ok: z.boolean().describe('Nothing failed'),
+    node: z.string().describe('Who looked'),
+    at: time,
+    findings: z.array(
+      z.object({
+        level: z.enum(['ok', 'warn', 'fail']),
+        code: z.string(),
+        about: z.string().nullable(),
+        seen: z.string(),
+        expected: z.string().nullable(),
+        advice: z.string().nullable(),
+      }),
+    ),
   }),
 );
 export const historyEntrySchema: z.ZodType<HistoryEntry> = component(

@@ -79,7 +79,7 @@ export function checkVersion(version: string): void {
   );
 }
 
-function compareVersions(a: string, b: string): number {
+export function compareVersions(a: string, b: string): number {
   const [left, right] = [a, b].map((text) => text.split(/[.-]/).slice(0, 3).map(Number));
   const at = [0, 1, 2].find((i) => left?.[i] !== right?.[i]);
   return at === undefined ? 0 : (left?.[at] ?? 0) - (right?.[at] ?? 0);

@@ -4,6 +4,7 @@ import { handle, type Run, type Session, waitFor } from './session.js';
 import { table } from './table.js';
 import {
   clusterWords,
+  doctorWords,
   groupsWords,
   groupWords,
   historyWords,
@@ -18,6 +19,16 @@ export function addLookCommands(program: Command, run: Run): void {
     run,
     status,
   );
+  const doctor = program
+    .command('doctor')
+    .description(
+      'checks broker, streams, durability, clocks, versions and groups; says what to change',
+    );
+  handle(doctor, run, async (session) => {
+    const report = await session.client.doctor();
+    await session.show(report, () => doctorWords(report));
+    return report.ok ? 0 : 1;
+  });
   handle(program.command('nodes').description('all nodes'), run, async (session) => {
     const nodes = await session.client.nodes();
     return session.show(nodes, () => nodesWords(nodes));

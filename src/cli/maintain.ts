@@ -1,14 +1,15 @@
 /** Commands for maintenance: nodes that should be left alone, groups that should not fail over. */
 import type { Command } from 'commander';
 import type { PauseAnswer } from '../admin/backend.js';
-import { duration, type Scope, scopeOf } from './parse.js';
+import { duration, type Scope, scopeOf, whole } from './parse.js';
 import { handle, type Run } from './session.js';
-import { nodesWords, pauseWords } from './words.js';
+import { groupWords, nodesWords, pauseWords } from './words.js';
 
 export function addMaintainCommands(program: Command, run: Run): void {
   addCordons(program, run);
   addPause(program, run);
   addResume(program, run);
+  addAcceptLoss(program, run);
 }
 
 function addCordons(program: Command, run: Run): void {
@@ -53,6 +54,19 @@ function addResume(program: Command, run: Run): void {
     const group = scopeOf(command, 'group', name, options);
     const answer = await session.client.resume(group);
     return session.show(answer, () => answerWords(group, answer));
+  });
+}
+
+function addAcceptLoss(program: Command, run: Run): void {
+  const command = program
+    .command('accept-loss')
+    .description('go on from where the log ends, without what the store of the broker has lost')
+    .argument('<group>')
+    .requiredOption('--through <seq>', 'where the log ends: the last seq that is left', whole(0));
+  type Options = { readonly through: number };
+  handle<[string], Options>(command, run, async (session, [name], { through }) => {
+    const group = await session.client.acceptLoss(name, through);
+    return session.show(group, () => groupWords(group));
   });
 }
 

@@ -2,9 +2,11 @@
 import type {
   AlarmDocument,
   ClusterDocument,
+  DoctorDocument,
   GroupDetail,
   GroupDocument,
   HistoryEntry,
+  LossDocument,
   MemberDocument,
   NodeDocument,
   OperationDocument,
@@ -26,6 +28,19 @@ export function clusterWords(cluster: ClusterDocument): string {
     `groups  ${total}: ${healthy} healthy, ${degraded} degraded, ${dead} dead\n` +
     (cluster.pause === null ? '' : `PAUSED  ${pauseWords(cluster.pause)}\n`)
   );
+}
+
+export function doctorWords({ node, at, findings }: DoctorDocument): string {
+  const rows = findings.map(({ level, code, about, seen }) => [level, code, about, seen]);
+  const bad = findings.filter(({ level }) => level !== 'ok');
+  const steps = bad.map(({ level, code, about, expected, advice }) => {
+    const what = about === null ? code : `${code} ${about}`;
+    return `${level}  ${what}: expected ${expected ?? 'nothing'}. ${advice ?? ''}\n`;
+  });
+  const count = (wanted: string) => findings.filter(({ level }) => level === wanted).length;
+  const total = `${count('fail')} failed, ${count('warn')} to look at, ${count('ok')} ok`;
+  const found = table(['LEVEL', 'CODE', 'ABOUT', 'SEEN'], rows);
+  return `${found}\n${steps.join('')}as ${node} saw it at ${at}: ${total}\n`;
 }
 
 export function nodesWords(nodes: readonly NodeDocument[]): string {
@@ -71,8 +86,18 @@ function notesOn(group: GroupDocument): string {
   if (group.activeNode !== null && !group.activeHealthy) notes.push('active is not healthy');
   if (!group.reprotected) notes.push('not reprotected');
   if (pause !== null) notes.push(pauseWords(pause));
-  if (group.quarantined) notes.push('quarantined');
+  if (group.lost !== null) notes.push(lossWords(group.lost));
+  else if (group.quarantined) notes.push('quarantined');
   return notes.join(', ');
+}
+
+function lossWords({ fromSeq, toSeq, endsAt, heldBy }: LossDocument): string {
+  const [first] = heldBy;
+  const held =
+    first === undefined
+      ? 'no member holds more than the log'
+      : `member ${first.index} on ${first.nodeId} holds the state at seq ${first.syncedThrough}`;
+  return `LOG LOST seqs ${fromSeq} to ${toSeq}, it ends at ${endsAt.seq}; ${held}`;
 }
 
 export function pauseWords({ scope, by, until, reason }: PauseDocument): string {
@@ -112,8 +137,18 @@ export function groupWords(group: GroupDetail): string {
   const { everyEvents, everyMs } = group.sync;
   const origin = `origin  ${group.origin}, ${group.standby} standbys`;
   const sync = `sync every ${everyEvents} events or ${everyMs} ms`;
-  const facts = `${origin}, ${sync}, created ${group.createdAt}\n${placementWords(group)}`;
+  const more = `${placementWords(group)}${acceptedWords(group)}`;
+  const facts = `${origin}, ${sync}, created ${group.createdAt}\n${more}`;
   return `${groupsWords([group])}\n${members}\n${facts}${alarmsWords(group.alarms)}`;
+}
+
+function acceptedWords({ losses }: GroupDocument): string {
+  return losses
+    .map(
+      ({ through, lostSeq, by, at }) =>
+        `lost    seqs ${through + 1} to ${lostSeq}, accepted by ${by} at ${at}\n`,
+    )
+    .join('');
 }
 
 function placementWords({ placement, priority }: GroupDocument): string {

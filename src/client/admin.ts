@@ -1,6 +1,7 @@
 /** The admin API from a program: typed, and from whichever node answers. */
 import type {
   ClusterDocument,
+  DoctorDocument,
   GroupChange,
   GroupDetail,
   GroupDocument,
@@ -81,6 +82,11 @@ export class AdminClient {
     const nodes = await this.#get<readonly NodeDocument[]>('/v1/nodes');
     this.#nodes.learn(nodes);
     return nodes;
+  }
+
+  /** A check-up of broker, nodes and groups, as the node that answers sees them. */
+  doctor(): Promise<DoctorDocument> {
+    return this.#get('/v1/doctor');
   }
 
   node(id: string): Promise<NodeDocument> {
@@ -243,6 +249,11 @@ export class AdminClient {
   restart(node: string | null): Promise<OperationDocument> {
     const path = node === null ? '/v1' : `/v1/nodes/${encodeURIComponent(node)}`;
     return this.#post(`${path}/restart`, {});
+  }
+
+  /** Goes on from where the log ends, without what it has lost. Throws `conflict` if it ends elsewhere. */
+  acceptLoss(group: string, through: number): Promise<GroupDetail> {
+    return this.#post(`${groupPath(group)}/accept-loss`, { through });
   }
 
   history(group: string): Promise<readonly HistoryEntry[]> {

@@ -5,8 +5,8 @@
  * cluster, never behind one's own append. A deposed leader may still answer for some seconds.
  */
 import type { NatsConnection } from 'nats';
-import { position } from '../../replication/ids.js';
-import type { Log, ReadOutcome } from '../../replication/ports.js';
+import { type Position, position } from '../../replication/ids.js';
+import type { Log, Proof, ReadOutcome } from '../../replication/ports.js';
 import { failpoint } from '../failpoint.js';
 import { replay } from './replay.js';
 import {
@@ -63,10 +63,72 @@ export function natsLog(options: NatsLogOptions): Log {
     last: (done) => read({ last_by_subj: subject }, done),
     next: (after, done) => read({ seq: after + 1, next_by_subj: subject }, done),
     at: (at, done) => read({ seq: at }, done),
+    prove: (at, done) => prove(options, at, done),
     replay: (after, through, sink) =>
       replay({ bulk, stream, subject, patienceMs, after, through, sink }),
     tail: (sink) => tail({ connection: options.tail, subject, tailSubject, sink }),
   };
+}
+
+interface InfoAnswer extends ApiAnswer {
+  readonly state?: { readonly last_seq?: number };
+  readonly cluster?: { readonly replicas?: readonly PeerAnswer[] | null };
+}
+
+interface PeerAnswer {
+  readonly current?: boolean;
+  readonly offline?: boolean;
+  /** Nanoseconds since the leader heard of it. */
+  readonly active?: number;
+}
+
+/** A peer that was heard of so recently follows this leader: a deposed one hears of nobody. */
+const followsWithinNs = 3e9;
+
+/**
+ * The leader says in one answer how far the stream goes and who follows it; only then what is at `at` is
+ * asked for, which nobody who lacks it is believed.
+ */
+function prove(
+  { control, stream, subject }: NatsLogOptions,
+  at: Position,
+  done: (proof: Proof) => void,
+): void {
+  control.send(`$JS.API.STREAM.INFO.${stream}`, '', (reply) => {
+    const end = endOfStream(reply);
+    if ('reason' in end) done({ kind: 'failed', reason: end.reason });
+    else if (end.lastPosition < at) {
+      done({ kind: 'gone', found: `the stream ends at ${end.lastPosition}, before ${at}` });
+    } else {
+      control.send(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ seq: at }), (stored) => {
+        const outcome = readOutcome(stored, subject);
+        const found = 'no record of this group is in its place';
+        done(outcome.kind === 'none' ? { kind: 'gone', found } : outcome);
+        return 'done';
+      });
+    }
+    return 'done';
+  });
+}
+
+/** As the leader tells, if a majority of the replicas follows it. */
+export function endOfStream(
+  reply: Reply,
+): { readonly lastPosition: number } | { readonly reason: string } {
+  const failure = failureOf(reply);
+  if (failure !== null || reply.kind !== 'message') return { reason: failure ?? 'no answer' };
+  const answer = parseAnswer<InfoAnswer>(reply.message.data);
+  if (answer?.error) return { reason: `${answer.error.description} (${answer.error.err_code})` };
+  const lastPosition = answer?.state?.last_seq;
+  if (lastPosition === undefined) return { reason: 'the broker answered with something else' };
+  const peers = answer?.cluster?.replicas ?? [];
+  const following = peers.filter(
+    ({ current, offline, active }) =>
+      current === true && offline !== true && (active ?? 0) < followsWithinNs,
+  );
+  const isMajority = (following.length + 1) * 2 > peers.length + 1;
+  if (isMajority) return { lastPosition };
+  return { reason: `only ${following.length} of ${peers.length} replicas follow who answered` };
 }
 
 interface StoredAnswer extends ApiAnswer {

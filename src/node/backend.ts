@@ -2,6 +2,7 @@
 import type { GroupState } from '../../cluster/coordinator.js';
 import type {
   ClusterDocument,
+  DoctorDocument,
   GroupChange,
   GroupDetail,
   GroupDocument,
@@ -18,6 +19,7 @@ import { UnderstudyError } from '../../replication/errors.js';
 import type { Kind } from '../../replication/kind.js';
 import type { EpochNote } from '../../replication/replica.js';
 import type {
+  AcceptLossRequest,
   Actor,
   Backend,
   EventPage,
@@ -35,6 +37,7 @@ import type {
 } from '../admin/backend.js';
 import type { Client } from '../client/client.js';
 import { version } from '../version.js';
+import { acceptLoss } from './accept-loss.js';
 import {
   type ActionContext,
   drain,
@@ -47,6 +50,8 @@ import {
   sync,
 } from './actions.js';
 import { instant } from './clock.js';
+import { gather } from './doctor/facts.js';
+import { findingsOf } from './doctor/findings.js';
 import { judgeOf } from './identity.js';
 import { foldUntil, type GroupLog, leastOf, readEvents } from './log-reader.js';
 import { cordon, pause, resume, uncordon } from './maintenance.js';
@@ -56,7 +61,7 @@ import { operationsOf } from './operations/own.js';
 import type { OperationStore } from './operations/store.js';
 import type { Runtime } from './runtime.js';
 import type { Inspection } from './verbs.js';
-import { clusterPause, groupDocument, historyEntry, nodeDocuments } from './views.js';
+import { clusterPause, groupDocument, historyEntry, nodeDocuments, refuseLost } from './views.js';
 
 const reportTimeoutMs = 300;
 const createTimeoutMs = 10_000;
@@ -129,6 +134,14 @@ export class NodeBackend implements Backend {
 
   nodes(): Promise<readonly NodeDocument[]> {
     return Promise.resolve(nodeDocuments(this.#runtime.coordinator));
+  }
+
+  async doctor(): Promise<DoctorDocument> {
+    const [nodes, groups] = await Promise.all([this.nodes(), this.groups()]);
+    const facts = await gather(this.#runtime, { isConnected: this.#connected, nodes, groups });
+    const findings = findingsOf(facts);
+    const ok = findings.every(({ level }) => level !== 'fail');
+    return { ok, node: facts.node, at: new Date(instant().wallMs).toISOString(), findings };
   }
 
   kinds() {
@@ -236,7 +249,7 @@ export class NodeBackend implements Backend {
     batch: Batch,
     timeoutMs: number,
   ): Promise<BatchAnswer & { readonly ok: true }> {
-    this.#state(group);
+    refuseLost(this.#state(group));
     return await this.#client.group(group).deliverBatch(batch, timeoutMs);
   }
 
@@ -255,6 +268,7 @@ export class NodeBackend implements Backend {
       const { state, tip } = await foldUntil(log, at, leastOf(read));
       return { value: state, seq: at, epoch: tip.epoch, member: tip.writer?.index ?? 0 };
     }
+    refuseLost(this.#state(group));
     // A whole state may be too large for a message; where a member stands is not.
     const place = await this.#read(group, null, read);
     const { state } = await foldUntil(log, place.seq);
@@ -262,7 +276,7 @@ export class NodeBackend implements Backend {
   }
 
   async query(group: string, request: QueryRequest): Promise<ReadAnswer> {
-    this.#state(group);
+    refuseLost(this.#state(group));
     return await this.#read(group, request.name, request);
   }
 
@@ -340,6 +354,13 @@ export class NodeBackend implements Backend {
   #pauseOf(group: string | null): { readonly pause: PauseDocument | null } {
     if (group !== null) return { pause: this.#document(this.#state(group)).pause };
     return { pause: clusterPause(this.#runtime.coordinator, instant()) };
+  }
+
+  async acceptLoss(name: string, request: AcceptLossRequest, actor: Actor): Promise<GroupDetail> {
+    const { lost } = await this.group(name);
+    const { config } = this.#state(name);
+    await acceptLoss(this.#runtime, { config, lost }, request, actor);
+    return await this.group(name);
   }
 
   replace(group: string, request: ReplaceRequest, actor: Actor): Promise<OperationDocument> {

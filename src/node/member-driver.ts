@@ -1,37 +1,23 @@
-/**
- * Runs one member: gives it time, carries out its effects, and takes requests for it while it is the
- * active. The member decides; nothing here does.
- */
-import type { Logger } from 'pino';
 import type { Work } from '../../cluster/permits.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type {
   Effect,
   Input,
-  MemberConfig,
   MemberReport,
   ReadRequest,
   ReadResult,
 } from '../../replication/effects.js';
-import {
-  execute,
-  type OutwardEffect,
-  type Ports,
-  type Running,
-  stopAll,
-} from '../../replication/execute.js';
+import { execute, type OutwardEffect, type Running, stopAll } from '../../replication/execute.js';
 import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
-import type { Sync } from '../../replication/sync/sync.js';
 import { syncOf } from '../../replication/syncing.js';
-import { hasWork, isHeavy } from '../../replication/work.js';
+import { hasClaimed, hasWork, isHeavy } from '../../replication/work.js';
 import { failpoint } from '../failpoint.js';
 import { instant } from './clock.js';
 import { HeavyWork } from './heavy-work.js';
+import type { MemberDriverOptions, SyncResult } from './member-options.js';
 import { Pacer, restFactors } from './pacer.js';
 import { PermitPool } from './permit-pool.js';
 import { Triggers } from './triggers.js';
-
-export type SyncResult = Extract<Effect, { kind: 'answer-sync' }>['result'];
 
 interface Answers {
   readonly deliver: (answer: BatchAnswer) => void;
@@ -39,25 +25,6 @@ interface Answers {
   readonly sync: (result: SyncResult) => void;
   readonly handOff: (failure: string | null) => void;
   readonly reinit: (failure: string | null) => void;
-}
-
-/** What the driver's owner hears of. */
-export interface MemberEvents {
-  /** The member takes deliveries from here on, or does not any more. */
-  opened(epoch: number): void;
-  closed(): void;
-  changed(report: MemberReport): void;
-  /** The sync that is under way after a step; null: none. */
-  stepped(sync: Sync | null): void;
-  announceSnapshot(effect: Extract<Effect, { kind: 'announce-snapshot' }>): void;
-  announceHandoff(effect: Extract<Effect, { kind: 'announce-handoff' }>): void;
-  attest(effect: Extract<Effect, { kind: 'attest' }>): void;
-  reportLost(effect: Extract<Effect, { kind: 'report-lost' }>): void;
-  alarm(effect: Extract<Effect, { kind: 'alarm' }>): void;
-  /** Its code threw. Returns after how long it is to begin anew, or why it is not to. */
-  crashed(error: unknown): { readonly restartInMs: number } | { readonly quarantine: string };
-  /** An operator has it begin anew: nothing is held against it. */
-  reinstated(): void;
 }
 
 /** setTimeout takes no more. */
@@ -88,17 +55,10 @@ export class MemberDriver {
   readonly #handOffs = new Map<number, Answers['handOff']>();
   readonly #reinits = new Map<number, Answers['reinit']>();
 
-  constructor(
-    private readonly config: MemberConfig,
-    private readonly ports: Ports,
-    private readonly events: MemberEvents,
-    private readonly logger: Logger,
-    permits: PermitPool = new PermitPool(),
-    /** The group's, as it is when something heavy begins: operators change it. */
-    priority: () => number = () => 0,
-  ) {
+  constructor(private readonly options: MemberDriverOptions) {
+    const { config, permits = new PermitPool(), priority = () => 0, known = null } = options;
     this.#heavy = new HeavyWork(permits, config.group, priority);
-    this.#member = newMember(config);
+    this.#member = newMember(config, known);
     this.#report = report(this.#member);
     this.#triggers = new Triggers(config, (ended) => this.input(ended));
   }
@@ -184,7 +144,7 @@ export class MemberDriver {
     return new Promise((resolve) => {
       const request = this.#requests++;
       this.#reinits.set(request, resolve);
-      this.events.reinstated();
+      this.options.events.reinstated();
       this.input({ kind: 'reinit', request });
     });
   }
@@ -225,7 +185,7 @@ export class MemberDriver {
       this.#execute(effect, feed);
     }
     this.#heavy.settle(isHeavy(this.#member));
-    this.events.stepped(syncOf(this.#member));
+    this.options.events.stepped(syncOf(this.#member));
     this.#tellIfChanged();
     this.#schedule();
     this.#pacer.nudge();
@@ -235,12 +195,12 @@ export class MemberDriver {
     if (effect.kind === 'replay' && hasClaimed(this.#member)) failpoint('after-claim');
     const work = this.#workOf(effect);
     if (work !== null) {
-      const run = () => void execute(effect, this.ports, this.#running, feed);
+      const run = () => void execute(effect, this.options.ports, this.#running, feed);
       this.#heavy.begin(work.call, { work: work.kind, sinceMs: instant().wallMs, run });
       return;
     }
     if (effect.kind === 'stop') this.#heavy.drop(effect.call);
-    const outward = execute(effect, this.ports, this.#running, feed);
+    const outward = execute(effect, this.options.ports, this.#running, feed);
     if (outward !== null) this.#carryOut(outward);
   }
 
@@ -279,18 +239,18 @@ export class MemberDriver {
         settle(this.#reinits, effect.request, effect.failure);
         break;
       case 'attest':
-        this.events.attest(effect);
+        this.options.events.attest(effect);
         break;
       case 'report-lost':
-        this.events.reportLost(effect);
+        this.options.events.reportLost(effect);
         break;
       case 'open':
         failpoint('before-open');
-        this.events.opened(effect.epoch);
+        this.options.events.opened(effect.epoch);
         break;
       case 'close':
         this.#triggers.stop();
-        this.events.closed();
+        this.options.events.closed();
         break;
       case 'arm':
         this.#triggers.arm(effect);
@@ -300,16 +260,16 @@ export class MemberDriver {
         break;
       case 'announce-snapshot':
         failpoint('after-snapshot-record');
-        this.events.announceSnapshot(effect);
+        this.options.events.announceSnapshot(effect);
         break;
       case 'announce-handoff':
-        this.events.announceHandoff(effect);
+        this.options.events.announceHandoff(effect);
         break;
       case 'epoch-noted':
-        this.logger.info({ ...effect.note }, 'promoted');
+        this.options.logger.info({ ...effect.note }, 'promoted');
         break;
       case 'alarm':
-        this.events.alarm(effect);
+        this.options.events.alarm(effect);
         break;
       default:
         throw effect satisfies never;
@@ -330,7 +290,7 @@ export class MemberDriver {
       before.error === now.error;
     if (same) return;
     this.#report = now;
-    this.events.changed(now);
+    this.options.events.changed(now);
   }
 
   #schedule(): void {
@@ -349,7 +309,7 @@ export class MemberDriver {
 
   /** A member that fails an assertion is replaced by a fresh one: its state cannot be trusted. */
   #crashed(error: unknown): void {
-    this.events.closed();
+    this.options.events.closed();
     this.#heavy.end();
     stopAll(this.#running);
     this.#running = new Map();
@@ -358,11 +318,11 @@ export class MemberDriver {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#restart !== null) clearTimeout(this.#restart);
     const { peers } = this.#member.calls;
-    this.#member = newMember(this.config);
+    this.#member = newMember(this.options.config, this.#member.known);
     // They are told only when they change.
     this.#member.calls.peers = peers;
     this.#wakeAtMs = Number.NaN;
-    const verdict = this.events.crashed(error);
+    const verdict = this.options.events.crashed(error);
     if ('quarantine' in verdict) return this.quarantine(verdict.quarantine);
     this.#member.error = `it crashed and begins anew: ${messageOf(error)}`;
     this.#tellIfChanged();
@@ -393,10 +353,6 @@ function settle<Answer>(
   const tell = waiting.get(request);
   waiting.delete(request);
   tell?.(answer);
-}
-
-function hasClaimed({ role }: Member): boolean {
-  return role.state === 'promoting' && role.promotion.phase === 'catching-up';
 }
 
 export function messageOf(error: unknown): string {

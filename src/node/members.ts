@@ -12,6 +12,7 @@ import {
   takeMail,
 } from '../../cluster/actors.js';
 import type { NodeInput } from '../../cluster/coordinator.js';
+import { eraOf } from '../../cluster/losses.js';
 import type { GroupConfig } from '../../cluster/types.js';
 import { encodeValue } from '../../replication/batch.js';
 import { UnderstudyError } from '../../replication/errors.js';
@@ -23,7 +24,8 @@ import type { FetchMeter } from './fetched.js';
 import { Hosted } from './hosted.js';
 import { identityOf } from './identity.js';
 import { attestVerb, lostVerb } from './listening.js';
-import { MemberDriver, type MemberEvents, messageOf } from './member-driver.js';
+import { MemberDriver, messageOf } from './member-driver.js';
+import type { MemberEvents } from './member-options.js';
 import { PermitPool } from './permit-pool.js';
 import type { RuntimeOptions } from './runtime.js';
 
@@ -98,8 +100,8 @@ export class Members {
       logger.error({ group, index, running: spawned.index }, 'a member of this group runs already');
       return;
     }
-    const driver = new MemberDriver(
-      {
+    const driver = new MemberDriver({
+      config: {
         group,
         groupId,
         kind,
@@ -111,13 +113,15 @@ export class Members {
         replayEvents,
         sync,
         pollMs: node.pollMs,
+        era: eraOf(config),
       },
-      this.#owner.ports(config),
-      this.#events(group, index),
-      logger.child({ group, index }),
-      this.permits,
-      () => this.#owner.priorityOf(group),
-    );
+      ports: this.#owner.ports(config),
+      events: this.#events(group, index),
+      logger: logger.child({ group, index }),
+      permits: this.permits,
+      priority: () => this.#owner.priorityOf(group),
+      known: this.#options.ends.of(config),
+    });
     const { connections, names } = this.#options;
     this.#hosted.set(group, new Hosted(config, index, driver, connections.control, names));
     if (spawned.kind === 'quarantined') driver.quarantine(spawned.why);

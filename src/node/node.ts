@@ -19,6 +19,7 @@ import { version } from '../version.js';
 import { NodeBackend } from './backend.js';
 import { type NodeChunkCache, noCache, openChunkCache } from './chunk-cache.js';
 import { compileConfig, type NodeConfig, type NodeOptions } from './config.js';
+import { EndsMemory } from './ends-memory.js';
 import { loadKinds } from './kinds.js';
 import { OperationStore } from './operations/store.js';
 import { Runtime } from './runtime.js';
@@ -88,6 +89,7 @@ class NodeProcess implements RunningNode {
   #connections: Connections | null = null;
   #runtime: Runtime | null = null;
   #cache: NodeChunkCache = noCache;
+  #ends: EndsMemory | null = null;
   #client: Client | null = null;
   #backend: NodeBackend | null = null;
   #server: FastifyInstance | null = null;
@@ -135,9 +137,12 @@ class NodeProcess implements RunningNode {
     const { control } = connections;
     await ensureStreams(control, { namespace, names, shards, replicas });
     this.#cache = await this.#openCache();
+    const ends = await EndsMemory.open(this.#config.cacheDir, this.#logger);
+    this.#ends = ends;
     const runtime = new Runtime({
       config: this.#config,
       cache: this.#cache,
+      ends,
       info: this.#info(incarnation),
       connections,
       names,
@@ -251,6 +256,7 @@ class NodeProcess implements RunningNode {
     await this.#client?.close(0);
     if (this.#connections !== null) await closeConnections(this.#connections);
     await this.#cache.close();
+    await this.#ends?.close();
     this.#logger.info('node has stopped');
   }
 }

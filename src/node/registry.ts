@@ -47,15 +47,20 @@ export class Registry {
     this.#sightings.close();
   }
 
-  /** The broker was gone: what was told meanwhile was not heard. */
-  nudge(): void {
-    this.#sightings.nudge();
+  /** The broker was gone: what was told meanwhile was not heard, and it may have come back older. */
+  doubt(): void {
+    this.#sightings.doubt();
   }
 
   async get(name: string): Promise<{ config: GroupConfig; revision: number } | null> {
     const entry = await this.#kv.get(groupKey(name));
     if (entry === null || entry.operation !== 'PUT') return null;
     return { config: entry.json<GroupConfig>(), revision: entry.revision };
+  }
+
+  /** Neither is there a group of this name, nor was one deleted. */
+  async isUnheardOf(name: string): Promise<boolean> {
+    return (await this.#kv.get(groupKey(name))) === null;
   }
 
   /** Throws `group-exists` if the name or the seed is taken. */

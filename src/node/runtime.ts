@@ -29,6 +29,8 @@ import type { NodeChunkCache } from './chunk-cache.js';
 import { instant } from './clock.js';
 import { Collector } from './collector.js';
 import type { NodeConfig } from './config.js';
+import { selfOf } from './doctor/facts.js';
+import type { EndsMemory } from './ends-memory.js';
 import { FetchMeter } from './fetched.js';
 import { listen } from './listening.js';
 import { Members } from './members.js';
@@ -47,6 +49,7 @@ export interface RuntimeOptions {
   readonly names: Names;
   readonly kinds: ReadonlyMap<string, Kind>;
   readonly cache: NodeChunkCache;
+  readonly ends: EndsMemory;
   readonly logger: Logger;
   /** Another process with this node's id has started later. */
   superseded(by: NodeInfo): void;
@@ -122,6 +125,7 @@ export class Runtime {
     serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#members.require(group));
     this.rpc.serve('start-draining', () => this.startDraining());
     this.rpc.serve('end', ({ incarnation }: EndRequest) => this.#end(incarnation));
+    this.rpc.serve('examine', () => selfOf(this.#options));
     this.#stopListening = this.#listen();
     this.#registry = await Registry.open(
       connections.control,
@@ -155,7 +159,7 @@ export class Runtime {
   /** Connection to the broker lost or back: who cannot hear must not judge (P9). */
   brokerStatus(connected: boolean): void {
     this.#feed({ kind: 'broker', connected });
-    if (connected) this.#registry?.nudge();
+    if (connected) this.#registry?.doubt();
   }
 
   /** From here on this node gets no new members and is no candidate. */
@@ -242,6 +246,7 @@ export class Runtime {
   #tick(): void {
     this.#members.reportStirred();
     this.#feed({ kind: 'tick' });
+    this.#options.ends.note(this.coordinator.groups.values(), instant().monoMs);
   }
 
   /** Others wait for what was just reported, but not for each of a thousand such reports alone. */
@@ -287,20 +292,18 @@ export class Runtime {
         logger.warn({ group: effect.group, ...effect.cause }, 'promoting');
         this.#members.driver(effect.group)?.input({ kind: 'promote', ...effect.cause });
         break;
+      case 'suspect':
+        // Not by mail: nothing may be written before.
+        this.#members.driver(effect.group)?.input({ kind: 'suspect' });
+        break;
       case 'epoch-seen':
-        this.#members.tell(effect.group, { kind: 'epoch-seen', epoch: effect.epoch });
-        break;
       case 'behind':
-        this.#members.tell(effect.group, { kind: 'behind', seq: effect.seq });
-        break;
-      case 'followers': {
-        const { indexes } = effect;
-        this.#members.tell(effect.group, { kind: 'followers', indexes });
-        break;
-      }
+      case 'end-told':
+      case 'loss-told':
+      case 'followers':
       case 'peers': {
-        const { nodes } = effect;
-        this.#members.tell(effect.group, { kind: 'peers', nodes });
+        const { group, ...hint } = effect;
+        this.#members.tell(group, hint);
         break;
       }
       case 'replace-member':

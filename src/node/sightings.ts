@@ -81,6 +81,17 @@ export class Sightings {
     });
   }
 
+  /** The store may be an older one: whatever it has now counts, be it of a lower revision. */
+  doubt(): void {
+    for (const key of this.#known.keys()) this.#known.set(key, 0);
+    this.#lastChange = Number.NaN;
+    // It waits for what comes after the last that it was told, which may never come again.
+    const stop = this.#stopWatch;
+    this.#stopWatch = null;
+    stop?.();
+    this.nudge();
+  }
+
   /** What is there of this one, read now. */
   async look(key: string): Promise<void> {
     const found = await this.#source.get(key);
@@ -130,13 +141,15 @@ export class Sightings {
   }
 
   async #watch(): Promise<void> {
+    let stop: (() => void) | null = null;
     const ended = () => {
+      if (stop !== null && this.#stopWatch !== stop) return;
       this.#stopWatch = null;
       if (this.#isClosed) return;
       this.#logger.warn('the watch of the registry has ended; watching anew');
       this.nudge();
     };
-    const stop = await this.#source.watch((sighting) => this.#see(sighting), ended);
+    stop = await this.#source.watch((sighting) => this.#see(sighting), ended);
     if (this.#isClosed) stop();
     else this.#stopWatch = stop;
   }

@@ -9,16 +9,20 @@ import type {
   GroupDocument,
   GroupHealth,
   HistoryEntry,
+  LossDocument,
   MemberDocument,
   MemberSync,
   NodeDocument,
   PauseDocument,
   VacancyDocument,
 } from '../../cluster/documents.js';
+import { holdersOf, lossOf } from '../../cluster/losses.js';
 import { heldBy, noHold, type Scope } from '../../cluster/pause.js';
 import { activeOf, leadOf, vacancyOf } from '../../cluster/succession.js';
 import type { Pause } from '../../cluster/types.js';
 import type { MemberReport } from '../../replication/effects.js';
+import { lossText } from '../../replication/ends.js';
+import { UnderstudyError } from '../../replication/errors.js';
 import type { EpochNote } from '../../replication/replica.js';
 import type { SyncProgress } from '../../replication/sync/progress.js';
 
@@ -113,11 +117,37 @@ export function groupDocument(
     vacancy: active === null ? vacancyDocument(coordinator, group, now) : null,
     placement: config.placement ?? {},
     priority: config.priority ?? 0,
+    lost: lossDocument(group),
+    losses: (config.losses ?? []).map(({ atMs, ...loss }) => ({ ...loss, at: iso(atMs) })),
     quarantined: members.some(({ state }) => state === 'quarantined'),
     standby: config.standby,
     sync: config.sync,
     createdAt: iso(config.createdAtMs),
   };
+}
+
+function lossDocument({ config, reports }: GroupState): LossDocument | null {
+  const loss = lossOf(reports);
+  if (loss === null) return null;
+  const { known, endsAt, found } = loss;
+  return {
+    fromSeq: Math.min(endsAt.seq + 1, known.seq),
+    toSeq: known.seq,
+    epoch: known.epoch,
+    endsAt,
+    found,
+    heldBy: holdersOf(reports, loss).map(({ index, syncedThrough }) => ({
+      index,
+      nodeId: config.members[index]?.node ?? '',
+      syncedThrough,
+    })),
+  };
+}
+
+/** Waiting would not help. Throws `quarantined`. */
+export function refuseLost({ config, reports }: GroupState): void {
+  const loss = lossOf(reports);
+  if (loss !== null) throw new UnderstudyError('quarantined', lossText(config.name, loss));
 }
 
 function pauseDocument(
@@ -189,8 +219,8 @@ export function memberSync(progress: SyncProgress): MemberSync {
 }
 
 /** What is wrong, and for a quarantined member the way out. */
-function errorOf(group: string, { state, index, error }: MemberReport): string | null {
-  if (error === null || state !== 'quarantined') return error;
+function errorOf(group: string, { state, index, error, loss }: MemberReport): string | null {
+  if (error === null || state !== 'quarantined' || loss !== null) return error;
   return `${error}; once the cause is gone: understudy reinit ${group} ${index}`;
 }
 

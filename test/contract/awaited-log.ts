@@ -4,6 +4,7 @@ import { type Position, position } from '../../replication/ids.js';
 import type {
   AppendOutcome,
   Log,
+  Proof,
   ReadOutcome,
   StoredRecord,
   TailedRecord,
@@ -22,6 +23,7 @@ export interface AwaitedLog {
   last(): Promise<string>;
   next(after: Position): Promise<string>;
   at(at: Position): Promise<string>;
+  prove(at: Position): Promise<string>;
   replay(after: Position, through: Position): Promise<Replayed>;
   follow(): Followed;
   readonly port: Log;
@@ -69,6 +71,10 @@ export function awaited(harness: Harness, client: ClientName, groupId: string): 
     last: () => read((done) => port.last(done)),
     next: (after) => read((done) => port.next(after, done)),
     at: (at) => read((done) => port.at(at, done)),
+    prove: (at) =>
+      harness
+        .wait(new Promise<Proof>((done) => port.prove(at, done)))
+        .then((proof) => (proof.kind === 'record' ? shown(proof) : proof.kind)),
     replay: (after, through) => harness.wait(replayed(port, after, through)),
     follow: () => followed(harness, port),
   };

@@ -184,6 +184,17 @@ function reads({ open }: World): void {
     expect(await log.at(foreign)).toBe('none');
     expect(await log.at(position(two + 1000))).toBe('none');
   });
+
+  it('says for certain what is at a position: the record, or that it is not there', async () => {
+    const log = open();
+    const [one = none] = await log.chain(['one']);
+    const [foreign = none] = await open().chain(['foreign']);
+    const [two = none] = await log.chain(['two'], one);
+    expect(await log.prove(one)).toBe(`one@${one}`);
+    expect(await log.prove(two)).toBe(`two@${two}`);
+    expect(await log.prove(foreign)).toBe('gone');
+    expect(await log.prove(position(two + 1000))).toBe('gone');
+  });
 }
 
 /** A replica may lag: that it has no more says nothing, only the sight of the end does. */

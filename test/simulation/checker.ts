@@ -102,6 +102,8 @@ export class GroupChecker {
 
   /** A scenario spoils the memory of members on purpose. */
   expectsDivergence = false;
+  /** The store has forgotten records of the group. */
+  expectsLoss = false;
 
   constructor(readonly group: string) {}
 

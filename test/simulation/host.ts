@@ -126,17 +126,16 @@ export class Host extends Process {
         this.input(effect.group, { kind: 'promote', ...effect.cause });
         break;
       case 'epoch-seen':
-        this.input(effect.group, { kind: 'epoch-seen', epoch: effect.epoch });
-        break;
       case 'behind':
-        this.input(effect.group, { kind: 'behind', seq: effect.seq });
-        break;
+      case 'suspect':
+      case 'end-told':
+      case 'loss-told':
       case 'followers':
-        this.input(effect.group, { kind: 'followers', indexes: effect.indexes });
+      case 'peers': {
+        const { group, ...hint } = effect;
+        this.input(group, hint);
         break;
-      case 'peers':
-        this.input(effect.group, { kind: 'peers', nodes: effect.nodes });
-        break;
+      }
       case 'replace-member':
         world.replaceMember(effect.group, effect.revision, effect.index, effect.node);
         break;
@@ -177,6 +176,7 @@ export class Host extends Process {
       replayEvents: this.world.options.replayEvents,
       sync: config.sync,
       pollMs: 500,
+      era: config.era ?? 0,
     });
     const hosted: Hosted = {
       member,

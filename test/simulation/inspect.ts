@@ -100,6 +100,9 @@ export function checkMember(checker: GroupChecker, node: string, member: Member)
   if (member.diverged > 0 && !checker.expectsDivergence) {
     throw new Violation('I5', `${node} takes its own state for another: ${member.error}`);
   }
+  if (member.loss !== null && !checker.expectsLoss) {
+    throw new Violation('I2', `${node} takes the log for lost: ${member.error}`);
+  }
   if (role.state === 'active') {
     const { active } = role;
     if (active.writer.inFlight !== null || active.draft !== null || active.spoilt) return;

@@ -1,5 +1,5 @@
 /** A whole cluster of real processes: one broker and several nodes, all on free ports. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -15,6 +15,8 @@ export interface ClusterOptions {
   readonly nodes?: number;
   /** `UNDERSTUDY_*` variables of all nodes. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Each has a cache of its own on disk, in the folder `cache-<id>` of where the nodes run. */
+  readonly hasCaches?: boolean;
   /** Files in the directory that the nodes run in, there before they start. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -25,7 +27,10 @@ export class Cluster {
   readonly #dir: string;
   readonly #clients: Client[] = [];
 
-  constructor(broker: TestBroker, { nodes = 3, env = {}, files = {} }: ClusterOptions) {
+  constructor(
+    broker: TestBroker,
+    { nodes = 3, env = {}, files = {}, hasCaches = false }: ClusterOptions,
+  ) {
     this.broker = broker;
     this.#dir = mkdtempSync(join(tmpdir(), 'understudy-nodes-'));
     for (const [file, text] of Object.entries(files)) this.put(file, text);
@@ -34,10 +39,11 @@ export class Cluster {
       UNDERSTUDY_ADMIN_PORT: '0',
       ...env,
     };
-    this.nodes = Array.from(
-      { length: nodes },
-      (_, i) => new NodeProcess(`node-${i + 1}`, this.#dir, settings),
-    );
+    this.nodes = Array.from({ length: nodes }, (_, i) => {
+      const id = `node-${i + 1}`;
+      const own: Record<string, string> = hasCaches ? { UNDERSTUDY_CACHE_DIR: `cache-${id}` } : {};
+      return new NodeProcess(id, this.#dir, { ...settings, ...own });
+    });
   }
 
   /** Starts the nodes that do not run; resolves when each knows of all. */
@@ -67,7 +73,12 @@ export class Cluster {
     return found;
   }
 
-  /** A file in the directory that the nodes run in. */
+  /** A file in the directory that the nodes run in; null: there is none. */
+  read(file: string): string | null {
+    const path = join(this.#dir, file);
+    return existsSync(path) ? readFileSync(path, 'utf8') : null;
+  }
+
   put(file: string, text: string): void {
     writeFileSync(join(this.#dir, file), text);
   }

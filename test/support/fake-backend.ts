@@ -1,11 +1,15 @@
 /** A backend without a cluster: one process, groups in memory, exactly-once like the real one. */
 import type {
+  AcceptedLossDocument,
   AlarmDocument,
   ClusterDocument,
+  DoctorDocument,
+  Finding,
   GroupChange,
   GroupDetail,
   GroupDocument,
   GroupSpec,
+  LossDocument,
   MemberSync,
   NodeDocument,
   OperationDocument,
@@ -27,7 +31,7 @@ import type {
   SwitchoverRequest,
 } from '../../src/admin/backend.js';
 import { nothingSeen, parseToken } from '../../src/client/token.js';
-import { groupDocument, nodeDocument, time } from './fake-documents.js';
+import { groupDocument, nodeDocument, operationDocument, time } from './fake-documents.js';
 import { decideAll, type Group } from './fake-group.js';
 
 export { nodeDocument };
@@ -52,6 +56,10 @@ export class FakeBackend implements Backend {
   switchoverRequest: SwitchoverRequest | undefined;
   plan: Plan = { moves: [], stays: [] };
   alarms: AlarmDocument[] = [];
+  findings: Finding[] = [];
+  /** Of every group. */
+  lost: LossDocument | null = null;
+  losses: AcceptedLossDocument[] = [];
   /** By group; null: of all. */
   readonly pauses = new Map<string | null, PauseDocument>();
   /** What the one member of every group fetches. */
@@ -102,6 +110,13 @@ export class FakeBackend implements Backend {
       groups,
       broker,
     };
+  }
+
+  async doctor(): Promise<DoctorDocument> {
+    await turn;
+    const { findings } = this;
+    const ok = findings.every(({ level }) => level !== 'fail');
+    return { ok, node: 'n1', at: time, findings };
   }
 
   async nodes() {
@@ -232,6 +247,17 @@ export class FakeBackend implements Backend {
     return this.#start('reinit', `${name}/${index}`);
   }
 
+  async acceptLoss(name: string, { through }: { through: number }, { by }: { by: string }) {
+    const group = await this.group(name);
+    if (group.lost?.endsAt.seq !== through) {
+      throw new UnderstudyError('conflict', `the log does not end at ${through}`);
+    }
+    const { toSeq: lostSeq, epoch: lostEpoch } = group.lost;
+    this.lost = null;
+    this.losses = [{ through, epoch: 1, lostSeq, lostEpoch, by, at: time }];
+    return this.group(name);
+  }
+
   cordon(node: string, actor: { by: string }) {
     return this.#cordon(node, true, actor);
   }
@@ -270,7 +296,9 @@ export class FakeBackend implements Backend {
 
   #document(group: Group): GroupDocument {
     const pause = this.pauses.get(group.spec.name) ?? null;
-    return { ...groupDocument(group, this.memberSync), pause, paused: pause !== null };
+    const { lost, losses } = this;
+    const document = groupDocument(group, this.memberSync);
+    return { ...document, pause, paused: pause !== null, lost, losses };
   }
 
   async replace(name: string, { index, node = 'n2' }: ReplaceRequest) {
@@ -352,22 +380,8 @@ export class FakeBackend implements Backend {
   }
 
   #start(kind: string, target: string): OperationDocument {
-    const operation: OperationDocument = {
-      id: `op${this.operationDocuments.length + 1}`,
-      kind,
-      target,
-      state: 'running',
-      step: 'begin',
-      attempts: 1,
-      retries: 0,
-      wakeAt: null,
-      driver: 'n1',
-      lastError: null,
-      createdAt: time,
-      updatedAt: time,
-      by: 'local',
-      steps: [{ name: 'begin', at: time }],
-    };
+    const id = `op${this.operationDocuments.length + 1}`;
+    const operation = operationDocument({ id, kind, target });
     this.operationDocuments.push(operation);
     return operation;
   }

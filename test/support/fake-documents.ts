@@ -4,6 +4,7 @@ import type {
   GroupSpec,
   MemberSync,
   NodeDocument,
+  OperationDocument,
 } from '../../cluster/documents.js';
 
 export const time = '2026-01-02T03:04:05.678Z';
@@ -64,8 +65,30 @@ export function groupDocument(
     placement: spec.placement ?? {},
     priority: spec.priority ?? 0,
     quarantined: false,
+    lost: null,
+    losses: [],
     standby: spec.standby ?? 'warm',
     sync: { everyEvents: 1000, everyMs: 1000 },
     createdAt: time,
+  };
+}
+
+/** One that has just begun. */
+export function operationDocument(
+  of: Pick<OperationDocument, 'id' | 'kind' | 'target'>,
+): OperationDocument {
+  return {
+    ...of,
+    state: 'running',
+    step: 'begin',
+    attempts: 1,
+    retries: 0,
+    wakeAt: null,
+    driver: 'n1',
+    lastError: null,
+    createdAt: time,
+    updatedAt: time,
+    by: 'local',
+    steps: [{ name: 'begin', at: time }],
   };
 }

@@ -11,6 +11,7 @@ import type {
   ChunkGarbage,
   ChunkStore,
   Log,
+  Proof,
   ReadOutcome,
   ReplaySink,
   StoredRecord,
@@ -74,8 +75,9 @@ type Pick = (records: readonly StoredRecord[], size: number) => StoredRecord | u
 /** Whom a listener is told of when a stranger stored something. */
 export const stranger = 'a stranger';
 const unknown: AppendOutcome = { kind: 'unknown' };
-const noAnswer: ReadOutcome = { kind: 'failed', reason: 'no answer in time' };
-const noLeader: ReadOutcome = { kind: 'failed', reason: 'the stream has no leader' };
+type Failed = { readonly kind: 'failed'; readonly reason: string };
+const noAnswer: Failed = { kind: 'failed', reason: 'no answer in time' };
+const noLeader: Failed = { kind: 'failed', reason: 'the stream has no leader' };
 
 export class JetStreamModel {
   /** Change at will; takes effect with the next request. */
@@ -119,6 +121,7 @@ export class JetStreamModel {
           const record = records[indexAfter(records, position(at - 1))];
           return record?.position === at ? record : undefined;
         }),
+      prove: (at, done) => this.#prove(client, groupId, at, done),
       replay: (after, through, sink) => this.#replay(client, groupId, after, through, sink),
       tail: (sink) => this.#tails.open(client, groupId, sink),
     };
@@ -280,7 +283,7 @@ export class JetStreamModel {
   }
 
   #read(client: Client, groupId: string, done: (outcome: ReadOutcome) => void, pick: Pick): void {
-    const call = this.#wire.call(client, done, noAnswer);
+    const call = this.#wire.call<ReadOutcome>(client, done, noAnswer);
     this.#wire.send(call, () => {
       const leaderless = this.#isWithDeposed(client) ? null : this.#leaderless;
       if (leaderless === 'silent') return this.#wire.leaveUnanswered(call);
@@ -290,6 +293,21 @@ export class JetStreamModel {
       const record = pick(records, size);
       const isVisible = record && record.position <= (records[size - 1]?.position ?? 0);
       this.#wire.answer(call, isVisible ? { kind: 'record', record } : { kind: 'none' });
+    });
+  }
+
+  /** A deposed leader cannot say that anybody follows it. */
+  #prove(client: Client, groupId: string, at: Position, done: (proof: Proof) => void): void {
+    const call = this.#wire.call<Proof>(client, done, noAnswer);
+    this.#wire.send(call, () => {
+      if (this.#leaderless === 'silent') return this.#wire.leaveUnanswered(call);
+      const isHeadless = this.#leaderless !== null || this.#isWithDeposed(client);
+      if (isHeadless) return this.#wire.answer(call, noLeader);
+      const records = this.#records(groupId);
+      const record = records[indexAfter(records, position(at - 1))];
+      const found = 'no record of this group is in its place';
+      const stands = record?.position === at;
+      this.#wire.answer(call, stands ? { kind: 'record', record } : { kind: 'gone', found });
     });
   }
 

@@ -67,6 +67,64 @@ describe('routes', () => {
   });
 });
 
+test('doctor shows what was found, and fails if something did', async () => {
+  const { call, backend, url } = await serve();
+  const fine = { level: 'ok', code: 'clock', about: 'n1', seen: '0 ms' } as const;
+  const nothing = { expected: null, advice: null };
+  backend.findings = [{ ...fine, ...nothing }];
+  expect((await call('GET', '/v1/doctor')).body).toMatchObject({ ok: true, node: 'n1' });
+  const well = await cli(['--url', url, 'doctor']);
+  expect([well.code, well.stdout]).toEqual([0, expect.stringMatching(/^ok +clock +n1 +0 ms/m)]);
+  const advice = 'Set it.';
+  backend.findings = [
+    { level: 'fail', code: 'replicas', about: null, seen: '1', expected: '3', advice },
+    { ...fine, ...nothing },
+  ];
+  const sick = await cli(['--url', url, 'doctor']);
+  expect(sick.code).toBe(1);
+  expect(sick.stdout).toMatch(/^fail {2}replicas: expected 3. Set it.$/m);
+  expect(sick.stdout).toMatch(/1 failed, 0 to look at, 1 ok/);
+  const json = await cli(['--url', url, '--json', 'doctor']);
+  expect([json.code, json.json()]).toEqual([1, expect.objectContaining({ ok: false })]);
+});
+
+describe('a loss', () => {
+  const loss = {
+    fromSeq: 6,
+    toSeq: 9,
+    epoch: 2,
+    endsAt: { seq: 5, epoch: 1 },
+    found: 'the stream ends',
+    heldBy: [{ index: 1, nodeId: 'n2', syncedThrough: 8 }],
+  };
+
+  test('is shown, and accepted with where the log ends', async () => {
+    const { call, backend, url } = await serve();
+    backend.lost = loss;
+    expect((await call('GET', '/v1/groups/c')).body.lost).toEqual(loss);
+    const path = '/v1/groups/c/accept-loss';
+    expect((await call('POST', path, { through: 4 })).body.code).toBe('conflict');
+    expect((await call('POST', path, {})).body).toMatchObject({ code: 'bad-request' });
+    expect((await call('POST', path, { through: '5' })).body.code).toBe('bad-request');
+    expect(backend.lost).toEqual(loss);
+    const accepted = await createAdminClient({ url }).acceptLoss('c', 5);
+    expect(accepted).toMatchObject({ lost: null, losses: [{ through: 5, lostSeq: 9 }] });
+  });
+
+  test('is shown and accepted by the command', async () => {
+    const { backend, url } = await serve();
+    const understudy = (...args: string[]) => cli(['--url', url, ...args]);
+    backend.lost = loss;
+    const words = 'LOG LOST seqs 6 to 9, it ends at 5; member 1 on n2 holds the state at seq 8';
+    expect((await understudy('groups')).stdout).toContain(words);
+    expect((await understudy('accept-loss', 'c')).code).toBe(2);
+    expect((await understudy('accept-loss', 'c', '--through', '4')).code).toBe(1);
+    const accepted = await understudy('accept-loss', 'c', '--through', '5');
+    expect(accepted.code).toBe(0);
+    expect(accepted.stdout).toMatch(/^lost {4}seqs 6 to 9, accepted by local at /m);
+  });
+});
+
 test('the client asks for all of it', async () => {
   const { url, backend } = await serve();
   const client = createAdminClient({ url });

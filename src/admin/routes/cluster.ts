@@ -5,7 +5,13 @@ import { findNode } from '../../../cluster/find-node.js';
 import type { Backend } from '../backend.js';
 import { answers } from '../openapi.js';
 import { nodeParams, operationParams, waitQuery } from '../requests.js';
-import { clusterSchema, kindSchema, nodeSchema, operationSchema } from '../schemas.js';
+import {
+  clusterSchema,
+  doctorSchema,
+  kindSchema,
+  nodeSchema,
+  operationSchema,
+} from '../schemas.js';
 
 type App = ReturnType<typeof typed>;
 
@@ -28,6 +34,18 @@ export function clusterRoutes(server: FastifyInstance, backend: Backend): void {
       },
     },
     () => backend.cluster(),
+  );
+  app.get(
+    '/v1/doctor',
+    {
+      config,
+      schema: {
+        tags: ['cluster'],
+        summary: 'A check-up: what is seen, what is expected, what to do',
+        response: answers({ 200: doctorSchema }),
+      },
+    },
+    () => backend.doctor(),
   );
   app.get(
     '/v1/nodes',

@@ -2,8 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Actor, Backend } from '../backend.js';
 import { answers } from '../openapi.js';
-import { emptyBody, groupParams, nodeParams, pauseBody } from '../requests.js';
-import { nodeSchema, pauseAnswerSchema } from '../schemas.js';
+import { acceptLossBody, emptyBody, groupParams, nodeParams, pauseBody } from '../requests.js';
+import { groupDetailSchema, nodeSchema, pauseAnswerSchema } from '../schemas.js';
 
 type App = ReturnType<typeof typed>;
 
@@ -21,6 +21,7 @@ export function maintenanceRoutes(server: FastifyInstance, backend: Backend): vo
   const app = typed(server);
   cordonRoutes(app, backend);
   groupPauseRoutes(app, backend);
+  acceptLossRoute(app, backend);
   pauseRoutes(app, backend);
 }
 
@@ -60,6 +61,23 @@ function groupPauseRoutes(app: App, backend: Backend): void {
       schema: { ...common, summary: 'Automatic failover on again', body: emptyBody, response },
     },
     (request) => backend.resume(request.params.g, actor(request)),
+  );
+}
+
+function acceptLossRoute(app: App, backend: Backend): void {
+  app.post(
+    '/v1/groups/:g/accept-loss',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Go on from where the log ends, without what it has lost',
+        params: groupParams,
+        body: acceptLossBody,
+        response: answers({ 200: groupDetailSchema }),
+      },
+    },
+    (request) => backend.acceptLoss(request.params.g, request.body, actor(request)),
   );
 }
 

@@ -84,6 +84,9 @@ export function reportOf(
     diverged: 0,
     sync: null,
     error: null,
+    era: 0,
+    known: null,
+    loss: null,
   };
 }
 

@@ -3,7 +3,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Ports } from '../../../replication/execute.js';
 import type { Kind } from '../../../replication/kind.js';
-import { MemberDriver, type MemberEvents } from '../../../src/node/member-driver.js';
+import { MemberDriver } from '../../../src/node/member-driver.js';
+import type { MemberEvents } from '../../../src/node/member-options.js';
 import { PermitPool } from '../../../src/node/permit-pool.js';
 import { causeOf, configOf, lister, Store } from '../replication/support.js';
 
@@ -38,7 +39,7 @@ function member(index: number, priority = () => 0): MemberDriver {
   });
   const logger = pino({ level: 'silent' });
   const config = configOf(index, { kind: lister as Kind, group: `g${index}` });
-  const driver = new MemberDriver(config, ports, events, logger, pool, priority);
+  const driver = new MemberDriver({ config, ports, events, logger, permits: pool, priority });
   drivers.push(driver);
   driver.start();
   settle();

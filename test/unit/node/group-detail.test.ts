@@ -37,6 +37,9 @@ const report = (index: number, at: number, parts: Partial<MemberReport> = {}): M
   diverged: 0,
   sync: null,
   error: null,
+  era: 0,
+  known: null,
+  loss: null,
   ...parts,
 });
 

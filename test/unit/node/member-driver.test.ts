@@ -7,7 +7,8 @@ import { seq } from '../../../replication/ids.js';
 import type { Kind } from '../../../replication/kind.js';
 import { limits } from '../../../replication/limits.js';
 import { hasWork } from '../../../replication/work.js';
-import { MemberDriver, type MemberEvents, messageOf } from '../../../src/node/member-driver.js';
+import { MemberDriver, messageOf } from '../../../src/node/member-driver.js';
+import type { MemberEvents } from '../../../src/node/member-options.js';
 import { add, batchOf, causeOf, configOf, lister, Store } from '../replication/support.js';
 
 let isBroken: boolean;
@@ -49,7 +50,8 @@ beforeEach(() => {
     get: (known, key: keyof MemberEvents) => known[key] ?? (() => undefined),
   });
   const logger = pino({ level: 'silent' });
-  driver = new MemberDriver(configOf(1, { kind: lister as Kind }), brokenPorts(), events, logger);
+  const config = configOf(1, { kind: lister as Kind });
+  driver = new MemberDriver({ config, ports: brokenPorts(), events, logger });
 });
 
 afterEach(() => {

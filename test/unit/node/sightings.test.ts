@@ -111,6 +111,40 @@ const there = () =>
       .map(([name, { revision }]) => [name, revision]),
   );
 
+describe('a store that comes back older than it was', () => {
+  it('is told as it is now, and watched from there', async () => {
+    store.put('a');
+    store.put('b');
+    store.put('b');
+    await sightings.open();
+    store.revision = 1;
+    store.entries.delete('b');
+    store.put('a');
+    expect(seen.get('a')).toBe(2);
+    store.put('c');
+    store.revision = 0;
+    store.put('a');
+    expect(seen.get('a')).toBe(2);
+    sightings.doubt();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(seen).toEqual(there());
+    expect(seen.get('a')).toBe(1);
+    expect(store.isWatched).toBe(true);
+    store.put('d');
+    expect(seen.get('d')).toBe(2);
+  });
+
+  it('is watched once, however often it is doubted', async () => {
+    await sightings.open();
+    sightings.doubt();
+    sightings.doubt();
+    await vi.advanceTimersByTimeAsync(rereadMs);
+    expect(store.isWatched).toBe(true);
+    store.put('a');
+    expect(told).toBe(1);
+  });
+});
+
 describe('the sightings of the registry', () => {
   it('begin with everything there is, before anybody waits no longer', async () => {
     store.put('a');

@@ -3,7 +3,8 @@ import { pino } from 'pino';
 import { beforeEach, expect, test } from 'vitest';
 import type { MemberConfig } from '../../../replication/effects.js';
 import type { Ports } from '../../../replication/execute.js';
-import { MemberDriver, type MemberEvents } from '../../../src/node/member-driver.js';
+import { MemberDriver } from '../../../src/node/member-driver.js';
+import type { MemberEvents } from '../../../src/node/member-options.js';
 import { pieces, Rig } from '../sync/support.js';
 
 let driver: MemberDriver;
@@ -11,7 +12,12 @@ let driver: MemberDriver;
 beforeEach(() => {
   const config = { group: 'g', id: { index: 1, node: 'b', incarnation: '1' } } as MemberConfig;
   const events = new Proxy({} as MemberEvents, { get: () => () => undefined });
-  driver = new MemberDriver(config, {} as Ports, events, pino({ level: 'silent' }));
+  driver = new MemberDriver({
+    config,
+    ports: {} as Ports,
+    events,
+    logger: pino({ level: 'silent' }),
+  });
 });
 
 test('what it fetches is told anew each time, also that it has ended', () => {

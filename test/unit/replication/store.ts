@@ -117,6 +117,11 @@ export class Store {
           this.records.find((record) => record.position === at),
           done,
         ),
+      prove: (at, done) => {
+        const record = this.records.find(({ position }) => position === at);
+        const found = `the store ends at ${this.end}`;
+        this.#queue.push(() => done(record ? { kind: 'record', record } : { kind: 'gone', found }));
+      },
       replay: (after, through, sink) => {
         const batch = this.records.filter(
           (record) => record.position > after && record.position <= through,

@@ -83,6 +83,7 @@ export function configOf(index: number, rest: Partial<MemberConfig> = {}): Membe
     replayEvents: 20_000,
     sync: { everyEvents: 1000, everyMs: 60_000 },
     pollMs: 500,
+    era: 0,
     ...rest,
   };
 }
