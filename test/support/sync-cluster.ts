@@ -55,7 +55,9 @@ export class SyncCluster extends Cluster {
   cached({ id }: NodeProcess): Map<string, string> {
     const dir = this.cacheDir(id);
     mkdirSync(dir, { recursive: true });
-    const folders = readdirSync(dir).map((folder) => join(dir, folder));
+    const folders = readdirSync(dir)
+      .filter((name) => /^[0-9a-f]{2}$/.test(name))
+      .map((folder) => join(dir, folder));
     const files = folders.flatMap((folder) =>
       readdirSync(folder).map((name) => [name, join(folder, name)] as const),
     );
