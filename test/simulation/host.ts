@@ -7,7 +7,7 @@ import {
   stepNode,
 } from '../../cluster/coordinator.js';
 import { tickEveryMs } from '../../cluster/membership.js';
-import type { Beat, ClusterTimings, GroupConfig } from '../../cluster/types.js';
+import type { ClusterTimings, GroupConfig } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { Input, ReadRequest, ReadResult } from '../../replication/effects.js';
 import { execute, type OutwardEffect, stopAll } from '../../replication/execute.js';
@@ -19,6 +19,7 @@ import { simulationHash } from './hash.js';
 import { type Hosted, infoOf, type Notice, reply } from './hosted.js';
 import { simulatedIdentity } from './identity.js';
 import { checkMember, heldBy } from './inspect.js';
+import { KeptEnds } from './kept-ends.js';
 import type { Liar } from './liar.js';
 import { collectGated, NodeChunks, portsOf } from './node-chunks.js';
 import { OrdersKept, rereadMs } from './pauses.js';
@@ -34,6 +35,7 @@ export class Host extends Process {
   readonly open = new Set<string>();
   coordinator: Coordinator;
   readonly chunks: NodeChunks;
+  readonly #ends = new KeptEnds();
   readonly #pace: Random;
   #requests = 1;
   #orders: OrdersKept;
@@ -90,6 +92,7 @@ export class Host extends Process {
     const isDue = this.world.scheduler.now() >= this.#rereadAtMs;
     if (isDue && !this.partitioned) this.#readRegistry();
     this.hear({ kind: 'tick' });
+    this.#ends.note(this.coordinator.groups);
     for (const hosted of [...this.#members.values()]) this.#tellCoordinator(hosted);
     this.later(tickEveryMs * (0.8 + this.world.faults.next() * 0.4), () => this.#tick(life));
   }
@@ -144,10 +147,6 @@ export class Host extends Process {
     }
   }
 
-  hearBeat(beat: Beat): void {
-    this.hear({ kind: 'beat', beat });
-  }
-
   hearNotice(notice: Notice): void {
     if (notice.kind === 'opened') {
       this.input(notice.group, { kind: 'epoch-seen', epoch: notice.epoch });
@@ -164,7 +163,7 @@ export class Host extends Process {
 
   #startMember(config: GroupConfig, index: number): void {
     const { incarnation } = this.coordinator.info;
-    const member = newMember({
+    const memberConfig = {
       group: config.name,
       groupId: config.groupId,
       kind: this.world.play.kind,
@@ -177,7 +176,8 @@ export class Host extends Process {
       sync: config.sync,
       pollMs: 500,
       era: config.era ?? 0,
-    });
+    };
+    const member = newMember(memberConfig, this.#ends.of(config.name));
     const hosted: Hosted = {
       member,
       config,

@@ -183,7 +183,7 @@ export class World {
 
   broadcastBeat(from: Host, beat: Beat): void {
     for (const to of this.hosts) {
-      if (to !== from) this.bus.send(from, to, () => to.hearBeat(beat));
+      if (to !== from) this.bus.send(from, to, () => to.hear({ kind: 'beat', beat }));
     }
   }
 

@@ -210,6 +210,24 @@ export class JetStreamModel {
     records.splice(0, indexAfter(records, position(before - 1)));
   }
 
+  /** The last position of the stream: what an older copy of the store is a copy of. */
+  get end(): Position {
+    return position(this.#lastPosition);
+  }
+
+  /** All servers come back with a copy of the store as it was when it ended there. */
+  restoreCopy(end: Position): void {
+    this.#lastPosition = end;
+    for (const records of this.#groups.values()) records.splice(indexAfter(records, end));
+    for (const { call, cancel } of this.#proposals.values()) {
+      cancel();
+      this.#wire.leaveUnanswered(call);
+    }
+    this.#proposals.clear();
+    this.#deposed = null;
+    this.#wire.dropPushes();
+  }
+
   #isWithDeposed({ name }: Client): boolean {
     const deposed = this.#deposed;
     if (deposed === null || this.#scheduler.now() >= deposed.untilMs) return false;

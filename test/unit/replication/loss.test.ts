@@ -200,6 +200,25 @@ describe('a new life', () => {
     expect(rig.carried).not.toContain('append');
   });
 
+  test('claims nothing on a log that somebody went on with past what it knew', () => {
+    const active = activeWith('a', 'b', 'c');
+    const { known } = report(active.member);
+    const { store } = active;
+    forget(store, 2);
+    const fork = new Rig(store, 2).feed({ kind: 'start' }).settle();
+    fork.promote(1).settle();
+    for (let i = 1; i < 6; i++) {
+      fork.deliver(batchOf([add(`x${i}`)], { session: 'other', first: i }));
+      fork.settle();
+    }
+    expect(store.end).toBeGreaterThan(known?.position ?? 0);
+    const rig = restarted(store, known);
+    rig.promote(2);
+    confirm(rig);
+    expect(rig.carried).not.toContain('append');
+    expect(report(rig.member).loss).toMatchObject({ found: 'another record is in its place' });
+  });
+
   test('goes on where the loss was accepted', () => {
     const active = activeWith('a', 'b', 'c');
     const { known } = report(active.member);
