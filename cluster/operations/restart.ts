@@ -16,10 +16,10 @@ import type { Precondition } from './switchover.js';
 const checkPatienceMs = 10_000;
 const checkAgainMs = 250;
 /** From the word to end until the node is heard of in its next life. */
-export const returnWithinMs = 60_000;
+const returnWithinMs = 60_000;
 const endAgainMs = 250;
 /** Until its members hold a state again, however large. */
-export const settleWithinMs = 600_000;
+const settleWithinMs = 600_000;
 /** Names in a list of groups. */
 const mostNamed = 8;
 
