@@ -28,13 +28,13 @@ export interface Membership {
   readonly timings: ClusterTimings;
   readonly nodes: Map<string, NodeView>;
   connected: boolean;
-  /** When it began to listen. */
-  startedAtMs: number;
   /** Since when the others could be heard without a break. */
   listeningSinceMs: number;
   /** Until then nobody is judged (D2). */
   graceUntilMs: number;
   lastTickMs: number;
+  /** How many lives of nodes have been seen to end: who waits for that need not look again and again. */
+  endings: number;
 }
 
 export type ProbeResult = 'alive' | 'gone' | 'silent';
@@ -42,7 +42,6 @@ export type ProbeResult = 'alive' | 'gone' | 'silent';
 /** The driver ticks at least this often; a longer gap means that this process itself stood still. */
 export const tickEveryMs = 50;
 const frozenAfterMs = 400;
-const notYet = Number.NEGATIVE_INFINITY;
 
 export function newMembership(self: string, timings: ClusterTimings, nowMs: number): Membership {
   return {
@@ -50,10 +49,10 @@ export function newMembership(self: string, timings: ClusterTimings, nowMs: numb
     timings,
     nodes: new Map(),
     connected: true,
-    startedAtMs: nowMs,
     listeningSinceMs: nowMs,
     graceUntilMs: nowMs,
-    lastTickMs: notYet,
+    lastTickMs: Number.NEGATIVE_INFINITY,
+    endings: 0,
   };
 }
 
@@ -62,6 +61,7 @@ export function heard(membership: Membership, info: NodeInfo, nowMs: number): bo
   const known = membership.nodes.get(info.id);
   if (known !== undefined && info.incarnation < known.info.incarnation) return false;
   const isNew = known === undefined || info.incarnation > known.info.incarnation;
+  if (isNew && known !== undefined && known.state !== 'down') membership.endings += 1;
   membership.nodes.set(info.id, {
     info,
     state: 'up',
@@ -103,13 +103,17 @@ export function probed(
   if (result === 'alive') heard(membership, view.info, nowMs);
   if (result !== 'gone' || !judges(membership, nowMs) || view.state === 'down') return;
   suspect(view, 'no-responders', nowMs);
-  bringDown(view, view.firstSign === 'disconnect' ? 'disconnect' : 'no-responders', nowMs);
+  bringDown(
+    membership,
+    view,
+    view.firstSign === 'disconnect' ? 'disconnect' : 'no-responders',
+    nowMs,
+  );
 }
 
 /** Passes judgement on silence. Returns the nodes to probe. */
 export function tickMembership(membership: Membership, nowMs: number): string[] {
   const gapMs = nowMs - membership.lastTickMs;
-  if (membership.lastTickMs === notYet) membership.startedAtMs = nowMs;
   membership.lastTickMs = nowMs;
   if (gapMs > frozenAfterMs) forgiveSilence(membership, nowMs);
   if (!judges(membership, nowMs)) return [];
@@ -120,7 +124,7 @@ export function tickMembership(membership: Membership, nowMs: number): string[] 
     const silentMs = nowMs - view.lastHeardMs;
     if (silentMs < suspectAfterMs) continue;
     suspect(view, 'silence', view.lastHeardMs);
-    if (silentMs >= hangTimeoutMs) bringDown(view, 'silence', nowMs);
+    if (silentMs >= hangTimeoutMs) bringDown(membership, view, 'silence', nowMs);
     else if (!view.probing) {
       view.probing = true;
       toProbe.push(id);
@@ -143,15 +147,10 @@ export function judges(membership: Membership, nowMs: number): boolean {
   return membership.connected && nowMs >= membership.graceUntilMs;
 }
 
-/** From when on this node knows who else is there: everybody has a grace. */
-export function settledAtMs({ startedAtMs, graceUntilMs, timings }: Membership): number {
-  return Math.max(startedAtMs + timings.graceMs, graceUntilMs);
-}
-
-/** From when on a node that was never heard of is as silent as one that hangs: no earlier (D2). */
-export function unheardSinceMs(membership: Membership): number {
-  const { listeningSinceMs, timings } = membership;
-  return Math.max(settledAtMs(membership), listeningSinceMs + timings.hangTimeoutMs);
+/** From when on a node that was never heard of is as silent as one that hangs (D2). */
+export function unheardSinceMs({ listeningSinceMs, graceUntilMs, timings }: Membership): number {
+  const silenceMs = Math.max(timings.graceMs, timings.hangTimeoutMs);
+  return Math.max(listeningSinceMs + silenceMs, graceUntilMs);
 }
 
 /** How long a node has been gone. */
@@ -186,7 +185,8 @@ function suspect(view: NodeView, sign: DownCause, sinceMs: number): void {
   view.firstSign = sign;
 }
 
-function bringDown(view: NodeView, cause: DownCause, nowMs: number): void {
+function bringDown(membership: Membership, view: NodeView, cause: DownCause, nowMs: number): void {
+  membership.endings += 1;
   view.state = 'down';
   view.cause = cause;
   view.downSinceMs = nowMs;

@@ -4,24 +4,22 @@
  * names the life that is to end, so whoever hears it twice, or late, does not end a second time.
  */
 import type { ErrorCode } from '../../replication/errors.js';
-import { limits } from '../../replication/limits.js';
 import type { NodeDocument } from '../documents.js';
 import type { PlanGroup, PlanNode } from '../plan.js';
 import { planHandOver } from '../rebalance.js';
 import { nodeLock, syncLookMs } from './common.js';
-import { backOff } from './drive.js';
 import { callTo, carryOut, type Moving, nothingMoved } from './moving.js';
-import type { At, Failure, OperationKind, OperationRequest, Outcome, Seen } from './operation.js';
+import type { At, OperationKind, OperationRequest, Outcome, Seen } from './operation.js';
 import type { Precondition } from './switchover.js';
 
 /** What speaks against a restart may be over soon, such as a failover or a sync. */
 const checkPatienceMs = 10_000;
 const checkAgainMs = 250;
 /** From the word to end until the node is heard of in its next life. */
-export const returnWithinMs = 60_000;
+const returnWithinMs = 60_000;
 const endAgainMs = 250;
 /** Until its members hold a state again, however large. */
-export const settleWithinMs = 600_000;
+const settleWithinMs = 600_000;
 /** Names in a list of groups. */
 const mostNamed = 8;
 
@@ -201,14 +199,6 @@ function returning({ data, seen, operation }: At<RestartData>): Outcome<RestartD
   return failed(data, 'timeout', why);
 }
 
-/** Whoever is told to end may be gone before it has answered. */
-function onRetry({ operation }: At<RestartData>, error: Failure): Outcome<RestartData> {
-  const { step, retries } = operation;
-  if (step === 'ending') return { kind: 'park', wakeAfterMs: endAgainMs, error };
-  if (retries > limits.operationRetries) return { kind: 'failed', error };
-  return { kind: 'park', wakeAfterMs: backOff(retries, 1), error };
-}
-
 export const restart: OperationKind<RestartData> = {
   name: 'restart',
   sees: 'cluster',
@@ -219,10 +209,9 @@ export const restart: OperationKind<RestartData> = {
     ending,
     returning,
   },
-  // What was told to end is waited for; between two nodes it may be left.
-  sealed: ['ending', 'returning'],
+  // Who was told to end is waited for; its members sync whether anybody waits or not.
+  sealed: ['ending'],
   onRejection: ({ data }, { code, detail }) => failed(data, code, detail),
-  onRetry,
   // One at a time, however many are asked for.
   locks: ({ data }) => ['restart', ...data.left.slice(0, 1).map(nodeLock)],
 };

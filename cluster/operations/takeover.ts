@@ -2,7 +2,7 @@
  * Who goes on with an operation whose driver is gone. As with a promotion, a wrong verdict costs time
  * only: the checkpoint is written by compare-and-set, and steps may be driven twice (O2, O3).
  */
-import { judges, type Membership, settledAtMs } from '../membership.js';
+import { judges, type Membership, unheardSinceMs } from '../membership.js';
 import type { Driver, Operation } from './operation.js';
 
 /** Each further node waits so long for a better one. */
@@ -13,21 +13,28 @@ const againMs = 1000;
 /** Since when operations are seen without a driver, by id. */
 export type Orphans = Map<string, number>;
 
-export function isGone(membership: Membership, { node, incarnation }: Driver): boolean {
+export function isGone(
+  membership: Membership,
+  { node, incarnation }: Driver,
+  nowMs: number,
+): boolean {
   const view = membership.nodes.get(node);
-  if (view === undefined) return true;
+  if (view === undefined) return nowMs >= unheardSinceMs(membership);
   return view.state === 'down' || view.info.incarnation > incarnation;
 }
 
-/** Whether this node should take it over now. The first by id of those that are up acts at once. */
+/**
+ * Whether this node should take it over now. The first by id of those that are up acts at once. Who has
+ * just come may take itself for the first though others are there: the record decides between them.
+ */
 export function shouldTakeOver(
   membership: Membership,
   orphans: Orphans,
   { id, driver }: Operation,
   nowMs: number,
 ): boolean {
-  const isFree = driver === null || isGone(membership, driver);
-  if (!isFree || !knowsAll(membership, nowMs)) {
+  const isFree = driver === null || isGone(membership, driver, nowMs);
+  if (!isFree || !judges(membership, nowMs)) {
     orphans.delete(id);
     return false;
   }
@@ -37,10 +44,6 @@ export function shouldTakeOver(
   orphans.set(id, nowMs + againMs);
   return true;
 }
-
-/** Who has just come does not know yet who else is there. */
-const knowsAll = (membership: Membership, nowMs: number): boolean =>
-  judges(membership, nowMs) && nowMs >= settledAtMs(membership);
 
 function rankOf({ self, nodes }: Membership): number {
   const up = [...nodes.values()].filter(({ state, info }) => state === 'up' && !info.draining);

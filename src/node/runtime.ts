@@ -66,6 +66,8 @@ export class Runtime {
   readonly rpc: Rpc;
   readonly coordinator: Coordinator;
   readonly fetched = new FetchMeter();
+  /** Called when the life of a node has ended. */
+  onEnding: () => void = () => undefined;
   #registry: Registry | null = null;
   readonly #options: RuntimeOptions;
   readonly #control: Requests;
@@ -264,7 +266,10 @@ export class Runtime {
 
   #feed(input: NodeInput): void {
     if (this.#stopped) return;
+    const { membership } = this.coordinator;
+    const { endings } = membership;
     for (const effect of stepNode(this.coordinator, input, instant())) this.#carryOut(effect);
+    if (membership.endings !== endings) this.onEnding();
   }
 
   #carryOut(effect: NodeEffect): void {

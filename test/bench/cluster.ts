@@ -18,7 +18,7 @@ export interface BenchCluster {
 export async function startCluster(main: string, count = 3): Promise<BenchCluster> {
   const dir = mkdtempSync(join(tmpdir(), 'understudy-bench-'));
   const broker = await startBroker({ dataDir: join(dir, 'broker'), port: 0 });
-  const nodes = Array.from(
+  const nodes: NodeChild[] = Array.from(
     { length: count },
     (_, i) =>
       new NodeChild({
@@ -30,7 +30,10 @@ export async function startCluster(main: string, count = 3): Promise<BenchCluste
         logFile: join(dir, `node-${i + 1}.log`),
         cacheDir: join(dir, `node-${i + 1}-chunks`),
         env: { ...process.env, UNDERSTUDY_LOG_LEVEL: 'warn' },
-        onDeath: () => undefined,
+        onDeath: (_pid, _how, isAsked) => {
+          // As `dev` would.
+          if (isAsked) void nodes[i]?.start();
+        },
       }),
   );
   await Promise.all(nodes.map((node) => node.start()));

@@ -1,5 +1,7 @@
 /** Nodes are restarted one after the other while the groups work. */
+import { connect } from 'nats';
 import { expect, test } from 'vitest';
+import { namesFor } from '../../src/nats/subjects.js';
 import { startCluster } from '../support/cluster.js';
 import { countingCommand, Load, settle } from '../support/load.js';
 import { supervise } from '../support/supervise.js';
@@ -58,6 +60,16 @@ test('a node that nothing would start again is left alone', async () => {
       ]),
     },
   });
+  // The word to end is refused there too, and is nothing to a node in a later life.
+  const connection = await connect({ servers: cluster.broker.url });
+  const told = async (incarnation: string) => {
+    const subject = namesFor('understudy').node('node-2', 'end');
+    return (await connection.request(subject, JSON.stringify({ incarnation }))).json();
+  };
+  const { incarnation } = await cluster.admin.node('node-2');
+  expect(await told(incarnation)).toMatchObject({ ok: false, code: 'unsupported' });
+  expect(await told('0-before')).toEqual({ ok: true, value: { ends: false } });
+  await connection.close();
   await expect(cluster.admin.restart('node-9')).rejects.toMatchObject({ code: 'node-not-found' });
   expect(cluster.nodes.every(({ isRunning }) => isRunning)).toBe(true);
   expect(await cluster.admin.operations()).toEqual([]);

@@ -59,7 +59,7 @@ export class Operations {
   /** From here on it takes over what others left. */
   async open(): Promise<void> {
     await this.#watch();
-    this.#timers.push(setInterval(() => this.#tick(), tickMs));
+    this.#timers.push(setInterval(() => this.look(), tickMs));
     this.#timers.push(setInterval(() => void this.#watch().catch(() => undefined), rewatchMs));
   }
 
@@ -221,7 +221,8 @@ export class Operations {
     for (const onSeen of this.#listeners) onSeen(seen);
   }
 
-  #tick(): void {
+  /** Whose driver is gone? Also called as soon as somebody is found to be. */
+  look(): void {
     const membership = this.#options.membership();
     const isDown = (node: string) => membership.nodes.get(node)?.state === 'down';
     for (const runner of this.#runners.values()) runner.nodeGone(isDown);

@@ -36,6 +36,7 @@ export function operationsOf(
     hands: handsOf({ runtime, group, own }),
     membership: () => runtime.coordinator.membership,
   });
+  runtime.onEnding = () => operations.look();
   return operations;
 }
 

@@ -188,3 +188,22 @@ it('says how long a node has been gone, also one that was never there', () => {
   expect(downForMs(members, 'n9', start + 350)).toBe(350);
   expect(downForMs(members, 'n9', start - 350)).toBe(0);
 });
+
+it('counts the lives of nodes that have ended, each of them once', () => {
+  const members = membership();
+  const seen: number[] = [];
+  const note = () => seen.push(members.endings);
+  disconnected(members, 'n1', life, start);
+  note();
+  probed(members, 'n1', life, 'gone', start + 1);
+  probed(members, 'n1', life, 'gone', start + 2);
+  note();
+  // Its next life ends none any more; the one after that ends that.
+  heard(members, nodeInfo('n1', { incarnation: '000002' }), start + 3);
+  note();
+  heard(members, nodeInfo('n1', { incarnation: '000003' }), start + 4);
+  note();
+  run(members, start + 4 + timings.hangTimeoutMs + 100);
+  note();
+  expect(seen).toEqual([0, 1, 1, 2, 3]);
+});

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { planView } from '../../../cluster/plan-view.js';
+import { seq } from '../../../replication/ids.js';
 import { groupOf, type Judge, nodeInfo, pauseOf, reportOf, settled } from './support.js';
 
 const viewOf = (judge: Judge) => planView(judge.node, judge.nowMs);
@@ -39,6 +40,24 @@ it('is who leads each group and who could, as far as their nodes are there', () 
   expect(viewOf(judge).groups[0]?.ready).toEqual([]);
   judge.disconnected('n0');
   expect(viewOf(judge).groups[0]?.active).toBeNull();
+});
+
+it('tells whether every member has synced past the last promotion', () => {
+  const [judge] = settled(['n1']) as [Judge];
+  const isReprotected = () => viewOf(judge).groups[0]?.reprotected;
+  const opened = { ...reportOf(0, 'active', { synced: 7 }), fromSeq: seq(6) };
+  judge.beat('n0', [opened]);
+  expect(isReprotected()).toBe(false);
+  judge.report(reportOf(1, 'standby', { synced: 6 }));
+  judge.beat('n2', [reportOf(2, 'restoring', { synced: 7 })]);
+  expect(isReprotected()).toBe(true);
+  judge.beat('n2', [reportOf(2, 'quarantined', { synced: 7 })]);
+  expect(isReprotected()).toBe(false);
+  judge.beat('n2', [reportOf(2, 'standby', { synced: null })]);
+  expect(isReprotected()).toBe(false);
+  judge.beat('n2', [reportOf(2, 'standby', { synced: 7 })]);
+  judge.disconnected('n2');
+  expect(isReprotected()).toBe(false);
 });
 
 it('holds what is paused, until that is over', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ClusterView, Move, Plan, PlanGroup, PlanNode } from '../../../cluster/plan.js';
-import { planDrain, planRebalance } from '../../../cluster/rebalance.js';
+import { planDrain, planHandOver, planRebalance } from '../../../cluster/rebalance.js';
 import { type Random, seededRandom } from '../../support/scheduler.js';
 import {
   activesOn,
@@ -43,6 +43,34 @@ const words = ({ moves }: Plan) =>
   });
 
 const abc = [node('a'), node('b'), node('c')];
+
+describe('handing over', () => {
+  it('takes the actives off a node, to where fewest are, and leaves its members there', () => {
+    const groups = ['g', 'h', 'i'].map((name) => group(name, ['a', 'b', 'c']));
+    const others = [group('j', ['b', 'a', 'c']), group('k', ['c', 'a', 'b'], { ready: [2] })];
+    const plan = planHandOver('a', { nodes: abc, groups: [...groups, ...others] });
+    expect(words(plan)).toEqual([
+      'switchover g/1 a b drain',
+      'switchover h/2 a c drain',
+      'switchover i/1 a b drain',
+    ]);
+    expect(plan.stays).toEqual([]);
+  });
+
+  it('says which active stays, and why', () => {
+    const groups = [
+      group('g', ['a', 'b'], { ready: [] }),
+      group('h', ['a', 'c'], { held: 'paused by boss' }),
+      group('i', ['a', 'b']),
+    ];
+    const { moves, stays } = planHandOver('a', { nodes: abc, groups });
+    expect(moves.map((move) => move.group)).toEqual(['i']);
+    expect(stays).toEqual([
+      { group: 'g', index: 0, node: 'a', why: 'no other member could take over' },
+      { group: 'h', index: 0, node: 'a', why: 'paused by boss' },
+    ]);
+  });
+});
 
 describe('rebalancing', () => {
   it.each<[string, ClusterView, string[]]>([

@@ -149,6 +149,14 @@ describe('a drain', () => {
     expect(world.see().group?.activeNode).toBe('b');
   });
 
+  test('waits a moment for standbys that are fetching a snapshot just now', () => {
+    const ready = (healthy: boolean) => [1, 2].map((index) => world.change(index, { healthy }));
+    ready(false);
+    world.after(2000, () => ready(true));
+    expect(run(requestDrain('a', 'ops'))).toMatchObject({ state: 'done', lastError: null });
+    expect(world.see().group?.activeNode).toBe('b');
+  });
+
   test('tries a move that fails three times, and tells of the last', () => {
     world.frozen.add('b');
     world.frozen.add('c');

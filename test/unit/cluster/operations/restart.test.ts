@@ -222,8 +222,10 @@ describe('a restart ends, with the rest untouched,', () => {
     driver.run();
     const { state, data } = world.operation(driver.id);
     expect(state).toBe('cancelled');
-    expect((data as RestartData).left).toEqual(['b', 'c', 'd']);
+    expect((data as RestartData).left).toEqual(['a', 'b', 'c', 'd']);
     expect(world.ended).toEqual(['a1']);
+    expect(world.incarnationOf('a')).toBe('2');
+    world.settle();
     expect(world.see().view.groups[0]?.reprotected).toBe(true);
   });
 

@@ -23,7 +23,6 @@ beforeEach(() => {
   nowMs = startMs;
   const knowing = (self: string) => {
     const membership = newMembership(self, timings, 0);
-    tickMembership(membership, startMs - timings.graceMs);
     for (const id of ['a', 'b', 'c']) heard(membership, nodeInfo(id), startMs);
     tickMembership(membership, startMs);
     return { membership, orphans: new Map() };
@@ -69,15 +68,41 @@ describe('an operation', () => {
     expect(takesOver('a')).toBe(true);
   });
 
-  test('is taken by nobody who has lost the broker, or has only just come', () => {
+  test('is taken by nobody who has lost the broker', () => {
     goDown('c');
     brokerLost(nodes.a.membership);
     expect(takesOver('a')).toBe(false);
-    const fresh = newMembership('b', timings, 0);
-    tickMembership(fresh, nowMs);
-    heard(fresh, nodeInfo('b'), nowMs);
-    expect(shouldTakeOver(fresh, new Map(), byC, nowMs + timings.graceMs - 1)).toBe(false);
-    expect(shouldTakeOver(fresh, new Map(), byC, nowMs + timings.graceMs)).toBe(true);
+  });
+
+  describe('is seen by a node that has only just come', () => {
+    let fresh: Membership;
+    beforeEach(() => {
+      fresh = newMembership('b', timings, 0);
+      tickMembership(fresh, nowMs);
+      heard(fresh, nodeInfo('b'), nowMs);
+    });
+
+    test('as left to a driver that it has not heard of, for as long as that may only hang', () => {
+      const orphans = new Map();
+      const at = (atMs: number) => shouldTakeOver(fresh, orphans, byC, atMs);
+      expect(at(nowMs + timings.hangTimeoutMs - 1)).toBe(false);
+      expect(at(nowMs + timings.hangTimeoutMs)).toBe(true);
+    });
+
+    test.each([
+      ['let go of', null, () => undefined],
+      ['of a driver that is down', byC.driver, () => probed(fresh, 'c', '000001', 'gone', nowMs)],
+      [
+        'of a former life of a driver',
+        byC.driver,
+        () => heard(fresh, nodeInfo('c', { incarnation: '000002' }), nowMs),
+      ],
+    ])('and taken at once if it was %s', (_what, driver, happen) => {
+      heard(fresh, nodeInfo('c'), nowMs);
+      happen();
+      // Of two nodes that are up the first by id, or the only one.
+      expect(shouldTakeOver(fresh, new Map(), drivenBy(driver), nowMs)).toBe(true);
+    });
   });
 
   test('is not counted from the time when its driver was down before', () => {

@@ -1,0 +1,142 @@
+/**
+ * npm run bench:moves -- [groups]
+ *
+ * What clients see of maintenance: four nodes, so many groups (24 if not said) with a caller each that
+ * delivers one event after the other, while a node is drained, and then while all nodes are restarted one
+ * after the other. The pause of a group is the longest gap between two of its answers; counted are those
+ * of groups that changed their active meanwhile. A delivery that fails is one too many.
+ */
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { GroupDocument, OperationDocument } from '../../cluster/documents.js';
+import { createClient } from '../../src/client/client.js';
+import type { GroupClient } from '../../src/client/group.js';
+import type { counter } from '../../src/kinds/counter.js';
+import { type BenchCluster, createGroup, machine, percentile, startCluster } from './cluster.js';
+
+const groupCount = Number(process.argv[2] ?? 24);
+const print = (line: string) => process.stdout.write(`${line}\n`);
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+class Caller {
+  longestMs = 0;
+  answers = 0;
+  failures: string[] = [];
+  #lastMs = performance.now();
+  #stopped = false;
+  readonly #ended: Promise<void>;
+
+  constructor(private readonly group: GroupClient<typeof counter>) {
+    this.#ended = this.#run();
+  }
+
+  reset(): void {
+    this.longestMs = 0;
+    this.answers = 0;
+    this.failures = [];
+  }
+
+  /** The gap that is still open counts too. */
+  note(): void {
+    const nowMs = performance.now();
+    this.longestMs = Math.max(this.longestMs, nowMs - this.#lastMs);
+    this.#lastMs = nowMs;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped = true;
+    return this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.group.deliver({ by: 1 });
+        this.answers += 1;
+        this.note();
+      } catch (error) {
+        this.failures.push(String(error));
+      }
+    }
+  }
+}
+
+const isWhole = ({ health, reprotected }: GroupDocument) =>
+  health.status === 'healthy' && reprotected;
+
+async function whole(cluster: BenchCluster): Promise<readonly GroupDocument[]> {
+  for (;;) {
+    const groups = await cluster.admin.groups().catch(() => []);
+    if (groups.length === groupCount && groups.every(isWhole)) return groups;
+    await pause(50);
+  }
+}
+
+async function ended(cluster: BenchCluster, id: string): Promise<OperationDocument> {
+  for (;;) {
+    const operation = await cluster.admin.operation(id, 10_000).catch(() => null);
+    if (operation !== null && operation.state !== 'running') return operation;
+  }
+}
+
+/** Returns false if a delivery or the operation failed. */
+async function watched(
+  what: string,
+  cluster: BenchCluster,
+  callers: ReadonlyMap<string, Caller>,
+  ask: () => Promise<OperationDocument>,
+): Promise<boolean> {
+  const before = new Map((await whole(cluster)).map(({ name, epoch }) => [name, epoch]));
+  for (const caller of callers.values()) caller.reset();
+  const startedMs = performance.now();
+  const { id } = await ask();
+  const { state, lastError } = await ended(cluster, id);
+  const tookMs = performance.now() - startedMs;
+  const moved = (await whole(cluster)).filter(({ name, epoch }) => epoch !== before.get(name));
+  for (const caller of callers.values()) caller.note();
+  const pauses = moved.map(({ name }) => callers.get(name)?.longestMs ?? 0);
+  const failures = [...callers.values()].flatMap((caller) => caller.failures);
+  const answers = [...callers.values()].reduce((sum, caller) => sum + caller.answers, 0);
+  const at = (percent: number) => percentile(pauses, percent).toFixed(0);
+  print(`${what}: ${state} after ${(tookMs / 1000).toFixed(1)} s ${lastError?.detail ?? ''}`);
+  print(`  ${pauses.length} groups changed their active; longest pause of each, ms:`);
+  print(`  p50 ${at(50)}  p90 ${at(90)}  p99 ${at(99)}  max ${Math.max(...pauses).toFixed(0)}`);
+  print(`  ${answers} deliveries answered, ${failures.length} failed ${failures[0] ?? ''}`);
+  return failures.length === 0 && state === 'done';
+}
+
+function busiest(groups: readonly GroupDocument[]): string {
+  const led = new Map<string, number>();
+  for (const { activeNode } of groups) {
+    if (activeNode !== null) led.set(activeNode, (led.get(activeNode) ?? 0) + 1);
+  }
+  return [...led].toSorted(([, a], [, b]) => b - a)[0]?.[0] ?? '';
+}
+
+async function main(): Promise<void> {
+  const cluster = await startCluster(join(import.meta.dirname, '../../dist/src/cli/main.js'), 4);
+  const client = await createClient({ servers: cluster.broker.url });
+  const callers = new Map<string, Caller>();
+  try {
+    for (let i = 0; i < groupCount; i++) {
+      const name = `g${i}`;
+      await createGroup(cluster.admin, { name, kind: 'counter' });
+      callers.set(name, new Caller(client.group<typeof counter>(name)));
+    }
+    print(`${machine(cpus(), totalmem())}; ${groupCount} groups`);
+    const node = busiest(await whole(cluster));
+    const drained = await watched('drain of a node', cluster, callers, () =>
+      cluster.admin.drain(node),
+    );
+    const restarted = await watched('restart of all nodes', cluster, callers, () =>
+      cluster.admin.restart(null),
+    );
+    if (!drained || !restarted) process.exitCode = 1;
+    await Promise.all([...callers.values()].map((caller) => caller.stop()));
+  } finally {
+    await client.close(0);
+    await cluster.stop();
+  }
+}
+
+await main();
