@@ -9,6 +9,10 @@ import { judges, type Membership } from './membership.js';
 const leastInTurn = 64;
 /** … and as many more as make a turn take so many ticks at most: a second. */
 const mostTicks = 20;
+/** When more groups than this need a writer at once, everything takes its time … */
+export const vacantAtEase = 64;
+/** … and they are looked at with one of so many ticks. */
+const crowdTicks = 4;
 
 export interface Attention {
   /** Something about these groups has changed since the last tick. */
@@ -18,12 +22,20 @@ export interface Attention {
   /** When a node was last heard to have opened an active: it is working through what there is. */
   readonly openedAtMs: Map<string, number>;
   turn: Iterator<string> | null;
+  ticks: number;
   /** How the nodes stood at the last tick. */
   standing: string;
 }
 
 export function newAttention(): Attention {
-  return { due: new Set(), vacant: new Set(), openedAtMs: new Map(), turn: null, standing: '' };
+  return {
+    due: new Set(),
+    vacant: new Set(),
+    openedAtMs: new Map(),
+    turn: null,
+    ticks: 0,
+    standing: '',
+  };
 }
 
 /** Names to look at now; some may be gone since. */
@@ -38,7 +50,9 @@ export function takeDue(
   attention.standing = standing;
   const { due, vacant } = attention;
   const isFew = groups.size <= leastInTurn;
-  const taken = hasChanged || isFew ? new Set(groups.keys()) : new Set([...vacant, ...due]);
+  attention.ticks = (attention.ticks + 1) % crowdTicks;
+  const waiting = vacant.size <= vacantAtEase || attention.ticks === 0 ? vacant : [];
+  const taken = hasChanged || isFew ? new Set(groups.keys()) : new Set([...waiting, ...due]);
   due.clear();
   const count = Math.max(leastInTurn, Math.ceil(groups.size / mostTicks));
   if (taken.size < groups.size) takeTurn(attention, groups, count, taken);

@@ -8,7 +8,7 @@
 import type { MemberReport, PromotionCause } from '../replication/effects.js';
 import type { End } from '../replication/ends.js';
 import { type Epoch, epoch, type Seq, sameWriter, type WriterId } from '../replication/ids.js';
-import { type Attention, forgetGroup, newAttention, takeDue } from './attention.js';
+import { type Attention, forgetGroup, newAttention, takeDue, vacantAtEase } from './attention.js';
 import { eraOf, lossOf } from './losses.js';
 import {
   brokerBack,
@@ -44,8 +44,8 @@ export interface GroupState {
   replaceAtMs: number;
   /** What our active was last told of its followers, as text. */
   followers: string;
-  /** Whom our member was last told it may ask for chunks, as text. */
-  peers: string;
+  /** Whom our member was last told it may ask for chunks. */
+  peers: readonly string[];
   /** The furthest record of the log that our member was told of. */
   endTold: End | null;
 }
@@ -124,8 +124,6 @@ export interface NodeInstant {
 }
 
 const retryMs = 500;
-/** When more groups than this need a writer at once, the better candidates have more to do first. */
-const vacantAtEase = 64;
 /** An active is more to carry than a standby: they should not all be on one node. */
 const activeLoad = 1.5;
 
@@ -199,6 +197,7 @@ export function stepNode(node: Coordinator, input: NodeInput, now: NodeInstant):
 
 /** Permits go to whoever asks while there are any, so those with a priority have to be the first to ask. */
 function byPriority({ groups }: Coordinator, effects: NodeEffect[]): NodeEffect[] {
+  if (effects.length < 2) return effects;
   const promotions = effects.filter((effect) => effect.kind === 'promote');
   if (promotions.length < 2) return effects;
   const priorityOf = (group: string) => groups.get(group)?.config.priority ?? 0;
@@ -394,7 +393,7 @@ function onGroup(
       actAtMs: 0,
       replaceAtMs: 0,
       followers: '',
-      peers: '',
+      peers: [],
       endTold: null,
     });
     if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
@@ -420,7 +419,7 @@ function moveMembers(
   if (ownIndex === group.ownIndex) return;
   if (group.ownIndex !== null) out.push({ kind: 'stop-member', group: config.name });
   if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
-  group.peers = '';
+  group.peers = [];
 }
 
 /** A loss was accepted: whatever was held and told is of a log that is no more. */
@@ -435,7 +434,7 @@ function beginAnew(
   group.actAtMs = 0;
   group.endTold = null;
   group.followers = '';
-  group.peers = '';
+  group.peers = [];
   if (group.ownIndex !== null) out.push({ kind: 'stop-member', group: config.name });
   if (ownIndex !== null) out.push({ kind: 'start-member', config, index: ownIndex });
 }
@@ -570,19 +569,28 @@ function tellFollowers({ membership }: Coordinator, group: GroupState, out: Node
   out.push({ kind: 'followers', group: config.name, indexes });
 }
 
+/** Asked for every group again and again: nothing is made unless there is something to tell. */
 function tellPeers({ membership }: Coordinator, group: GroupState, out: NodeEffect[]): void {
-  const { config, ownIndex, reports } = group;
+  const { config, ownIndex, peers } = group;
   if (ownIndex === null) return;
+  let count = 0;
+  let isSame = true;
+  for (let index = 0; index < config.members.length; index++) {
+    if (!isPeer(membership, group, index)) continue;
+    if (peers[count] !== config.members[index]?.node) isSame = false;
+    count += 1;
+  }
+  if (isSame && count === peers.length) return;
   const nodes = config.members.map(({ node }) => node);
-  const peers = nodes.filter((node, index) => {
-    const report = reports.get(index);
-    const holds = report?.state === 'active' || typeof report?.lastSyncMs === 'number';
-    return holds && index !== ownIndex && membership.nodes.get(node)?.state === 'up';
-  });
-  const told = peers.join(' ');
-  if (group.peers === told) return;
-  group.peers = told;
-  out.push({ kind: 'peers', group: config.name, nodes: peers });
+  group.peers = nodes.filter((_, index) => isPeer(membership, group, index));
+  out.push({ kind: 'peers', group: config.name, nodes: group.peers });
+}
+
+function isPeer({ nodes }: Membership, group: GroupState, index: number): boolean {
+  const report = group.reports.get(index);
+  const holds = report?.state === 'active' || typeof report?.lastSyncMs === 'number';
+  const node = group.config.members[index]?.node ?? '';
+  return holds && index !== group.ownIndex && nodes.get(node)?.state === 'up';
 }
 
 /** P8: the active's node places a member anew whose node has been down for long. */
@@ -596,7 +604,9 @@ function considerReplacement(
   const leads = writer !== null && writer.index === group.ownIndex && writer.node === node.info.id;
   if (!leads || now.monoMs < group.replaceAtMs || !judges(node.membership, now.monoMs)) return;
   const { membership } = node;
-  for (const [index, member] of group.config.members.entries()) {
+  const { members } = group.config;
+  for (let index = 0; index < members.length; index++) {
+    const member = members[index] as GroupConfig['members'][number];
     const goneMs = downForMs(membership, member.node, now.monoMs);
     if (goneMs < membership.timings.replaceAfterMs) continue;
     const target = placeOne(node, group, index);

@@ -19,12 +19,17 @@ export interface Vacancy {
   readonly sinceMs: number;
 }
 
-/** The latest epoch anybody reports, and its writer. */
-export function leadOf(reports: Reports): { epoch: number; writer: WriterId | null } {
-  let lead: { epoch: number; writer: WriterId | null } = { epoch: 0, writer: null };
-  for (const { epoch, writer } of reports.values()) {
-    if (epoch > lead.epoch) lead = { epoch, writer };
-  }
+export interface Lead {
+  readonly epoch: number;
+  readonly writer: WriterId | null;
+}
+
+const noLead: Lead = { epoch: 0, writer: null };
+
+/** The latest epoch anybody reports, and its writer: nothing is made for it, as it is asked for all the time. */
+export function leadOf(reports: Reports): Lead {
+  let lead = noLead;
+  for (const report of reports.values()) if (report.epoch > lead.epoch) lead = report;
   return lead;
 }
 

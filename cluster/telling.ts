@@ -7,7 +7,7 @@ import type { MemberReport } from '../replication/effects.js';
 /** Reports of one beat; more of them are several. Some hundred bytes each. */
 export const beatReports = 256;
 /** With each beat so many are told again, and everything within so many beats if that is less. */
-const repeatedReports = 64;
+const repeatedReports = 32;
 const repeatBeats = 4;
 
 export interface Telling {

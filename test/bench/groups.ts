@@ -65,6 +65,7 @@ async function die(cluster: GroupsCluster, client: Client): Promise<void> {
   const [victim] = cluster.nodes.toSorted((a, b) => led(b).length - led(a).length);
   if (victim === undefined) throw new Error('there are no nodes');
   const names = led(victim).map(({ name }) => name);
+  const epochs = new Map(all.map(({ name, epoch }) => [name, epoch]));
   print(`kill -9 of ${victim.id}, which led ${names.length} groups`);
   cluster.opened.clear();
   const survivors = cluster.nodes.filter((node) => node !== victim);
@@ -90,8 +91,12 @@ async function die(cluster: GroupsCluster, client: Client): Promise<void> {
   );
   print(`load of the machine, over a minute: ${loadavg()[0]?.toFixed(1)}`);
   const phases: Record<string, number[]> = {};
+  const by: Record<string, number> = {};
+  let again = 0;
   await each(names, async (name) => {
     const [last] = await admin.history(name);
+    by[last?.node ?? ''] = (by[last?.node ?? ''] ?? 0) + 1;
+    if ((last?.epoch ?? 0) > (epochs.get(name) ?? 0) + 1) again += 1;
     for (const [phase, ms] of Object.entries(last?.phases ?? {})) {
       phases[phase] ??= [];
       phases[phase].push(ms);
@@ -100,6 +105,8 @@ async function die(cluster: GroupsCluster, client: Client): Promise<void> {
     phases.unavailableMs.push(last?.unavailableMs ?? Number.NaN);
   });
   for (const [phase, took] of Object.entries(phases)) print(`  ${phase}: ${distribution(took)}`);
+  const shares = Object.entries(by).map(([id, count]) => `${id} ${count}`);
+  print(`led now by ${shares.join(', ')}; ${again} were promoted more than once`);
 }
 
 async function main(): Promise<void> {

@@ -72,6 +72,19 @@ describe('attention', () => {
     expect(judge.node.attention.vacant.size).toBe(0);
   });
 
+  it('goes to a crowd of those that need a writer now and then, to a few with each tick', () => {
+    const { attention, take } = settled();
+    const looks = (count: number) => {
+      attention.vacant.clear();
+      for (let i = 0; i < count; i++) attention.vacant.add(nameOf(999 - i));
+      const seen = Array.from({ length: 8 }, take).map((taken) => {
+        return [...attention.vacant].every((name) => taken.has(name));
+      });
+      return seen.filter(Boolean).length;
+    };
+    expect([looks(64), looks(500)]).toEqual([8, 2]);
+  });
+
   it('finds what nobody told it of', () => {
     const judge = crowd(200);
     const group = judge.node.groups.get(nameOf(77));
@@ -97,8 +110,8 @@ describe('the beats of a node with many members', () => {
 
   it('repeat a part of what they have told, and all of it in turn', () => {
     const judge = crowd(1000);
-    const beats = told(judge, 20);
-    expect(Math.max(...beats.map((groups) => groups.length))).toBeLessThanOrEqual(64);
+    const beats = told(judge, 40);
+    expect(Math.max(...beats.map((groups) => groups.length))).toBeLessThanOrEqual(32);
     expect(new Set(beats.flat()).size).toBe(1000);
   });
 

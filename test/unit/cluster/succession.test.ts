@@ -286,7 +286,7 @@ it('the lead is the latest epoch anybody tells of', () => {
     reportOf(0, 'active', { epoch: 3, writer: writer(0) }),
     reportOf(1, 'standby', { epoch: 4, writer: writer(2) }),
   );
-  expect(leadOf(reports)).toEqual({ epoch: 4, writer: writer(2) });
+  expect(leadOf(reports)).toMatchObject({ epoch: 4, writer: writer(2) });
   expect(leadOf(new Map())).toEqual({ epoch: 0, writer: null });
 });
 
