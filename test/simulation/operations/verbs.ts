@@ -1,7 +1,6 @@
 /** What a simulated node does for operations, as `src/node/verbs.ts` and `own.ts` say of a real one. */
 import type { GroupDocument } from '../../../cluster/documents.js';
 import { failureOf } from '../../../cluster/operations/engine.js';
-import type { Begun, Child } from '../../../cluster/operations/moves.js';
 import type { Operation, OperationRequest } from '../../../cluster/operations/operation.js';
 import { requestReplace } from '../../../cluster/operations/replace.js';
 import { requestSwitchover } from '../../../cluster/operations/switchover.js';
@@ -137,7 +136,7 @@ export const ownVerbs: Verbs = {
   },
   'begin-move'({ world, host, request, answer }) {
     const { move, by } = request;
-    const told = (begun: Begun) => answer({ value: { move, begun } });
+    const told = (begun: object) => answer({ value: { move, begun } });
     groupNow(host, world, move.group, (found) => {
       if ('failure' in found) return told({ refused: found.failure });
       try {
@@ -151,7 +150,7 @@ export const ownVerbs: Verbs = {
     });
   },
   'look-at'({ world, host, request, answer }) {
-    const looked: Child[] = [];
+    const looked: object[] = [];
     let waiting = request.ids.length;
     for (const id of request.ids) {
       world.operating.store.load(host, id, (loaded) => {
@@ -170,4 +169,5 @@ function requestOf(host: Host, group: GroupDocument, move: Move, by: string): Op
     : requestReplace(seenBy(host, group), { index, node: to }, by);
 }
 
-const childOf = ({ id, state, lastError }: Operation): Child => ({ id, state, lastError });
+/** As much as those need who began it. */
+const childOf = ({ id, state, lastError }: Operation) => ({ id, state, lastError });
