@@ -45,8 +45,8 @@ export const operationMutants: readonly Mutant[] = [
   {
     name: 'nobody takes an operation over',
     file: takeover,
-    find: 'const isFree = driver === null || isGone(membership, driver);',
-    replace: 'const isFree = driver === null;',
+    find: 'const isFree = driver === null || isGone(',
+    replace: 'const isFree = driver === null && isGone(',
   },
   {
     name: 'a failover is left in the middle when it is cancelled',
