@@ -81,6 +81,8 @@ export class GroupChecker {
   readonly hashes: number[] = [17];
   epoch = 0;
   epochs = 0;
+  /** Who opened each epoch, and for which operation. */
+  readonly claims: { epoch: number; index: number; node: string; operation: string | null }[] = [];
   #number = -1;
   #writer = '';
   readonly #replica = blankReplica(traceKind as Kind, simulationHash);
@@ -172,7 +174,10 @@ export class GroupChecker {
     this.epoch = record.epoch;
     this.#number = record.number;
     this.#writer = writer;
-    if (claims) this.epochs += 1;
+    if (record.body.type !== 'claim') return;
+    this.epochs += 1;
+    const { index, node } = record.writer;
+    this.claims.push({ epoch: record.epoch, index, node, operation: record.body.operation });
   }
 
   protected fold(record: LogRecord, body: EventsBody): void {

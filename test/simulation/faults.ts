@@ -82,8 +82,7 @@ export class Injector {
         this.#world.model.disconnect(host.name);
         break;
       case 'leaderless':
-        this.#world.model.loseLeader(fault.target % 2 === 0 ? 'refusing' : 'silent');
-        this.#world.scheduler.after(fault.durationMs / 2, () => this.#world.model.electLeader());
+        this.#loseLeader(fault);
         break;
       case 'switchover':
         this.#switchover(fault);
@@ -119,10 +118,7 @@ export class Injector {
         this.#reinit(fault, host);
         break;
       case 'disk-full':
-        this.#world.model.faults.isFull = true;
-        this.#world.scheduler.after(fault.durationMs / 4, () => {
-          this.#world.model.faults.isFull = false;
-        });
+        this.#fillDisk(fault);
         break;
       case 'move':
         this.#move(fault);
@@ -135,6 +131,8 @@ export class Injector {
         break;
       case 'hold':
       case 'cordon':
+      case 'operate':
+      case 'cancel':
         order(fault, this.#preferActive(fault, host), this.#world);
         break;
       default:
@@ -199,6 +197,20 @@ export class Injector {
     host.partitioned = false;
     this.#world.model.heal(host.name);
     host.run(() => host.hear({ kind: 'broker', connected: true }));
+  }
+
+  #loseLeader({ target, durationMs }: Fault): void {
+    const { model, scheduler } = this.#world;
+    model.loseLeader(target % 2 === 0 ? 'refusing' : 'silent');
+    scheduler.after(durationMs / 2, () => model.electLeader());
+  }
+
+  #fillDisk({ durationMs }: Fault): void {
+    const { model, scheduler } = this.#world;
+    model.faults.isFull = true;
+    scheduler.after(durationMs / 4, () => {
+      model.faults.isFull = false;
+    });
   }
 
   #switchover(fault: Fault): void {
@@ -372,6 +384,7 @@ export class Injector {
 
   heal(): void {
     this.#world.trace(() => 'HEAL');
+    this.#world.operating.calm();
     this.#crashSoon = 0;
     this.#messageTwice = 0;
     this.#isOn = false;

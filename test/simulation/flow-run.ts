@@ -22,7 +22,8 @@ export interface FlowResult {
 
 /** Strangers and liars are for the world of records: here nobody forges. */
 function optionsOf(drawn: SimulationOptions): SimulationOptions {
-  const weights = { ...drawn.weights, stranger: 0, forger: 0, liar: 0, rot: 0 };
+  const none = { stranger: 0, forger: 0, liar: 0, rot: 0, operate: 0, cancel: 0 };
+  const weights = { ...drawn.weights, ...none };
   return { ...drawn, clients: 0, groups: 1, weights };
 }
 

@@ -16,12 +16,13 @@ import { hasWork } from '../../replication/work.js';
 import type { Random } from '../support/scheduler.js';
 import { Violation } from './checker.js';
 import { simulationHash } from './hash.js';
-import { type Hosted, infoOf, type Notice, reply } from './hosted.js';
+import { type Hosted, infoOf, type Notice, reply, saysTheSame } from './hosted.js';
 import { simulatedIdentity } from './identity.js';
 import { checkMember, heldBy } from './inspect.js';
 import { KeptEnds } from './kept-ends.js';
 import type { Liar } from './liar.js';
 import { collectGated, NodeChunks, portsOf } from './node-chunks.js';
+import { Desk } from './operations/desk.js';
 import { OrdersKept, rereadMs } from './pauses.js';
 import { Process } from './process.js';
 import { checkTriggers, onTrigger, type TriggerEffect } from './triggers.js';
@@ -39,6 +40,8 @@ export class Host extends Process {
   readonly #pace: Random;
   #requests = 1;
   #orders: OrdersKept;
+  /** Of this life: what it does about operations. */
+  desk: Desk;
   #rereadAtMs = 0;
 
   constructor(
@@ -52,6 +55,7 @@ export class Host extends Process {
     this.#pace = world.scheduler.fork(`pace of ${name}`);
     this.coordinator = newCoordinator(this.#info(), timings, this.clock.now());
     this.#orders = new OrdersKept(name);
+    this.desk = new Desk(this, world);
   }
 
   #info() {
@@ -66,6 +70,7 @@ export class Host extends Process {
     this.open.clear();
     this.coordinator = newCoordinator(this.#info(), this.timings, this.clock.now());
     this.#orders = new OrdersKept(this.name);
+    this.desk = new Desk(this, this.world);
     this.#readRegistry();
     this.#tick(this.life);
   }
@@ -93,6 +98,7 @@ export class Host extends Process {
     if (isDue && !this.partitioned) this.#readRegistry();
     this.hear({ kind: 'tick' });
     this.#ends.note(this.coordinator.groups);
+    this.desk.tick();
     for (const hosted of [...this.#members.values()]) this.#tellCoordinator(hosted);
     this.later(tickEveryMs * (0.8 + this.world.faults.next() * 0.4), () => this.#tick(life));
   }
@@ -285,15 +291,7 @@ export class Host extends Process {
       .get(hosted.config.name)
       ?.reports.get(hosted.member.config.id.index);
     const now = report(hosted.member);
-    const same =
-      known !== undefined &&
-      known.state === now.state &&
-      known.epoch === now.epoch &&
-      known.syncedThrough === now.syncedThrough &&
-      known.snapshotSeq === now.snapshotSeq &&
-      known.hot === now.hot &&
-      known.lastSyncMs === now.lastSyncMs;
-    if (!same) this.hear({ kind: 'own-report', report: now });
+    if (!saysTheSame(known, now)) this.hear({ kind: 'own-report', report: now });
   }
 
   #outward(hosted: Hosted, effect: OutwardEffect): void {

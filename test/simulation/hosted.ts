@@ -1,5 +1,6 @@
 /** A member of a group as its simulated node keeps it, and what nodes tell each other of groups. */
 import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
+import type { MemberReport } from '../../replication/effects.js';
 import type { Ports, Running } from '../../replication/execute.js';
 import type { Epoch, Position, Seq } from '../../replication/ids.js';
 import type { Member } from '../../replication/member.js';
@@ -44,4 +45,17 @@ export function reply({ replies }: Hosted, request: number, answer: unknown): vo
   if (answered === undefined) throw new Violation('I2', `request ${request} is answered twice`);
   replies.delete(request);
   answered(answer);
+}
+
+/** In all that a coordinator judges by. */
+export function saysTheSame(known: MemberReport | undefined, now: MemberReport): boolean {
+  return (
+    known !== undefined &&
+    known.state === now.state &&
+    known.epoch === now.epoch &&
+    known.syncedThrough === now.syncedThrough &&
+    known.snapshotSeq === now.snapshotSeq &&
+    known.hot === now.hot &&
+    known.lastSyncMs === now.lastSyncMs
+  );
 }

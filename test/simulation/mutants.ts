@@ -3,6 +3,7 @@
  * must find a seed that shows the damage, or it proves nothing about the rest.
  */
 import { flowMutants } from './flow-mutants.js';
+import { operationMutants } from './operation-mutants.js';
 
 export interface Mutant {
   readonly name: string;
@@ -374,5 +375,6 @@ export const mutants: readonly Mutant[] = [
     find: '    wake(group, report, out);',
     replace: '',
   },
+  ...operationMutants,
   ...flowMutants,
 ];

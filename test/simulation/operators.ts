@@ -11,6 +11,7 @@ const daysMs = 3e8;
 export function order(fault: Fault, victim: Host, world: World): void {
   const { faults, hosts, injector } = world;
   const { kind, target, durationMs } = fault;
+  if (kind === 'operate' || kind === 'cancel') return world.operating.strike(fault, victim);
   if (kind === 'hold') {
     holdOrResume(fault, world);
     if (faults.chance(0.7)) injector.crashLater(faults.next() ** 2 * 300, victim, durationMs / 2);

@@ -76,7 +76,10 @@ export const faultKinds = [
   'hold',
   'cordon',
 ] as const;
-export type FaultKind = (typeof faultKinds)[number];
+/** Orders that go on after they were given: operations, and that they should end. */
+export const orderKinds = ['operate', 'cancel'] as const;
+export type OrderKind = (typeof orderKinds)[number];
+export type FaultKind = (typeof faultKinds)[number] | OrderKind;
 
 export interface Fault {
   readonly atMs: number;
@@ -84,6 +87,8 @@ export interface Fault {
   readonly target: number;
   readonly durationMs: number;
 }
+
+const orderEveryMs = 900;
 
 const chosen = (random: Random, most: number): number =>
   random.chance(0.5) ? 0 : random.next() * most;
@@ -96,11 +101,18 @@ export function drawOptions(random: Random): SimulationOptions {
     hold: random.chance(0.3) ? 2 + random.below(4) : 0,
     cordon: random.chance(0.3) ? 3 + random.below(4) : 0,
   };
-  return { ...drawn, weights, placed: random.chance(0.3) };
+  const placed = random.chance(0.3);
+  return { ...drawn, weights: { ...weights, ...drawOrders(random.fork('orders')) }, placed };
+}
+
+/** From a stream of their own: what the others draw stays what it was. */
+function drawOrders(random: Random): Readonly<Record<OrderKind, number>> {
+  const operate = random.chance(0.3) ? 2 + random.below(5) : 0;
+  return { operate, cancel: operate > 0 ? random.below(3) : 0 };
 }
 
 type Former = Omit<SimulationOptions, 'placed' | 'weights'> & {
-  readonly weights: Readonly<Record<Exclude<FaultKind, 'hold' | 'cordon'>, number>>;
+  readonly weights: Readonly<Record<Exclude<FaultKind, OrderKind | 'hold' | 'cordon'>, number>>;
 };
 
 function drawFormer(random: Random): Former {
@@ -168,25 +180,43 @@ function drawFormer(random: Random): Former {
 
 /** The faults of a run, drawn before it begins, so that a schedule can be shortened and replayed. */
 export function drawSchedule(random: Random, options: SimulationOptions): Fault[] {
+  const faults = drawFaults(random, options, faultKinds, options.faultEveryMs);
+  const orders = drawFaults(random.fork('orders'), options, orderKinds, orderEveryMs);
+  if (orders.length === 0) return faults;
+  return [...faults, ...orders].sort((a, b) => a.atMs - b.atMs);
+}
+
+function drawFaults(
+  random: Random,
+  { weights, chaosMs }: SimulationOptions,
+  kinds: readonly FaultKind[],
+  everyMs: number,
+): Fault[] {
   const faults: Fault[] = [];
-  const total = Object.values(options.weights).reduce((sum, weight) => sum + weight, 0);
-  let atMs = 1500 + random.next() * options.faultEveryMs;
-  while (atMs < 1500 + options.chaosMs) {
+  const total = kinds.reduce((sum, kind) => sum + weights[kind], 0);
+  if (total === 0) return faults;
+  let atMs = 1500 + random.next() * everyMs;
+  while (atMs < 1500 + chaosMs) {
     faults.push({
       atMs: Math.round(atMs),
-      kind: drawKind(random, options, total),
+      kind: drawKind(random, weights, kinds, total),
       target: random.below(16),
       durationMs: Math.round(20 + random.next() ** 3 * 6000),
     });
-    atMs += random.next() * 2 * options.faultEveryMs;
+    atMs += random.next() * 2 * everyMs;
   }
   return faults;
 }
 
-function drawKind(random: Random, options: SimulationOptions, total: number): FaultKind {
+function drawKind(
+  random: Random,
+  weights: SimulationOptions['weights'],
+  kinds: readonly FaultKind[],
+  total: number,
+): FaultKind {
   let left = random.next() * total;
-  for (const kind of faultKinds) {
-    left -= options.weights[kind];
+  for (const kind of kinds) {
+    left -= weights[kind];
     if (left < 0) return kind;
   }
   return 'crash';

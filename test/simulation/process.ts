@@ -53,13 +53,17 @@ export abstract class Process implements Peer {
     else task();
   }
 
-  protected later(ms: number, task: () => void): () => void {
+  later(ms: number, task: () => void): () => void {
     const runs = this.inThisLife();
     return this.scheduler.after(Math.max(0, ms) / this.clock.rate, () => runs(task));
   }
 
+  soon(task: () => void): void {
+    this.later(0, task);
+  }
+
   /** Runs tasks as long as nothing has ended it since. */
-  protected inThisLife(): (task: () => void) => void {
+  inThisLife(): (task: () => void) => void {
     const { life } = this;
     return (task) => {
       if (this.life === life) this.run(task);

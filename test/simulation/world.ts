@@ -20,6 +20,7 @@ import type { Notice } from './hosted.js';
 import { checkRows } from './inspect.js';
 import type { TraceCommand } from './kind.js';
 import { type ChunkRates, checkChunks, soundChunks } from './node-chunks.js';
+import { Operating } from './operations/operating.js';
 import type { Fault, SimulationOptions } from './options.js';
 import { longestPauseMs } from './pauses.js';
 import { type Play, tracePlay } from './play.js';
@@ -40,6 +41,7 @@ export class World {
   readonly hosts: Host[] = [];
   readonly clients: SimulationClient[] = [];
   readonly injector: Injector;
+  readonly operating: Operating;
   readonly registry = new Map<string, { config: GroupConfig; revision: number }>();
   /** What operators want of the cluster as a whole; 0: it is not written yet. */
   cluster: { config: ClusterConfig; revision: number } = { config: newClusterConfig, revision: 0 };
@@ -66,6 +68,7 @@ export class World {
     this.model = new JetStreamModel(this.scheduler, { replicas: options.replicas, timeoutMs: 400 });
     this.bus = new Bus(this.scheduler, { messageLost: 0, messageSlow: 0 });
     this.injector = new Injector(this);
+    this.operating = new Operating(this);
     this.model.onStored((groupId, record, client) => {
       this.mixDigest(groupId.length + record.position + record.bytes.length);
       const checker = this.checker(groupId);
@@ -172,6 +175,7 @@ export class World {
     const next = { config: { ...entry.config, members }, revision: revision + 1 };
     this.registry.set(group, next);
     this.trace(() => `${group}: member ${index} moves to ${node}`);
+    this.operating.judge.placesMember(group, index, node);
     for (const host of this.hosts) {
       this.scheduler.after(this.faults.next() * 20, () => {
         host.run(() => host.hear({ kind: 'group', ...next }));
@@ -276,10 +280,13 @@ export class World {
 
   /** I9, from the end of the last pause on. */
   #converge(): void {
-    const deadline = this.scheduler.now() + healWithinMs + longestPauseMs(this);
+    let deadline = this.scheduler.now() + healWithinMs + longestPauseMs(this);
     let answeredBefore = -1;
     while (this.scheduler.now() < deadline) {
       this.scheduler.run(this.scheduler.now() + 500);
+      // What an operation does takes its time, and the group as much again.
+      if (this.operating.mayGoOn)
+        deadline = Math.max(deadline, this.scheduler.now() + healWithinMs);
       const answered = this.clients.reduce((sum, client) => sum + client.answered, 0);
       if (answeredBefore < 0 && this.isWhole()) {
         answeredBefore = answered;
@@ -289,6 +296,7 @@ export class World {
         return;
       }
     }
+    if (!this.operating.isSettled) throw this.operating.unsettled();
     const unsettled = this.#unsettled();
     if (this.isWhole() && unsettled.length > 0) throw new Violation('I10', unsettled.join('; '));
     throw new Violation('I9', this.#describe());
@@ -309,7 +317,8 @@ export class World {
 
   #isSettled(): boolean {
     const isAnswered = this.clients.every((c) => c.outstanding === 0);
-    return isAnswered && this.#unsettled().length === 0 && this.#isLevel();
+    const isOver = isAnswered && this.operating.isSettled && this.isWhole();
+    return isOver && this.#unsettled().length === 0 && this.#isLevel();
   }
 
   /** Whoever follows the log lacks nothing of it, and whoever does not has the newest snapshot. */
@@ -332,6 +341,7 @@ export class World {
   }
 
   #checkEnd(): void {
+    this.operating.judge.checkEnd();
     for (const group of this.groupNames) {
       const open = this.hosts.filter((host) => host.open.has(group));
       if (open.length !== 1) {

@@ -321,6 +321,17 @@ describe('the registry', () => {
     expect(judge.node.groups.get('g')?.config.members[2]?.node).toBe('n3');
   });
 
+  it('holds one word for the cluster, the latest, in whatever order they come', () => {
+    const [judge] = settled(['n1']) as [Judge];
+    const pause = { untilMs: 5000, ttlMs: 5000, reason: null, by: 'x' };
+    judge.cluster({ cordons: { n3: { by: 'x', atMs: 0 } }, pause }, 7);
+    judge.cluster({ cordons: { n4: { by: 'x', atMs: 0 } } }, 6);
+    judge.cluster({}, 7);
+    expect([[...judge.node.cordoned], judge.node.hold.pause]).toEqual([['n3'], pause]);
+    judge.cluster({}, 8);
+    expect([[...judge.node.cordoned], judge.node.hold.pause]).toEqual([[], null]);
+  });
+
   it('may hold a new group under an old name', () => {
     const [judge] = settled(['n1']) as [Judge];
     const config = groupOf(['n0', 'n1'], { groupId: 'second' });
