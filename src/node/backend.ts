@@ -32,6 +32,7 @@ import type {
   SwitchoverRequest,
 } from '../admin/backend.js';
 import type { Client } from '../client/client.js';
+import type { GroupClient } from '../client/group.js';
 import { version } from '../version.js';
 import {
   type ActionContext,
@@ -68,6 +69,7 @@ export class NodeBackend implements Backend {
   #connected = true;
   #isStopping = false;
   #hasJoined = false;
+  #hasLeft = false;
 
   constructor(runtime: Runtime, store: OperationStore, client: Client) {
     this.#runtime = runtime;
@@ -83,6 +85,12 @@ export class NodeBackend implements Backend {
 
   brokerStatus(connected: boolean): void {
     this.#connected = connected;
+  }
+
+  /** Whoever still waits for a group is told that no answer came; who comes now is sent on. */
+  async leave(): Promise<void> {
+    this.#hasLeft = true;
+    await this.#client.close(0);
   }
 
   /** Requests that wait for something are answered soon; others go on with its operations. */
@@ -231,7 +239,7 @@ export class NodeBackend implements Backend {
     timeoutMs: number,
   ): Promise<BatchAnswer & { readonly ok: true }> {
     this.#state(group);
-    return await this.#client.group(group).deliverBatch(batch, timeoutMs);
+    return await this.#groupClient(group).deliverBatch(batch, timeoutMs);
   }
 
   async events(
@@ -267,7 +275,12 @@ export class NodeBackend implements Backend {
   ): Promise<ReadAnswer> {
     const { consistency, minSeq, after, timeoutMs = readTimeoutMs } = request;
     const options = { consistency, minSeq, after, timeoutMs };
-    return this.#client.group(group).query(name as string, args, options);
+    return this.#groupClient(group).query(name as string, args, options);
+  }
+
+  #groupClient(group: string): GroupClient {
+    if (!this.#hasLeft) return this.#client.group(group);
+    throw new UnderstudyError('not-ready', 'this node stops; ask another one');
   }
 
   async history(group: string): Promise<HistoryEntry[]> {
