@@ -36,6 +36,7 @@ import type {
   SwitchoverRequest,
 } from '../admin/backend.js';
 import type { Client } from '../client/client.js';
+import type { GroupClient } from '../client/group.js';
 import { version } from '../version.js';
 import { acceptLoss } from './accept-loss.js';
 import {
@@ -75,6 +76,7 @@ export class NodeBackend implements Backend {
   readonly #client: Client;
   #connected = true;
   #hasJoined = false;
+  #hasLeft = false;
 
   constructor(runtime: Runtime, store: OperationStore, client: Client) {
     this.#runtime = runtime;
@@ -90,6 +92,12 @@ export class NodeBackend implements Backend {
 
   brokerStatus(connected: boolean): void {
     this.#connected = connected;
+  }
+
+  /** Whoever still waits for a group is told that no answer came; who comes now is sent on. */
+  async leave(): Promise<void> {
+    this.#hasLeft = true;
+    await this.#client.close(0);
   }
 
   /** Requests that wait for something are answered soon; others go on with its operations. */
@@ -250,7 +258,7 @@ export class NodeBackend implements Backend {
     timeoutMs: number,
   ): Promise<BatchAnswer & { readonly ok: true }> {
     refuseLost(this.#state(group));
-    return await this.#client.group(group).deliverBatch(batch, timeoutMs);
+    return await this.#groupClient(group).deliverBatch(batch, timeoutMs);
   }
 
   async events(
@@ -287,7 +295,12 @@ export class NodeBackend implements Backend {
   ): Promise<ReadAnswer> {
     const { consistency, minSeq, after, timeoutMs = readTimeoutMs } = request;
     const options = { consistency, minSeq, after, timeoutMs };
-    return this.#client.group(group).query(name as string, args, options);
+    return this.#groupClient(group).query(name as string, args, options);
+  }
+
+  #groupClient(group: string): GroupClient {
+    if (!this.#hasLeft) return this.#client.group(group);
+    throw new UnderstudyError('not-ready', 'this node stops; ask another one');
   }
 
   async history(group: string): Promise<HistoryEntry[]> {

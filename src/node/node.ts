@@ -238,7 +238,7 @@ class NodeProcess implements RunningNode {
     if (this.#server === null) return;
     const closed = this.#server.close();
     await Promise.race([closed, delay(lastAnswersMs, undefined, { ref: false })]);
-    await this.#client?.close(0);
+    await this.#backend?.leave();
     await Promise.race([closed, delay(letGoMs, undefined, { ref: false })]);
     this.#server.server.closeAllConnections();
     await closed;

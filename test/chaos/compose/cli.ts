@@ -70,7 +70,8 @@ async function judge({ admin, load }: Stage, group: string): Promise<string[]> {
   await admin.sync(group);
   const asked = load.asked.get(group) ?? [];
   const log = await allEvents(admin, group);
-  const { epoch, alarms, members, quarantined } = await admin.group(group);
+  const { alarms, members, quarantined } = await admin.group(group);
+  const epochs = (await admin.history(group)).toReversed().map(({ cause }) => cause);
   const found = violationsIn(asked, log);
   const last = log.at(-1)?.seq ?? 0;
   for (const { index, syncedThrough, diverged } of members) {
@@ -82,8 +83,8 @@ async function judge({ admin, load }: Stage, group: string): Promise<string[]> {
   for (const { detail } of alarms) console.log(`${group}: alarm: ${detail}`);
   const refused = asked.filter(({ answer }) => answer?.code != null).length;
   console.log(
-    `${group}: ${asked.length} answers, ${refused} of them refusals; ${log.length} events in ` +
-      `${epoch} epochs; ${found.length === 0 ? 'no violation' : `${found.length} violations`}`,
+    `${group}: ${asked.length} answers, ${refused} of them refusals; ${log.length} events; epochs: ` +
+      `${epochs.join(', ')}; ${found.length === 0 ? 'no violation' : `${found.length} violations`}`,
   );
   return found.map((violation) => `${group}: ${violation}`);
 }
@@ -134,16 +135,13 @@ async function main(): Promise<void> {
   } catch (error) {
     violations = [String(error)];
   } finally {
-    if (violations.length > 0) {
-      mkdirSync('node_modules/.chaos', { recursive: true });
-      writeFileSync(logFile, await stack.logs());
-    }
+    mkdirSync('node_modules/.chaos', { recursive: true });
+    writeFileSync(logFile, await stack.logs());
     await stack.down(true);
   }
   for (const violation of violations) console.log(violation);
-  if (violations.length === 0) return;
   console.log(`what the containers said is in ${logFile}`);
-  process.exitCode = 1;
+  if (violations.length > 0) process.exitCode = 1;
 }
 
 await main();

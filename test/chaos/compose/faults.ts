@@ -97,11 +97,41 @@ function brokerLost(
   return { name, what, strike };
 }
 
-async function allBrokers({ stack, load }: Stage): Promise<void> {
-  await Promise.all(stack.brokers.map((broker) => stack.does('kill', broker)));
-  await Promise.all(stack.brokers.map((broker) => stack.does('start', broker)));
-  await Promise.all(stack.brokers.map((broker) => stack.healthy(broker)));
+async function killTogether({ stack, load }: Stage, services: readonly string[]): Promise<void> {
+  await Promise.all(services.map((service) => stack.does('kill', service)));
+  await Promise.all(services.map((service) => stack.does('start', service)));
+  await Promise.all(services.map((service) => stack.healthy(service)));
   await load.round();
+}
+
+/** Two of three nodes: the last one has to serve alone. */
+async function killTwo(stage: Stage): Promise<void> {
+  const { stack, load } = stage;
+  const { node, epoch } = await activeOf(stage);
+  const two = [node, await standbyOf(stage)];
+  await Promise.all(two.map((one) => stack.does('kill', one)));
+  await promoted(stage, epoch);
+  await load.round();
+  await Promise.all(two.map((one) => stack.does('start', one)));
+  await Promise.all(two.map((one) => stack.healthy(one)));
+}
+
+/** Whoever cannot hear the others must not take over, neither now nor when it hears them again. */
+async function disconnectStandby(stage: Stage): Promise<void> {
+  const { stack, admin, load } = stage;
+  const { epoch } = await activeOf(stage);
+  const node = await standbyOf(stage);
+  await stack.disconnect(node);
+  await until(`${node} is missed`, async () => {
+    return (await admin.nodes()).find(({ id }) => id === node)?.state === 'down';
+  });
+  await load.round();
+  await stack.connect(node);
+  await stack.healthy(node);
+  await whole(stage);
+  const after = await activeOf(stage);
+  if (after.epoch !== epoch)
+    throw new Error(`${node} was lost, and the active of ${watched} changed`);
 }
 
 /** Nobody may notice: the actives are handed over, and no try goes without an answer. */
@@ -168,6 +198,12 @@ export const faults: readonly Fault[] = [
     (stack, node) => stack.disconnect(node),
     (stack, node) => stack.connect(node),
   ),
+  {
+    name: 'disconnect-standby',
+    what: 'another node loses the network; the active stays',
+    strike: disconnectStandby,
+  },
+  { name: 'kill-two', what: 'docker kill of two nodes at once', strike: killTwo },
   brokerLost(
     'kill-broker',
     'docker kill of each broker, one after the other',
@@ -186,7 +222,16 @@ export const faults: readonly Fault[] = [
     (stack, broker) => stack.disconnect(broker),
     (stack, broker) => stack.connect(broker),
   ),
-  { name: 'kill-brokers', what: 'docker kill of all brokers at once', strike: allBrokers },
+  {
+    name: 'kill-brokers',
+    what: 'docker kill of all brokers at once',
+    strike: (stage) => killTogether(stage, stage.stack.brokers),
+  },
+  {
+    name: 'kill-all',
+    what: 'docker kill of all containers at once',
+    strike: (stage) => killTogether(stage, [...stage.stack.brokers, ...stage.stack.nodes]),
+  },
   { name: 'rolling-restart', what: 'docker stop and start of each node', strike: rollingRestart },
   { name: 'down-up', what: 'docker compose down and up, on the same volumes', strike: downAndUp },
 ];

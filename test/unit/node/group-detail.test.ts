@@ -5,6 +5,7 @@ import type { AlarmDocument } from '../../../cluster/documents.js';
 import { defaultTimings, type GroupConfig, type NodeInfo } from '../../../cluster/types.js';
 import type { MemberReport } from '../../../replication/effects.js';
 import { epoch, seq } from '../../../replication/ids.js';
+import { BadRequest } from '../../../src/client/errors.js';
 import { namesFor } from '../../../src/nats/subjects.js';
 import { NodeBackend } from '../../../src/node/backend.js';
 import type { Inspection } from '../../../src/node/verbs.js';
@@ -58,6 +59,13 @@ let coordinator: Coordinator;
 /** What each node answers; without one it does not. */
 let answers: Map<string, Inspection>;
 let asked: string[];
+/** As the node's own: closed, it takes nothing, and says that the caller is wrong. */
+const client = {
+  close: () => Promise.resolve(),
+  group: () => {
+    throw new BadRequest('this client has been closed');
+  },
+};
 
 beforeEach(() => {
   coordinator = newCoordinator(info('a'), defaultTimings, now);
@@ -80,7 +88,7 @@ function backend(): NodeBackend {
     },
   };
   const runtime = { coordinator, rpc, options: { names: namesFor('understudy'), info: info('a') } };
-  return new NodeBackend(runtime as never, null as never, null as never);
+  return new NodeBackend(runtime as never, null as never, client as never);
 }
 
 const alarm = (index: number, at: string): AlarmDocument => ({
@@ -168,4 +176,12 @@ test('a member shows what it fetches, how fast, and how long it will take', asyn
     shown,
     { ...shown, bytesPerSecond: 0, secondsLeft: null },
   ]);
+});
+
+test('who comes to a node that has left is sent to another one, and is not called wrong', async () => {
+  const leaving = backend();
+  await leaving.leave();
+  const refused = { code: 'not-ready', message: 'this node stops; ask another one' };
+  await expect(leaving.deliver('g', null as never, 1)).rejects.toMatchObject(refused);
+  await expect(leaving.query('g', { name: 'get' })).rejects.toMatchObject(refused);
 });
