@@ -112,9 +112,10 @@ export interface CandidateRules {
 /**
  * Best first (P7): ever synced before never synced, then those on nodes that are not cordoned, the
  * highest `syncedThrough`, the highest priority, those of other zones than the lost active's, then as
- * the group's id has it, the lowest index at last: or where one node led many groups, one would have
- * to take over all of them, while others look on. Hot standbys that are level count as equal: of two of them each would take itself for
- * the furthest, as it knows its own place to the moment and the other's by its last beat.
+ * the group's id has it, the lowest index at last: or where one node led many groups, one would have to
+ * take over all of them, while others look on. Hot standbys that are level count as equal: of two of
+ * them each would take itself for the furthest, as it knows its own place to the moment and the other's
+ * by its last beat.
  */
 export function orderCandidates<One extends Candidate>(
   candidates: readonly One[],
@@ -168,7 +169,7 @@ export function rulesFor(
   };
 }
 
-/** Candidates that could act now, best first. */
+/** Candidates that could act now, best first: on draining nodes only where there are no others. */
 export function rankCandidates(
   membership: Membership,
   group: GroupConfig,
@@ -176,15 +177,18 @@ export function rankCandidates(
   cordoned: ReadonlySet<string>,
 ): MemberReport[] {
   const candidates: (Candidate & { readonly report: MemberReport })[] = [];
+  const leaving: typeof candidates = [];
   for (const [index, { node }] of group.members.entries()) {
     const view = membership.nodes.get(node);
     const report = reports.get(index);
-    const isUp = view !== undefined && view.state === 'up' && !view.info.draining;
+    const isUp = view !== undefined && view.state === 'up';
     if (!isUp || report === undefined || !promotable.has(report.state)) continue;
     const { syncedThrough, lastSyncMs, hot: follows } = report;
     const everSynced = lastSyncMs !== null;
-    candidates.push({ index, node, everSynced, syncedThrough, follows, report });
+    const candidate = { index, node, everSynced, syncedThrough, follows, report };
+    (view.info.draining ? leaving : candidates).push(candidate);
   }
   const rules = rulesFor(membership, group, reports, cordoned);
-  return orderCandidates(candidates, rules).map(({ report }) => report);
+  const some = candidates.length > 0 ? candidates : leaving;
+  return orderCandidates(some, rules).map(({ report }) => report);
 }

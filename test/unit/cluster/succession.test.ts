@@ -70,13 +70,23 @@ describe('the order of candidates', () => {
     expect(ranked.map(({ index }) => index)).toEqual(order);
   });
 
-  it('leaves out nodes that are down, suspect, draining or unknown', () => {
-    const membership = members(['n0', 'n1', 'n2']);
+  it('leaves out nodes that are down, suspect or unknown', () => {
+    const membership = members(['n0', 'n1']);
     bringDown(membership, 'n0');
     disconnected(membership, 'n1', '000001', nowMs);
-    heard(membership, nodeInfo('n2', { draining: true }), nowMs);
-    const reports = byIndex(...[0, 1, 2, 3].map((index) => reportOf(index, 'standby')));
+    const reports = byIndex(...[0, 1, 3].map((index) => reportOf(index, 'standby')));
     expect(rankCandidates(membership, group, reports, new Set())).toEqual([]);
+  });
+
+  it('has draining nodes only where there are no others, however far they are', () => {
+    const draining = members(['n1', 'n2']);
+    for (const id of ['n1', 'n2']) heard(draining, nodeInfo(id, { draining: true }), nowMs);
+    const far = [1, 2].map((index) => reportOf(index, 'standby', { synced: 7 + index }));
+    const order = (...reports: MemberReport[]) =>
+      rankCandidates(draining, group, byIndex(...reports), new Set()).map(({ index }) => index);
+    expect(order(...far)).toEqual([2, 1]);
+    heard(draining, nodeInfo('n3'), nowMs);
+    expect(order(...far, reportOf(3, 'standby'))).toEqual([3]);
   });
 });
 
