@@ -122,14 +122,16 @@ export function waitForSync<Data extends { readonly closeness: Closeness }>(
 ): Outcome<Data> | null {
   const { closeness } = data;
   const { nowMs } = seen;
+  // As a former driver's clock had it, which may have been ahead.
+  const closerAtMs = Math.min(closeness.closerAtMs, nowMs);
   const sizeBytes = sync?.doneSizeBytes ?? 0;
   const isCloser = sizeBytes > closeness.mostSizeBytes;
-  if (!isCloser && nowMs - closeness.closerAtMs >= stillMs) return null;
+  if (!isCloser && nowMs - closerAtMs >= stillMs) return null;
   const park = { kind: 'park', wakeAfterMs: syncLookMs } as const;
-  if (sync === null || nowMs - closeness.toldAtMs < tellEveryMs) return park;
+  if (sync === null || Math.abs(nowMs - closeness.toldAtMs) < tellEveryMs) return park;
   const next: Closeness = {
     mostSizeBytes: Math.max(sizeBytes, closeness.mostSizeBytes),
-    closerAtMs: isCloser ? nowMs : closeness.closerAtMs,
+    closerAtMs: isCloser ? nowMs : closerAtMs,
     toldAtMs: nowMs,
   };
   return { ...park, detail: `${who}: ${movingText(sync)}`, data: { closeness: next } as Data };

@@ -126,7 +126,9 @@ function onLoaded(drive: Drive, loaded: Loaded, now: OperationInstant, out: Driv
     return secure(drive, out);
   }
   if (driver !== null && !sameDriver(driver, drive.from)) return end(drive, null, out);
-  const claimed = { ...operation, driver: drive.self, updatedAtMs: now.wallMs };
+  // The former driver's clock may have been days ahead: what it began would never take long.
+  const stepAtMs = Math.min(operation.stepAtMs, now.wallMs);
+  const claimed = { ...operation, driver: drive.self, stepAtMs, updatedAtMs: now.wallMs };
   save(drive, 'claiming', claimed, out);
 }
 

@@ -133,7 +133,8 @@ function goOn<Data extends Moving>(at: At<Data>, plan: Plan, finish: Finish<Data
     return { kind: 'call', call: callTo(null, 'begin-move', { move, by: operation.id }) };
   }
   if (Object.keys(data.children).length > 0) return { kind: 'park', wakeAfterMs: syncLookMs };
-  const sinceMs = data.stuckSinceMs ?? seen.nowMs;
+  // A former driver's clock may have been days ahead.
+  const sinceMs = Math.min(data.stuckSinceMs ?? seen.nowMs, seen.nowMs);
   if (stays.length > 0 && seen.nowMs - sinceMs < stayPatienceMs) {
     const change: Partial<Moving> = { stuckSinceMs: sinceMs };
     return { kind: 'park', wakeAfterMs: againMs, data: change as Partial<Data> };

@@ -56,7 +56,7 @@ import { findingsOf } from './doctor/findings.js';
 import { judgeOf } from './identity.js';
 import { foldUntil, type GroupLog, leastOf, readEvents } from './log-reader.js';
 import { cordon, pause, resume, uncordon } from './maintenance.js';
-import { changeGroup, newGroup } from './new-group.js';
+import { changeGroup, newGroup, untilOpen } from './new-group.js';
 import type { Operations } from './operations/operations.js';
 import { operationsOf } from './operations/own.js';
 import type { OperationStore } from './operations/store.js';
@@ -65,8 +65,6 @@ import type { Inspection } from './verbs.js';
 import { clusterPause, groupDocument, historyEntry, nodeDocuments, refuseLost } from './views.js';
 
 const reportTimeoutMs = 300;
-const createTimeoutMs = 10_000;
-const createPollMs = 50;
 const deleteTimeoutMs = 12_000;
 const readTimeoutMs = 10_000;
 
@@ -223,25 +221,17 @@ export class NodeBackend implements Backend {
   async createGroup(spec: GroupSpec, _actor: Actor): Promise<GroupDetail> {
     const config = newGroup(this.#runtime, spec);
     await this.#runtime.registry.create(config);
-    await this.#untilOpen(config.name);
+    await untilOpen(
+      this.#runtime,
+      config.name,
+      (group) => this.#document(group).activeIndex !== null,
+    );
     return this.group(config.name);
   }
 
   async changeGroup(name: string, change: GroupChange, _actor: Actor): Promise<GroupDetail> {
     await changeGroup(this.#runtime, name, change);
     return this.group(name);
-  }
-
-  async #untilOpen(name: string): Promise<void> {
-    const { coordinator } = this.#runtime;
-    const isOpen = () => {
-      const state = coordinator.groups.get(name);
-      return state !== undefined && this.#document(state).activeIndex !== null;
-    };
-    const deadlineMs = performance.now() + createTimeoutMs;
-    while (!isOpen() && performance.now() < deadlineMs) {
-      await this.#runtime.openingOf(name, createPollMs);
-    }
   }
 
   /** Answers when all of it is gone. Throws `timeout` if that takes long; it goes on. */

@@ -1,6 +1,6 @@
 /** A group to be: its name, its seed and where its members go; and what can be changed of it later. */
 import { randomBytes } from 'node:crypto';
-import { placeableNodes } from '../../cluster/coordinator.js';
+import { type GroupState, placeableNodes } from '../../cluster/coordinator.js';
 import type { GroupChange, GroupSpec } from '../../cluster/documents.js';
 import { allowedNodes, place, withChange } from '../../cluster/placement.js';
 import type { GroupConfig, Placement } from '../../cluster/types.js';
@@ -86,4 +86,21 @@ function placed(runtime: Runtime, { kind, placement }: GroupSpec, count: number)
     `${count} members need ${count} different nodes that are up, not cordoned and have kind ${kind}; ` +
       `there are ${nodes.length}. Nothing was created.`,
   );
+}
+
+const createTimeoutMs = 10_000;
+const createPollMs = 50;
+
+/** Until it has an active, or for so long. */
+export async function untilOpen(
+  runtime: Runtime,
+  name: string,
+  isOpen: (group: GroupState) => boolean,
+): Promise<void> {
+  const deadlineMs = performance.now() + createTimeoutMs;
+  while (performance.now() < deadlineMs) {
+    const group = runtime.coordinator.groups.get(name);
+    if (group !== undefined && isOpen(group)) return;
+    await runtime.openingOf(name, createPollMs);
+  }
 }

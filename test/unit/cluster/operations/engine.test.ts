@@ -1,6 +1,6 @@
 /** How operations are begun and driven on: steps, parks, retries. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { backOff } from '../../../../cluster/operations/drive.js';
+import { backOff, type Loaded } from '../../../../cluster/operations/drive.js';
 import {
   type At,
   begin,
@@ -57,6 +57,19 @@ describe('an id', () => {
     const found = begin(request({ data: { n: 1 } }), null, driverOf('a'), 1) as Operation;
     expect(begin(request({ data: { n: 2 } }), found, driverOf('b'), 2)).toBeNull();
   });
+});
+
+test('a driver that takes over does not go by a clock that was days ahead', () => {
+  const late = kindOf(({ operation, seen }) =>
+    seen.nowMs - operation.stepAtMs > 1000 ? done : park(100),
+  );
+  world.drive(late);
+  const { operation, revision } = world.records.get('test.x') as NonNullable<Loaded>;
+  const daysMs = 3e8;
+  world.save({ ...operation, stepAtMs: world.nowMs + daysMs }, revision);
+  const heir = new TestDriver(world, 'test.x', driverOf('b'), null, late).run(driverOf('a'));
+  expect(heir.ended?.state).toBe('done');
+  expect(world.nowMs).toBeLessThan(daysMs);
 });
 
 describe('a step', () => {

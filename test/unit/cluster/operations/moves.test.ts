@@ -1,6 +1,7 @@
 /** Replace, drain and rebalance: what is refused, what is tried again, and how much at once. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { NodeDocument } from '../../../../cluster/documents.js';
+import type { Loaded } from '../../../../cluster/operations/drive.js';
 import { drain, type MovesData, requestDrain } from '../../../../cluster/operations/moves.js';
 import { movePermits } from '../../../../cluster/operations/moving.js';
 import type {
@@ -147,6 +148,21 @@ describe('a drain', () => {
     expect({ state, code: lastError?.code }).toEqual({ state: 'failed', code: 'placement-failed' });
     expect(lastError?.detail).toMatch(/^1 moved; g\/0 stays: no other node may take it/);
     expect(world.see().group?.activeNode).toBe('b');
+  });
+
+  test('waits no longer for what stays if it began to by a clock that was days ahead', () => {
+    world.down.add('d');
+    const driver = begin(requestDrain('a', 'ops'));
+    const daysMs = 3e8;
+    world.after(1000, () => {
+      const { operation, revision } = world.records.get(driver.id) as NonNullable<Loaded>;
+      const data = { ...(operation.data as object), stuckSinceMs: world.nowMs + daysMs };
+      world.save({ ...operation, data }, revision);
+    });
+    const beganMs = world.nowMs;
+    driver.run();
+    expect(world.operation(driver.id).state).toBe('failed');
+    expect(world.nowMs - beganMs).toBeLessThan(daysMs);
   });
 
   test('waits a moment for standbys that are fetching a snapshot just now', () => {
