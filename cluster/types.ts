@@ -99,7 +99,7 @@ export interface ClusterTimings {
   readonly suspectAfterMs: number;
   /** Silence after which a node that still has a connection is given up on. */
   readonly hangTimeoutMs: number;
-  /** After a start or the return of the broker: how long nobody is judged. */
+  /** After the return of the broker, how long nobody is judged; after a start, who was not heard of. */
   readonly graceMs: number;
   /** How long each further candidate waits before it acts in place of a better one. */
   readonly rankDelayMs: number;

@@ -8,7 +8,7 @@
  */
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import type { GroupDocument, OperationDocument } from '../../cluster/documents.js';
+import type { GroupDocument, HistoryEntry, OperationDocument } from '../../cluster/documents.js';
 import { createClient } from '../../src/client/client.js';
 import type { GroupClient } from '../../src/client/group.js';
 import type { counter } from '../../src/kinds/counter.js';
@@ -101,8 +101,30 @@ async function watched(
   print(`${what}: ${state} after ${(tookMs / 1000).toFixed(1)} s ${lastError?.detail ?? ''}`);
   print(`  ${pauses.length} groups changed their active; longest pause of each, ms:`);
   print(`  p50 ${at(50)}  p90 ${at(90)}  p99 ${at(99)}  max ${Math.max(...pauses).toFixed(0)}`);
+  const others = [...callers].filter(([name]) => moved.every((group) => group.name !== name));
+  if (others.length > 0) {
+    const gaps = others.map(([, { longestMs }]) => longestMs);
+    print(`  for comparison, the others: p50 ${percentile(gaps, 50).toFixed(0)}`);
+  }
+  print(`  median of the promotion, ms: ${await promotions(cluster, moved)}`);
   print(`  ${answers} deliveries answered, ${failures.length} failed ${failures[0] ?? ''}`);
   return failures.length === 0 && state === 'done';
+}
+
+/** Of each group's last promotion, as its nodes timed it. */
+async function promotions(
+  { admin }: BenchCluster,
+  groups: readonly GroupDocument[],
+): Promise<string> {
+  const latest = await Promise.all(groups.map(async ({ name }) => (await admin.history(name))[0]));
+  const median = (values: readonly number[]) => percentile(values, 50).toFixed(0);
+  const phase = (key: keyof NonNullable<HistoryEntry['phases']>) =>
+    median(latest.flatMap((entry) => entry?.phases?.[key] ?? []));
+  const all = latest.flatMap((entry) => entry?.unavailableMs ?? []);
+  return (
+    `claim ${phase('claimMs')}, replay ${phase('replayMs')}, open ${phase('openMs')}, ` +
+    `all of it ${median(all)}`
+  );
 }
 
 function busiest(groups: readonly GroupDocument[]): string {

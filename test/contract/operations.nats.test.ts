@@ -236,7 +236,10 @@ describe('whoever asks', () => {
     let isOpen = false;
     const node = await nodeThat(() => (isOpen ? done : { kind: 'park', wakeAfterMs: 20 }));
     await node.start(request());
-    await expect(node.untilDone('test.x', 100)).rejects.toMatchObject({ code: 'timeout' });
+    const message = expect.stringMatching(
+      /^operation test\.x still runs, at step started, and 100 ms/,
+    );
+    await expect(node.untilDone('test.x', 100)).rejects.toMatchObject({ code: 'timeout', message });
     const waits = node.untilDone('test.x', 10_000);
     isOpen = true;
     expect((await waits).state).toBe('done');

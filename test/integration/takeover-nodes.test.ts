@@ -3,7 +3,7 @@
  * asked for is so, and each group changed its epoch once for each switchover that was begun. A sample of
  * the steps; all of them with `npm run test:takeover`.
  */
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
 import type { GroupDocument, OperationDocument } from '../../cluster/documents.js';
 import type { AdminClient } from '../../src/client/admin.js';
 import { type Cluster, startSharedCluster } from '../support/cluster.js';
@@ -104,7 +104,7 @@ test.each(steps(['started', 'checking', 'handing-over', 'ending', 'returning'], 
     const node = cluster.activeOf(await cluster.whole('g'));
     const lives = () => node.log().match(/node is up/g)?.length ?? 0;
     const before = lives();
-    supervise([node]);
+    onTestFinished(supervise([node]));
     const ask = (admin: AdminClient) => admin.restart(node.id);
     const ended = await killer.endedWithout(
       driver,
