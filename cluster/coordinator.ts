@@ -268,7 +268,9 @@ function onBeat(
     // What is told from before a loss was accepted, or after that we have not heard of, is of another log.
     if (report.era !== eraOf(group.config)) continue;
     const before = group.reports.get(report.index);
-    group.reports.set(report.index, report);
+    if (before === undefined || !isRepetition(before, report)) {
+      group.reports.set(report.index, report);
+    }
     const isOpening = report.state === 'active' && before?.state !== 'active';
     if (isOpening) node.attention.openedAtMs.set(info.id, now.monoMs);
     passOnEpoch(group, report, out);
@@ -278,6 +280,13 @@ function onBeat(
     node.attention.due.add(report.group);
     consider(node, group, now, out);
   }
+}
+
+/** In everything: what is known already stays, and its like is gone at once. */
+function isRepetition(a: MemberReport, b: MemberReport): boolean {
+  const isLevel = a.seq === b.seq && a.snapshotSeq === b.snapshotSeq && a.fromSeq === b.fromSeq;
+  const isSound = a.error === b.error && a.diverged === b.diverged;
+  return saysTheSame(a, b) && isLevel && isSound && a.sync === null && b.sync === null;
 }
 
 /** In all that anybody judges by. */

@@ -2,9 +2,9 @@
  * npm run bench:drain -- [--groups 12] [--drains 12] [--callers 4] [--rest 10] [--hot]
  *
  * One broker, three nodes, groups of two members under load: the node that leads most is drained, stopped
- * and started anew, again and again. For each hand-over the longest time between two acknowledged
- * deliveries of its group while the drain ran; beside it the same of groups that were not handed
- * over, which is what the machine does to everybody. Callers rest for so many milliseconds after each
+ * and started anew, again and again. The pause of a hand-over is the time between the last delivery that
+ * the old active acknowledged and the first that the new one did. Beside it the longest time between any two
+ * while the drain ran, also of groups that were not handed over: what the machine does to everybody. Callers rest for so many milliseconds after each
  * answer, or two cores would be busy with nothing else. Fails if a delivery fails or is not in its group.
  */
 import { cpus, loadavg, totalmem } from 'node:os';
@@ -39,6 +39,9 @@ function distribution(all: readonly number[]): string {
 class Load {
   acknowledged = 0;
   readonly failures: string[] = [];
+  /** From an epoch's last acknowledgement to the first of the next. */
+  pauses: number[] = [];
+  #epoch = 0;
   #lastMs = performance.now();
   #longestMs = 0;
   #isOver = false;
@@ -53,14 +56,17 @@ class Load {
 
   async #call(): Promise<void> {
     while (!this.#isOver) {
+      let epoch = 0;
       try {
-        await this.group.deliver({ by: 1 });
+        ({ epoch } = await this.group.deliver({ by: 1 }));
       } catch (error) {
         this.failures.push((error as Error).message);
         continue;
       }
       this.acknowledged += 1;
       const nowMs = performance.now();
+      if (epoch > this.#epoch && this.#epoch > 0) this.pauses.push(nowMs - this.#lastMs);
+      this.#epoch = Math.max(this.#epoch, epoch);
       this.#longestMs = Math.max(this.#longestMs, nowMs - this.#lastMs);
       this.#lastMs = nowMs;
       await delay(Number(values.rest));
@@ -89,7 +95,8 @@ class Load {
 }
 
 class Drains {
-  readonly pauses: number[] = [];
+  /** The longest time without an acknowledgement, of groups that were handed over. */
+  readonly handedOver: number[] = [];
   /** Of groups that were not handed over. */
   readonly others: number[] = [];
   readonly promotions: HistoryEntry[] = [];
@@ -136,7 +143,7 @@ class Drains {
         return epoch > (epochs.get(name) ?? 0) && cause === 'switchover';
       });
       this.promotions.push(...handed);
-      (handed.length > 0 ? this.pauses : this.others).push(ms);
+      (handed.length > 0 ? this.handedOver : this.others).push(ms);
     }
     const node = cluster.nodes.find((one) => one.id === leaving);
     await node?.stop();
@@ -155,10 +162,12 @@ class Drains {
   }
 
   report(): void {
-    const { pauses, others, promotions, tookMs } = this;
+    const { handedOver, others, promotions, tookMs } = this;
+    const pauses = this.loads.flatMap((load) => load.pauses);
     print(`${tookMs.length} drains, each ${distribution(tookMs)}`);
+    print(`${pauses.length} hand-overs, each a pause of ${distribution(pauses)}`);
     print(`longest time without an acknowledgement, by group, while a node was drained:`);
-    print(`  ${pauses.length} times handed over: ${distribution(pauses)}`);
+    print(`  ${handedOver.length} times handed over: ${distribution(handedOver)}`);
     print(`  ${others.length} times not: ${distribution(others)}`);
     print(`the ${promotions.length} promotions, as history tells of them:`);
     const phases = ['detectMs', 'decideMs', 'claimMs', 'replayMs', 'openMs'] as const;

@@ -3,7 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { setFlagsFromString } from 'node:v8';
+import {
+  getHeapSpaceStatistics,
+  getHeapStatistics,
+  type HeapSpaceInfo,
+  setFlagsFromString,
+} from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
 import { answerParent } from './child.js';
@@ -11,6 +16,9 @@ import { answerParent } from './child.js';
 /** After a collection of garbage. */
 export interface Memory {
   readonly heapSizeBytes: number;
+  /** What V8 has taken for objects to come, young ones and others; it gives back little of it, and late. */
+  readonly youngRoomSizeBytes: number;
+  readonly oldRoomSizeBytes: number;
   /** Of buffers, which live beside the heap. */
   readonly outsideSizeBytes: number;
   readonly residentSizeBytes: number;
@@ -49,7 +57,16 @@ answerParent({
       await delay(50);
     }
     const { heapUsed, external, rss } = process.memoryUsage();
-    return { heapSizeBytes: heapUsed, outsideSizeBytes: external, residentSizeBytes: rss };
+    const young = getHeapSpaceStatistics().filter(({ space_name: name }) => name === 'new_space');
+    const youngRoom = young[0] as HeapSpaceInfo;
+    const youngRoomSizeBytes = youngRoom.physical_space_size - youngRoom.space_used_size;
+    return {
+      heapSizeBytes: heapUsed,
+      youngRoomSizeBytes,
+      oldRoomSizeBytes: getHeapStatistics().total_physical_size - heapUsed - youngRoomSizeBytes,
+      outsideSizeBytes: external,
+      residentSizeBytes: rss,
+    };
   },
   cpuMs: () => {
     const { user, system } = process.cpuUsage();

@@ -39,10 +39,16 @@ const kib = (sizeBytes: number) => `${(sizeBytes / 1024).toFixed(1)} KiB`;
 function printMemory(before: readonly Memory[], after: readonly Memory[]): void {
   const grown = (pick: (memory: Memory) => number) =>
     after.map((memory, i) => kib((pick(memory) - pick(before[i] as Memory)) / count)).join(', ');
-  print(`per member, by node: heap ${grown((m) => m.heapSizeBytes)};`);
-  print(
-    `  outside ${grown((m) => m.outsideSizeBytes)}; resident ${grown((m) => m.residentSizeBytes)}`,
-  );
+  const rest = (m: Memory) => {
+    const known = m.heapSizeBytes + m.youngRoomSizeBytes + m.oldRoomSizeBytes;
+    return m.residentSizeBytes - known - m.outsideSizeBytes;
+  };
+  print(`per member, by node: resident ${grown((m) => m.residentSizeBytes)}, of which`);
+  print(`  objects in the heap ${grown((m) => m.heapSizeBytes)}`);
+  print(`  room in the heap for young objects ${grown((m) => m.youngRoomSizeBytes)}`);
+  print(`  other room in the heap ${grown((m) => m.oldRoomSizeBytes)}`);
+  print(`  buffers outside of it ${grown((m) => m.outsideSizeBytes)}`);
+  print(`  the rest: keys, sockets, code, what malloc keeps ${grown(rest)}`);
 }
 
 const percents = (shares: readonly number[]) =>
