@@ -6,7 +6,7 @@
  * runs); beats say what is; the log decides.
  */
 import type { MemberReport, PromotionCause } from '../replication/effects.js';
-import type { End } from '../replication/ends.js';
+import { type End, isSameEnd } from '../replication/ends.js';
 import { type Epoch, epoch, type Seq, sameWriter, type WriterId } from '../replication/ids.js';
 import { type Attention, forgetGroup, newAttention, takeDue, vacantAtEase } from './attention.js';
 import { eraOf, lossOf } from './losses.js';
@@ -286,7 +286,8 @@ function onBeat(
 function isRepetition(a: MemberReport, b: MemberReport): boolean {
   const isLevel = a.seq === b.seq && a.snapshotSeq === b.snapshotSeq && a.fromSeq === b.fromSeq;
   const isSound = a.error === b.error && a.diverged === b.diverged;
-  return saysTheSame(a, b) && isLevel && isSound && a.sync === null && b.sync === null;
+  const isSettled = [a, b].every(({ sync, loss }) => sync === null && loss === null);
+  return isSettled && saysTheSame(a, b) && isLevel && isSound && isSameEnd(a.known, b.known);
 }
 
 /** In all that anybody judges by. */

@@ -59,6 +59,10 @@ export function furtherOf<One extends End | null>(a: One, b: One): One {
   return b.position > a.position ? b : a;
 }
 
+export function isSameEnd(a: End | null, b: End | null): boolean {
+  return a?.era === b?.era && a?.position === b?.position && a?.tag === b?.tag;
+}
+
 export interface Doubt {
   /** Is this still there? */
   readonly known: End;

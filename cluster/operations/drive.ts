@@ -113,6 +113,13 @@ export function newDrive(
   };
 }
 
+/** O4: the locks of a run are not those of the next, though one driver may see both. */
+export function forgetFormerRun(drive: Drive, { run }: Operation): void {
+  if (drive.operation === null || drive.operation.run === run) return;
+  drive.held = [];
+  drive.answer = undefined;
+}
+
 /** Capped, and spread over the upper half of the span. */
 export function backOff(retries: number, jitter: number): number {
   const spanMs = Math.min(longestBackOffMs, backOffMs * 2 ** Math.min(retries - 1, 20));

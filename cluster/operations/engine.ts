@@ -16,6 +16,7 @@ import {
   type Drive,
   type DriveEffect,
   type DriveInput,
+  forgetFormerRun,
   type Loaded,
   type OperationInstant,
 } from './drive.js';
@@ -116,6 +117,8 @@ function onLoaded(drive: Drive, loaded: Loaded, now: OperationInstant, out: Driv
   const before = drive.revision;
   if (loaded === null) return end(drive, null, out);
   const { operation, revision } = loaded;
+  // By a replica that lags. To give back what that step did not need would be to lose what this one does.
+  if (revision < before) return comeBack(drive, now, out);
   forgetFormerRun(drive, operation);
   drive.operation = operation;
   drive.revision = revision;
@@ -130,13 +133,6 @@ function onLoaded(drive: Drive, loaded: Loaded, now: OperationInstant, out: Driv
   const stepAtMs = Math.min(operation.stepAtMs, now.wallMs);
   const claimed = { ...operation, driver: drive.self, stepAtMs, updatedAtMs: now.wallMs };
   save(drive, 'claiming', claimed, out);
-}
-
-/** O4: the locks of a run are not those of the next, though one driver may see both. */
-function forgetFormerRun(drive: Drive, { run }: Operation): void {
-  if (drive.operation === null || drive.operation.run === run) return;
-  drive.held = [];
-  drive.answer = undefined;
 }
 
 function onSaved(drive: Drive, revision: number | 'conflict', out: DriveEffect[]): void {

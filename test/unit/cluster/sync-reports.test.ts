@@ -29,8 +29,9 @@ it('every beat tells how far it is, at its usual time', () => {
 
 describe('what a beat tells of a member', () => {
   const first: MemberReport = { ...reportOf(2, 'standby', { synced: 5 }), writer: writer(0) };
-  /** Another value for everything that may change. */
-  const others: Omit<Required<MemberReport>, 'group' | 'index'> = {
+  const end = { era: 0, epoch: 1, seq: 5, position: 9, tag: 'aa' };
+  /** Another value for everything that may change; of another era nothing is taken. */
+  const others: Omit<Required<MemberReport>, 'group' | 'index' | 'era'> = {
     state: 'quarantined',
     epoch: epoch(2),
     syncedThrough: seq(6),
@@ -43,6 +44,8 @@ describe('what a beat tells of a member', () => {
     diverged: 1,
     sync: sync(1),
     error: 'something',
+    known: end,
+    loss: { known: end, endsAt: { epoch: 1, seq: 3 }, found: 'nothing' },
   };
   const told = () => {
     const [judge] = settled(['n1']) as [Judge];

@@ -295,6 +295,29 @@ describe('the record', () => {
     expect(world.stored.steps.map(({ name }) => name)).toEqual(['started', 'act', 'done']);
   });
 
+  test('as it was before, by a replica that lags, is read again, and no lock is given back for it', () => {
+    const kind = kindOf(() => ({ kind: 'next', step: 'second' }), {
+      steps: { second: () => done },
+      locks: ({ step }) => (step === 'second' ? ['thing', 'more'] : ['thing']),
+    });
+    const driver = world.drive(kind);
+    const first = structuredClone(world.records.get('test.x'));
+    const given: (readonly string[] | 'all')[] = [];
+    const unlock = world.unlock.bind(world);
+    world.unlock = (holder, keys) => {
+      given.push(keys);
+      unlock(holder, keys);
+    };
+    driver.feed({ kind: 'start', from: null });
+    const { drive } = driver;
+    while (!(drive.held.includes('more') && drive.phase === 'rereading')) world.tick();
+    const { effect } = drive;
+    driver.feed({ kind: 'loaded', effect, loaded: first as NonNullable<Loaded> });
+    world.settle();
+    expect(driver.ended).toMatchObject({ state: 'done' });
+    expect(given).toEqual(['all']);
+  });
+
   test('that would be too large ends the operation, and not its driver', () => {
     const { save } = world;
     world.save = (operation, revision) => {
