@@ -1,7 +1,13 @@
 /** All callers of all groups, at a rate. */
 import { Chance } from '../chance.js';
 import { type Door, doorsOf } from '../clients/doors.js';
-import { type History, newHistory } from '../history.js';
+import {
+  type DeliveryOutcome,
+  type DoorName,
+  type History,
+  newHistory,
+  nowMs,
+} from '../history.js';
 import { Caller } from './caller.js';
 import type { GroupLoad } from './groups.js';
 
@@ -21,6 +27,7 @@ const mix = ['program', 'program', 'nats', 'program', 'http'] as const;
 export class Workload {
   readonly histories: readonly History[];
   readonly #callers: readonly Caller[];
+  #delivered = 0;
   #running: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -44,6 +51,30 @@ export class Workload {
 
   static async open(options: WorkloadOptions): Promise<Workload> {
     return new Workload(options, await doorsOf(options));
+  }
+
+  /** One command of a scenario's own, tried once, and checked like all others. */
+  async deliver(group: string, command: unknown, by: DoorName = 'nats'): Promise<DeliveryOutcome> {
+    const door = this.doors.find(({ name }) => name === by) as Door;
+    const history = this.histories.find((one) => one.group === group) as History;
+    this.#delivered += 1;
+    const id = `scenario-${this.#delivered}`;
+    const calledAt = nowMs();
+    const outcome = await door.deliver(group, command, { kind: 'key', key: id });
+    const isOpen = outcome.kind === 'unknown' || outcome.kind === 'not-taken';
+    const returnedAt = isOpen ? Number.POSITIVE_INFINITY : nowMs();
+    const asked = { id, client: id, command, door: door.name, tries: 1 };
+    history.deliveries.push({ ...asked, outcome, calledAt, returnedAt });
+    return outcome;
+  }
+
+  /** The last seq that anybody was told of; 0: none. */
+  acknowledged(group: string): number {
+    const deliveries = this.histories.find((one) => one.group === group)?.deliveries ?? [];
+    return deliveries.reduce(
+      (last, { outcome }) => (outcome.kind === 'accepted' ? Math.max(last, outcome.seq) : last),
+      0,
+    );
   }
 
   start(): void {
