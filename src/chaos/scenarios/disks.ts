@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { memberCount } from '../check/members.js';
 import { lacksVolumes } from '../cluster/volumes.js';
+import { nobodyGoesOn } from '../faults/watch.js';
 import { withBroker } from '../faults/wire.js';
-import type { Stage } from '../stage.js';
-import { until } from '../until.js';
 import { noFailover, type Scenario } from './scenario.js';
 
 const mebibyte = 1_048_576;
@@ -31,18 +30,6 @@ function wrote(file: number, sizeBytes: number): number {
   }
 }
 
-const pausedMs = 1000;
-
-/** Nobody is told that anything was taken. */
-async function refused(stage: Stage): Promise<void> {
-  const all = () => stage.groups.map((group) => stage.workload.acknowledged(group)).join();
-  await until('nothing is acknowledged any more', async () => {
-    const before = all();
-    await stage.wait(pausedMs);
-    return all() === before;
-  });
-}
-
 const brokerDiskFull: Scenario = {
   name: 'disk-full-broker',
   shows:
@@ -56,7 +43,7 @@ const brokerDiskFull: Scenario = {
     if (broker === undefined) return;
     await stage.during('disk full', broker.name, async () => {
       const empty = fill(broker.dataDir);
-      await refused(stage);
+      await nobodyGoesOn(stage);
       empty();
       // It has given up its store, and looks at it again only when it starts.
       await broker.end('SIGTERM');
@@ -84,7 +71,7 @@ const storeFull: Scenario = {
       await broker.end('SIGTERM');
       broker.maxStoreSizeBytes = stored + leftSizeBytes;
       await stage.start(broker);
-      await refused(stage);
+      await nobodyGoesOn(stage);
       await broker.end('SIGTERM');
       broker.maxStoreSizeBytes = null;
     });

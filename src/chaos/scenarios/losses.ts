@@ -1,6 +1,7 @@
 import type { GroupDocument, LossDocument } from '../../../cluster/documents.js';
 import { UnderstudyError } from '../../../replication/errors.js';
 import { storesOf } from '../faults/stores.js';
+import { allGoOn } from '../faults/watch.js';
 import { nowMs } from '../history.js';
 import type { Stage } from '../stage.js';
 import { until } from '../until.js';
@@ -13,18 +14,14 @@ function lostPages(name: string, brokers: 1 | 3, shows: string): Scenario {
     async round(stage) {
       const stores = storesOf(stage);
       const copiedMs = await stores.copy();
-      await until('every group serves', async () => (await whole(stage)).every(Boolean));
-      await stage.wait(3000);
+      // There is nothing to lose of a group that has acknowledged nothing since.
+      await allGoOn(stage, stage.groups);
+      await stage.wait(stage.chance.between(500, 3000));
       await stores.bringBack();
       for (const group of stage.groups) await goOnWithout(stage, group, copiedMs);
     },
   };
 }
-
-const whole = (stage: Stage) =>
-  Promise.all(
-    stage.groups.map(async (name) => (await stage.cluster.admin.group(name)).activeNode !== null),
-  );
 
 async function goOnWithout(stage: Stage, group: string, copiedMs: number): Promise<void> {
   const { admin } = stage.cluster;

@@ -1,4 +1,5 @@
 import { limits } from '../../../replication/limits.js';
+import { allGoOn } from '../faults/watch.js';
 import { doorNames } from '../history.js';
 import { trialGroups, withTrials } from '../kinds/load.js';
 import type { Stage } from '../stage.js';
@@ -55,8 +56,10 @@ const poisonOnReplay: Scenario = {
     'a recorded event cannot be applied by a later program: its group stops there, all others go on',
   async round(stage) {
     const group = stage.chance.pick(trialGroups);
-    const outcome = await deliver(stage, group, { poison: 'here' });
-    if (outcome.kind !== 'accepted') return;
+    await until(`${group} takes what cannot be applied later`, async () => {
+      const { kind } = await deliver(stage, group, { poison: 'here' });
+      return kind === 'accepted';
+    });
     // A snapshot behind it would spare everybody the replay: nobody has asked for one.
     await stage.during('poisoned', group, async () => {
       await anew(stage, '1');
@@ -64,7 +67,10 @@ const poisonOnReplay: Scenario = {
         const { quarantined, members } = await stage.group(group);
         return quarantined && members.some(({ error }) => error?.includes('poison'));
       });
-      await others(stage, group);
+      await allGoOn(
+        stage,
+        stage.groups.filter((one) => one !== group),
+      );
       await anew(stage, undefined);
     });
   },
@@ -75,14 +81,6 @@ async function anew({ nodes }: Stage, poison: '1' | undefined): Promise<void> {
   await Promise.all(nodes.map((node) => node.end('SIGKILL')));
   for (const node of nodes) node.setEnv({ UNDERSTUDY_TRIAL_POISON: poison });
   await Promise.all(nodes.map((node) => node.start()));
-}
-
-async function others(stage: Stage, group: string): Promise<void> {
-  const rest = stage.groups.filter((one) => one !== group);
-  const before = rest.map((one) => stage.workload.acknowledged(one));
-  await until(`all but ${group} go on`, () =>
-    Promise.resolve(rest.every((one, i) => stage.workload.acknowledged(one) > (before[i] ?? 0))),
-  );
 }
 
 const oversized: Scenario = {

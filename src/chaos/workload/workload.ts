@@ -28,6 +28,8 @@ export class Workload {
   readonly histories: readonly History[];
   readonly #callers: readonly Caller[];
   #delivered = 0;
+  /** By group: how many of its deliveries were looked through for what. */
+  readonly #told = new Map<string, { readonly until: number; readonly last: number }>();
   #running: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -71,10 +73,15 @@ export class Workload {
   /** The last seq that anybody was told of; 0: none. */
   acknowledged(group: string): number {
     const deliveries = this.histories.find((one) => one.group === group)?.deliveries ?? [];
-    return deliveries.reduce(
-      (last, { outcome }) => (outcome.kind === 'accepted' ? Math.max(last, outcome.seq) : last),
-      0,
-    );
+    const { until, last } = this.#told.get(group) ?? { until: 0, last: 0 };
+    const later = deliveries
+      .slice(until)
+      .reduce(
+        (most, { outcome }) => (outcome.kind === 'accepted' ? Math.max(most, outcome.seq) : most),
+        last,
+      );
+    this.#told.set(group, { until: deliveries.length, last: later });
+    return later;
   }
 
   start(): void {
