@@ -10,6 +10,7 @@ import {
 } from '../history.js';
 import { Caller } from './caller.js';
 import type { GroupLoad } from './groups.js';
+import { Told } from './told.js';
 
 export interface WorkloadOptions {
   readonly loads: readonly GroupLoad[];
@@ -28,8 +29,7 @@ export class Workload {
   readonly histories: readonly History[];
   readonly #callers: readonly Caller[];
   #delivered = 0;
-  /** By group: how many of its deliveries were looked through for what. */
-  readonly #told = new Map<string, { readonly until: number; readonly last: number }>();
+  readonly #told = new Told();
   #running: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -72,16 +72,8 @@ export class Workload {
 
   /** The last seq that anybody was told of; 0: none. */
   acknowledged(group: string): number {
-    const deliveries = this.histories.find((one) => one.group === group)?.deliveries ?? [];
-    const { until, last } = this.#told.get(group) ?? { until: 0, last: 0 };
-    const later = deliveries
-      .slice(until)
-      .reduce(
-        (most, { outcome }) => (outcome.kind === 'accepted' ? Math.max(most, outcome.seq) : most),
-        last,
-      );
-    this.#told.set(group, { until: deliveries.length, last: later });
-    return later;
+    const history = this.histories.find((one) => one.group === group);
+    return history === undefined ? 0 : this.#told.of(history);
   }
 
   start(): void {
