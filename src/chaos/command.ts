@@ -87,11 +87,18 @@ async function runOne(
   const say = (line: string) => write(io.stdout, `${line}\n`);
   const seed = options.seed ?? randomInt(mostSeed);
   await say(`${scenario.name}, seed ${seed}: ${scenario.shows}`);
+  const main = join(import.meta.dirname, '../cli/main.js');
+  const isOwn = options.kinds !== null && scenario.kindsFile !== undefined;
+  const lacking = isOwn ? 'it brings a kind of its own' : (scenario.lacks?.(main) ?? null);
+  if (lacking !== null) {
+    await say(`  skipped: ${lacking}`);
+    return chaosExitCodes.invalid;
+  }
   const { rate, leastRate, boundMs, kinds, data } = options;
   const report = await runScenario({
     ...{ scenario, seed, loads, rate, leastRate, boundMs },
     durationMs: options.smoke ? smokeMs : options.durationMs,
-    main: join(import.meta.dirname, '../cli/main.js'),
+    main,
     kindsFile: kinds === null ? undefined : resolve(kinds),
     // Runs do not share what they store.
     dir: data === null ? null : join(data, `${scenario.name}-${seed}`),

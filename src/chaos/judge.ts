@@ -9,13 +9,14 @@ import type { StoredRecord } from '../../replication/ports.js';
 import { judgeOf } from '../node/identity.js';
 import { checkGroup } from './check/group.js';
 import { interpret, readRecords } from './check/log.js';
+import { checkNamed, withoutLost } from './check/lost.js';
 import { askMembers, checkShown, checkStanding, type Shown } from './check/members.js';
 import type { Violation } from './check/violation.js';
 import { programDoor } from './clients/program.js';
 import type { ChaosCluster } from './cluster/cluster.js';
 import type { History } from './history.js';
 import type { Scenario } from './scenarios/scenario.js';
-import type { Fault } from './stage.js';
+import type { Stage } from './stage.js';
 import { until } from './until.js';
 import type { GroupLoad } from './workload/groups.js';
 
@@ -98,13 +99,15 @@ async function recordsOf(
 export function judge(
   { load, history, detail, records, epochs, shown }: Evidence,
   scenario: Scenario,
-  faults: readonly Fault[],
+  { faults, losses }: Pick<Stage, 'faults' | 'losses'>,
 ): { readonly violations: readonly Violation[]; readonly group: JudgedGroup } {
   const { name, kind, standby } = load;
   const log = interpret(records, judgeOf(detail));
-  const expected = scenario.expects?.({ group: name, faults, epochs }) ?? null;
+  const ofGroup = losses.filter(({ group }) => group === name);
+  const expected = scenario.expects?.({ group: name, faults, epochs, log }) ?? null;
   const violations: Violation[] = [
-    ...checkGroup(kind, history, log),
+    ...checkNamed(history, ofGroup),
+    ...checkGroup(kind, withoutLost(history, log, ofGroup), log),
     ...checkShown(kind, log, name, shown),
     ...checkStanding(detail),
   ];

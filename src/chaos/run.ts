@@ -34,14 +34,15 @@ export interface RunOptions {
 }
 
 /** Snapshots now and then, so that standbys, failovers and restarts meet them. */
-const sync = { everyEvents: 2000, everyMs: 5000 };
+const nowAndThen = { everyEvents: 2000, everyMs: 5000 };
 const calmMs = 3000;
 
 export async function runScenario(options: RunOptions): Promise<Report> {
-  const { scenario, main, kindsFile, dir, env } = options;
+  const { scenario, main, dir, env } = options;
+  const kindsFile = scenario.kindsFile?.(main) ?? options.kindsFile;
   const cluster = await ChaosCluster.start({
     ...{ brokers: scenario.brokers, nodes: memberCount, main, kindsFile, dir, env },
-    syncInterval: '100ms',
+    ...{ syncInterval: '100ms', nodeEnv: scenario.nodeEnv, volumes: scenario.volumes ?? [] },
   });
   let report: Report;
   try {
@@ -54,14 +55,15 @@ export async function runScenario(options: RunOptions): Promise<Report> {
 }
 
 async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report> {
-  const { loads, seed, rate, leastRate, durationMs, scenario, boundMs, say } = options;
+  const { seed, rate, leastRate, durationMs, scenario, boundMs, say } = options;
+  const loads = [...options.loads, ...(scenario.loads ?? [])];
   await createGroups(cluster, loads);
   const workload = await Workload.open({
     ...{ loads, seed, rate, brokerUrls: cluster.clientUrls },
     adminUrls: () => cluster.adminUrls,
   });
   const groups = loads.map(({ name }) => name);
-  const stage = new Stage(cluster, groups, new Chance(seed, 'faults'));
+  const stage = new Stage(cluster, workload, groups, new Chance(seed, 'faults'));
   const violations: Violation[] = [];
   try {
     const startedMs = nowMs();
@@ -81,7 +83,7 @@ async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report
     const collected = await collect(cluster, loads, histories);
     await workload.close();
     await cluster.stop();
-    const judged = collected.evidence.map((one) => judge(one, scenario, stage.faults));
+    const judged = collected.evidence.map((one) => judge(one, scenario, stage));
     violations.push(...collected.violations, ...judged.flatMap((one) => one.violations));
     return reportOf({
       ...{ options, dir: cluster.dir, calmRate, startedMs, endedMs, violations, histories },
@@ -97,7 +99,7 @@ async function createGroups(cluster: ChaosCluster, loads: readonly GroupLoad[]):
     const nodes = await cluster.admin.nodes();
     return nodes.filter(({ state }) => state === 'up').length === memberCount;
   });
-  for (const { name, kind, standby } of loads) {
+  for (const { name, kind, standby, sync = nowAndThen } of loads) {
     const spec = { name, kind: kind.name, memberCount, standby, sync };
     await cluster.admin.createGroup(spec);
   }

@@ -13,8 +13,10 @@ import { ChaosBroker } from './cluster/broker.js';
 import { type ChaosCluster, shards } from './cluster/cluster.js';
 import type { ChaosNode } from './cluster/node.js';
 import { nowMs } from './history.js';
-import type { Direction, FaultProxy } from './proxy/proxy.js';
+import type { Direction, FaultProxy, Where } from './proxy/proxy.js';
+import type { Toll } from './proxy/way.js';
 import { until } from './until.js';
+import type { Workload } from './workload/workload.js';
 
 export interface Fault {
   /** `killed`, `frozen`, `cut off`, … */
@@ -27,16 +29,44 @@ export interface Fault {
 
 export type Victim = ChaosNode | ChaosBroker;
 
+/** Records that were acknowledged and taken away again: what a scenario says it has lost of a group. */
+export interface Loss {
+  readonly group: string;
+  /** When the copy was made that came back; later nothing of it is in the log. */
+  readonly fromMs: number;
+  /** When an operator went on without them: until then nobody was served. */
+  readonly toMs: number;
+  /** The log goes on from here. */
+  readonly keptSeq: number;
+  /** The last that the group itself has named as lost. */
+  readonly namedSeq: number;
+}
+
 const lookMs = 20_000;
 
 export class Stage {
   readonly faults: Fault[] = [];
+  readonly losses: Loss[] = [];
+  readonly #left = new Map<readonly unknown[], unknown[]>();
 
   constructor(
     readonly cluster: ChaosCluster,
+    readonly workload: Workload,
     readonly groups: readonly string[],
     readonly chance: Chance,
   ) {}
+
+  /** Each of these items once, in an order that is drawn, before any of them comes again. */
+  inTurn<Item>(items: readonly Item[]): Item {
+    let left = this.#left.get(items) as Item[] | undefined;
+    if (left === undefined || left.length === 0) {
+      left = [...items];
+      this.#left.set(items, left);
+    }
+    const item = this.chance.pick(left);
+    left.splice(left.indexOf(item), 1);
+    return item;
+  }
 
   get nodes(): readonly ChaosNode[] {
     return this.cluster.nodes;
@@ -145,6 +175,33 @@ export class Stage {
       for (const link of node.links) link.drop({ direction });
       await this.wait(forMs);
       for (const link of node.links) link.heal();
+    });
+  }
+
+  /** All links of the node are slow, each connection for itself. */
+  async slowed(node: ChaosNode, forMs: number, toll: Partial<Toll>, where?: Where): Promise<void> {
+    await this.during('slowed', node.id, async () => {
+      for (const link of node.links) link.charge(toll, where);
+      await this.wait(forMs);
+      for (const link of node.links) link.charge();
+    });
+  }
+
+  /** Each connection of the node ends when so many more bytes have passed: in the middle of a frame. */
+  async cutMidFrame(node: ChaosNode, sizeBytes: number, direction: Direction): Promise<void> {
+    await this.during('cut mid-frame', node.id, async () => {
+      for (const link of node.links) link.cutAfter(sizeBytes, direction);
+      await this.wait(0);
+    });
+  }
+
+  /** The node's connections are reset, and whenever it dials it is reset again. */
+  async refused(node: ChaosNode, forMs: number): Promise<void> {
+    await this.during('refused', node.id, async () => {
+      for (const link of node.links) link.refuse(true);
+      for (const link of node.links) link.cut();
+      await this.wait(forMs);
+      for (const link of node.links) link.refuse(false);
     });
   }
 

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { decodeValue, encodeValue } from '../../../replication/batch.js';
 import { decide } from '../../../replication/decide.js';
-import { type Kind, Rejection } from '../../../replication/kind.js';
+import { type EventContext, type Kind, Rejection } from '../../../replication/kind.js';
 import { applyEvent, blankReplica, type Replica } from '../../../replication/replica.js';
 import { toJson } from '../../admin/values.js';
 import { sha256 } from '../../sha256.js';
@@ -64,8 +64,27 @@ function judged(replica: Replica, { command, decided }: Ask & { kind: 'command' 
     return { rejection: decision.code, value: null, differs: events.length > 0 };
   }
   const expected = (decision.encoded ?? [bytes]).map(decodeValue);
+  if (decided.rejection === 'apply-failed') {
+    return {
+      rejection: 'apply-failed',
+      value: null,
+      differs: !isPoison(replica, expected, context),
+    };
+  }
   const differs = !isDeepStrictEqual(shown(expected), shown(events));
   return { rejection: null, value: shown(decision.result), differs };
+}
+
+/** A command that the kind accepts and cannot apply is refused before it is appended (P15). */
+function isPoison(replica: Replica, events: readonly unknown[], context: EventContext): boolean {
+  try {
+    for (const [i, event] of events.entries()) {
+      applyEvent(replica, event, context.seq + i, context.recordedAtMs);
+    }
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function queried({ kind, state }: Replica, { query, args }: Ask & { kind: 'query' }): Answer {

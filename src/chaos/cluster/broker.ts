@@ -14,6 +14,8 @@ export interface ChaosBrokerOptions {
 export class ChaosBroker {
   readonly name: string;
   isFrozen = false;
+  /** From its next start on it stores no more than that; null: as much as there is room for. */
+  maxStoreSizeBytes: number | null = null;
   /** Those through which others reach it, who have to be told when its port changes. */
   readonly #doors: FaultProxy[] = [];
   #broker: Broker | null = null;
@@ -24,6 +26,11 @@ export class ChaosBroker {
     readonly route: FaultProxy | null,
   ) {
     this.name = options.name;
+  }
+
+  /** Its store, its configuration and its log. */
+  get dataDir(): string {
+    return join(this.options.dir, this.options.name);
   }
 
   get isRunning(): boolean {
@@ -43,8 +50,16 @@ export class ChaosBroker {
 
   /** `routes`: the ways to all servers. Resolves when it serves; of a cluster that needs a majority. */
   async start(routes: readonly FaultProxy[]): Promise<void> {
-    const { name, dir, syncInterval, env } = this.options;
-    const options = { dataDir: join(dir, name), port: 0, serverName: name, syncInterval, env };
+    const { name, syncInterval, env } = this.options;
+    const maxStoreSizeBytes = this.maxStoreSizeBytes ?? undefined;
+    const options = {
+      maxStoreSizeBytes,
+      dataDir: this.dataDir,
+      port: 0,
+      serverName: name,
+      syncInterval,
+      env,
+    };
     if (this.route === null) this.#broker = await startBroker(options);
     else {
       // From the system anew each time: while the server was gone, anybody may have taken the last one.

@@ -9,6 +9,7 @@ import { type AdminClient, createAdminClient } from '../../client/admin.js';
 import { FaultProxy } from '../proxy/proxy.js';
 import { ChaosBroker, serverNameIn } from './broker.js';
 import { ChaosNode } from './node.js';
+import { mount, unmount, type Volume } from './volumes.js';
 
 export interface ClusterOptions {
   readonly brokers: 1 | 3;
@@ -21,6 +22,18 @@ export interface ClusterOptions {
   readonly syncInterval: string;
   /** Of all processes; `UNDERSTUDY_*` variables among them reach the nodes. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of the run's directory; they need root. */
+  readonly volumes: readonly Volume[];
+  /** Beside `env`, of one node. */
+  readonly nodeEnv?: ((place: NodePlace) => Readonly<Record<string, string>>) | undefined;
+}
+
+export interface NodePlace {
+  readonly id: string;
+  /** The built `understudy` command. */
+  readonly main: string;
+  /** Of the run. */
+  readonly dir: string;
 }
 
 export const shards = 2;
@@ -64,6 +77,7 @@ export class ChaosCluster {
   }
 
   async #start(): Promise<void> {
+    for (const volume of this.options.volumes) mount(this.dir, volume);
     await Promise.all(this.brokers.map((broker) => this.startBroker(broker)));
     this.#clientDoors = await this.#doors();
     const ids = Array.from({ length: this.options.nodes }, (_, i) => `node-${i + 1}`);
@@ -76,11 +90,12 @@ export class ChaosCluster {
   }
 
   #node(id: string, links: readonly FaultProxy[]): ChaosNode {
-    const { main, kindsFile, env } = this.options;
+    const { main, kindsFile, env, nodeEnv } = this.options;
     const own = {
       UNDERSTUDY_SHARDS: String(shards),
       UNDERSTUDY_REPLICAS: String(this.options.brokers),
       ...env,
+      ...nodeEnv?.({ id, main, dir: this.dir }),
     };
     const logFile = join(this.dir, 'logs', `${id}.log`);
     const cacheDir = join(this.dir, 'cache', id);
@@ -90,6 +105,11 @@ export class ChaosCluster {
   /** Also once more after an end. */
   async startBroker(broker: ChaosBroker): Promise<void> {
     await broker.start(this.brokers.flatMap(({ route }) => route ?? []));
+  }
+
+  /** The built `understudy` command. */
+  get main(): string {
+    return this.options.main;
   }
 
   /** For programs that are not the nodes. */
@@ -119,6 +139,7 @@ export class ChaosCluster {
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.end('SIGKILL')));
     await Promise.all(this.brokers.map((broker) => broker.remove()));
+    for (const volume of this.options.volumes) unmount(this.dir, volume);
   }
 
   /** Removes what they stored, unless somebody else has chosen where. */

@@ -5,7 +5,10 @@ import type { FaultProxy } from '../proxy/proxy.js';
 export class ChaosNode {
   readonly id: string;
   isFrozen = false;
+  readonly cacheDir: string;
   readonly #child: NodeChild;
+  /** Of its next lives; what is absent is as it was. */
+  readonly #env: Record<string, string | undefined>;
 
   constructor(
     options: Omit<NodeChildOptions, 'adminPort' | 'natsUrl' | 'onDeath'>,
@@ -13,8 +16,16 @@ export class ChaosNode {
     readonly links: readonly FaultProxy[],
   ) {
     this.id = options.id;
+    this.cacheDir = options.cacheDir;
+    this.#env = { ...options.env };
     const natsUrl = links.map(({ url }) => url).join(',');
-    this.#child = new NodeChild({ ...options, adminPort: 0, natsUrl, onDeath: () => undefined });
+    const more = { env: this.#env, adminPort: 0, natsUrl, onDeath: () => undefined };
+    this.#child = new NodeChild({ ...options, ...more });
+  }
+
+  /** From its next start on. */
+  setEnv(env: Readonly<Record<string, string | undefined>>): void {
+    Object.assign(this.#env, env);
   }
 
   get pid(): number {

@@ -1,11 +1,34 @@
 /** All scenarios. A new one is an object in one of the files beside this, and nothing else. */
+import { clocks } from './clocks.js';
+import { disks } from './disks.js';
 import { kills } from './kills.js';
+import { links } from './links.js';
+import { losses } from './losses.js';
 import { networks } from './networks.js';
+import { operators } from './operators.js';
 import { pauses } from './pauses.js';
+import { points } from './points.js';
 import { restarts } from './restarts.js';
 import type { Scenario } from './scenario.js';
+import { stores } from './stores.js';
+import { strangers } from './strangers.js';
+import { trials } from './trials.js';
 
-export const scenarios: readonly Scenario[] = [...kills, ...pauses, ...networks, ...restarts];
+export const scenarios: readonly Scenario[] = [
+  ...kills,
+  ...pauses,
+  ...networks,
+  ...links,
+  ...restarts,
+  ...operators,
+  ...points,
+  ...clocks,
+  ...strangers,
+  ...stores,
+  ...disks,
+  ...trials,
+  ...losses,
+];
 
 /** Each kind of fault once, in a few minutes. */
 export const smoke: readonly string[] = [
@@ -23,5 +46,7 @@ export const anything = (brokers: 1 | 3): Scenario => ({
   shows: 'one fault after the other, drawn by the seed',
   brokers,
   round: (stage) =>
-    stage.chance.pick(scenarios.filter((one) => one.brokers <= brokers)).round(stage),
+    stage.chance
+      .pick(scenarios.filter((one) => one.brokers <= brokers && !one.isAlone))
+      .round(stage),
 });

@@ -14,6 +14,8 @@ export interface GroupLoad {
   readonly name: string;
   readonly kind: Kind;
   readonly standby: 'warm' | 'hot';
+  /** When its snapshots are cut; absent: now and then. */
+  readonly sync?: { readonly everyEvents: number; readonly everyMs: number };
   /** The `n`-th command to the group, from 1. */
   command(n: number, chance: Chance): unknown;
   /** Null: the kind answers none that could be asked without knowing it. */

@@ -1,9 +1,16 @@
 /** All callers of all groups, at a rate. */
 import { Chance } from '../chance.js';
 import { type Door, doorsOf } from '../clients/doors.js';
-import { type History, newHistory } from '../history.js';
+import {
+  type DeliveryOutcome,
+  type DoorName,
+  type History,
+  newHistory,
+  nowMs,
+} from '../history.js';
 import { Caller } from './caller.js';
 import type { GroupLoad } from './groups.js';
+import { Told } from './told.js';
 
 export interface WorkloadOptions {
   readonly loads: readonly GroupLoad[];
@@ -21,6 +28,8 @@ const mix = ['program', 'program', 'nats', 'program', 'http'] as const;
 export class Workload {
   readonly histories: readonly History[];
   readonly #callers: readonly Caller[];
+  #delivered = 0;
+  readonly #told = new Told();
   #running: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -44,6 +53,27 @@ export class Workload {
 
   static async open(options: WorkloadOptions): Promise<Workload> {
     return new Workload(options, await doorsOf(options));
+  }
+
+  /** One command of a scenario's own, tried once, and checked like all others. */
+  async deliver(group: string, command: unknown, by: DoorName = 'nats'): Promise<DeliveryOutcome> {
+    const door = this.doors.find(({ name }) => name === by) as Door;
+    const history = this.histories.find((one) => one.group === group) as History;
+    this.#delivered += 1;
+    const id = `scenario-${this.#delivered}`;
+    const calledAt = nowMs();
+    const outcome = await door.deliver(group, command, { kind: 'key', key: id });
+    const isOpen = outcome.kind === 'unknown' || outcome.kind === 'not-taken';
+    const returnedAt = isOpen ? Number.POSITIVE_INFINITY : nowMs();
+    const asked = { id, client: id, command, door: door.name, tries: 1 };
+    history.deliveries.push({ ...asked, outcome, calledAt, returnedAt });
+    return outcome;
+  }
+
+  /** The last seq that anybody was told of; 0: none. */
+  acknowledged(group: string): number {
+    const history = this.histories.find((one) => one.group === group);
+    return history === undefined ? 0 : this.#told.of(history);
   }
 
   start(): void {
