@@ -7,6 +7,7 @@ import { connect } from 'nats';
 import type { GroupDetail, HistoryEntry } from '../../cluster/documents.js';
 import type { StoredRecord } from '../../replication/ports.js';
 import { judgeOf } from '../node/identity.js';
+import { checkDigests } from './check/digests.js';
 import { checkGroup } from './check/group.js';
 import { interpret, readRecords } from './check/log.js';
 import { askMembers, checkShown, checkStanding, type Shown } from './check/members.js';
@@ -36,6 +37,8 @@ export interface JudgedGroup {
   readonly standby: string;
   readonly seq: number;
   readonly records: number;
+  /** Of snapshots, which a replay of the log gave as well. */
+  readonly digests: number;
   readonly strangers: readonly string[];
   /** Oldest first. */
   readonly epochs: readonly HistoryEntry[];
@@ -46,12 +49,13 @@ export async function collect(
   cluster: ChaosCluster,
   loads: readonly GroupLoad[],
   histories: readonly History[],
+  waitMs?: number,
 ): Promise<{ readonly evidence: Evidence[]; readonly violations: Violation[] }> {
   const evidence: Evidence[] = [];
   const violations: Violation[] = [];
   for (const [i, load] of loads.entries()) {
     try {
-      evidence.push(await collectGroup(cluster, load, histories[i] as History));
+      evidence.push(await collectGroup(cluster, load, histories[i] as History, waitMs));
     } catch (error) {
       const detail = `the checks could not be done: ${(error as Error).message}`;
       violations.push({ check: 'liveness', group: load.name, detail });
@@ -64,9 +68,10 @@ async function collectGroup(
   cluster: ChaosCluster,
   load: GroupLoad,
   history: History,
+  waitMs?: number,
 ): Promise<Evidence> {
   const { name } = load;
-  await until(`${name} syncs`, () => cluster.admin.sync(name));
+  await until(`${name} syncs`, () => cluster.admin.sync(name), waitMs);
   const detail = await until(`${name} is whole`, async () => {
     const group = await cluster.admin.group(name);
     return group.reprotected && group.health.healthy === group.health.total ? group : null;
@@ -101,15 +106,18 @@ export function judge(
   faults: readonly Fault[],
 ): { readonly violations: readonly Violation[]; readonly group: JudgedGroup } {
   const { name, kind, standby } = load;
-  const log = interpret(records, judgeOf(detail));
+  const judge = judgeOf(detail);
+  const log = interpret(records, judge);
+  const compared = checkDigests(kind, records, judge, name);
   const expected = scenario.expects?.({ group: name, faults, epochs }) ?? null;
   const violations: Violation[] = [
     ...checkGroup(kind, history, log),
     ...checkShown(kind, log, name, shown),
+    ...compared.violations,
     ...checkStanding(detail),
   ];
   if (expected !== null) violations.push({ check: 'expectation', group: name, detail: expected });
   const { seq, strangers } = log;
-  const counted = { seq, strangers, records: log.records };
+  const counted = { seq, strangers, records: log.records, digests: compared.digests };
   return { violations, group: { name, kind: kind.name, standby, ...counted, epochs } };
 }

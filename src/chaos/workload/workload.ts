@@ -14,9 +14,13 @@ export interface WorkloadOptions {
   readonly adminUrls: () => readonly string[];
 }
 
-const callersEach = 25;
+/** So many that a record holds several commands: one at a time each, they wait for the broker's disk. */
+const callersEach = 50;
 /** Programs are many, plain requests and HTTP few: those cost most on the machine that is tested. */
-const mix = ['program', 'program', 'nats', 'program', 'http'] as const;
+const mix = [
+  ...['program', 'program', 'nats', 'program', 'http'],
+  ...['program', 'program', 'nats', 'program', 'program'],
+] as const;
 
 export class Workload {
   readonly histories: readonly History[];
