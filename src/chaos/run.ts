@@ -8,6 +8,7 @@ import { nowMs } from './history.js';
 import { collect, judge } from './judge.js';
 import { rateIn } from './measure.js';
 import { type Report, reportOf } from './report/report.js';
+import { areWhole, Rounds } from './rounds.js';
 import type { Scenario } from './scenarios/scenario.js';
 import { Stage } from './stage.js';
 import { until } from './until.js';
@@ -71,7 +72,14 @@ async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report
     const calmRate = rateIn(workload.histories, startedMs + calmMs / 2, nowMs());
     const isValid = calmRate >= leastRate;
     if (isValid) {
-      const rounds = new Rounds(stage, workload, scenario, boundMs, say);
+      const told = { isWhole: () => areWhole(cluster.admin, groups), say };
+      const rounds = new Rounds({
+        stage,
+        scenario,
+        histories: workload.histories,
+        boundMs,
+        ...told,
+      });
       violations.push(...(await rounds.play(startedMs + durationMs)));
     }
     await delay(isValid ? calmMs / 3 : 0);
@@ -102,62 +110,5 @@ async function createGroups(cluster: ChaosCluster, loads: readonly GroupLoad[]):
     await cluster.admin.createGroup(spec);
   }
   const names = loads.map(({ name }) => name);
-  await until('all groups are whole', () => areWhole(cluster, names));
+  await until('all groups are whole', () => areWhole(cluster.admin, names));
 }
-
-async function areWhole(cluster: ChaosCluster, groups: readonly string[]): Promise<boolean> {
-  const documents = await Promise.all(groups.map((name) => cluster.admin.group(name)));
-  return documents.every(
-    ({ health, reprotected, activeNode, quarantined }) =>
-      health.healthy === health.total && reprotected && activeNode !== null && !quarantined,
-  );
-}
-
-const restMs = { least: 500, most: 3000 };
-
-/** One round of faults after the other, each mended before the next. */
-class Rounds {
-  constructor(
-    private readonly stage: Stage,
-    private readonly workload: Workload,
-    private readonly scenario: Scenario,
-    private readonly boundMs: number,
-    private readonly say: (line: string) => void,
-  ) {}
-
-  /** No round begins after `untilMs`. A cluster that does not recover ends it (I9). */
-  async play(untilMs: number): Promise<Violation[]> {
-    do {
-      const before = this.stage.faults.length;
-      try {
-        await this.scenario.round(this.stage);
-        await this.stage.heal();
-      } catch (error) {
-        return [violation(`a round of faults failed: ${(error as Error).message}`)];
-      }
-      const told = this.stage.faults.slice(before).map(({ what, target }) => `${target} ${what}`);
-      const healedMs = nowMs();
-      try {
-        await until('every group serves again', () => this.#isBack(healedMs), this.boundMs);
-      } catch (error) {
-        return [violation(`after ${told.join('; ')}: ${(error as Error).message}`)];
-      }
-      this.say(`${told.join('; ')}; whole again after ${Math.round(nowMs() - healedMs)} ms`);
-      await this.stage.wait(this.stage.chance.between(restMs.least, restMs.most));
-    } while (nowMs() < untilMs);
-    return [];
-  }
-
-  /** Whole by its own account, and something that was asked after the fault has been acknowledged. */
-  async #isBack(healedMs: number): Promise<boolean> {
-    const serve = this.workload.histories.every(
-      ({ deliveries }) =>
-        deliveries.findLast(
-          ({ returnedAt, calledAt }) => returnedAt < nowMs() && calledAt > healedMs,
-        ) !== undefined,
-    );
-    return serve && (await areWhole(this.stage.cluster, this.stage.groups));
-  }
-}
-
-const violation = (detail: string): Violation => ({ check: 'liveness', group: null, detail });

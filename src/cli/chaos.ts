@@ -17,7 +17,7 @@ export function addChaosCommand(program: Command, current: Run, longCommands: Lo
     .description('break a cluster on this machine on purpose, and check every answer')
     .addOption(name('--scenario <name>', 'which faults'))
     .option('--random', 'any of them, one after the other', false)
-    .option('--smoke', 'some of them, 20 s each', false)
+    .option('--smoke', 'some of them, once each on one cluster', false)
     .option('--list', 'the scenarios and what each shows', false)
     .addOption(
       new Option('--seed <n>', 'draws the same faults again').argParser(whole(0)).default(null),

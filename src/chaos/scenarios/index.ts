@@ -1,14 +1,21 @@
 /** All scenarios. A new one is an object in one of the files beside this, and nothing else. */
+import { calm } from './calm.js';
 import { kills } from './kills.js';
 import { networks } from './networks.js';
 import { pauses } from './pauses.js';
 import { restarts } from './restarts.js';
 import type { Scenario } from './scenario.js';
 
-export const scenarios: readonly Scenario[] = [...kills, ...pauses, ...networks, ...restarts];
+export const scenarios: readonly Scenario[] = [
+  ...kills,
+  ...pauses,
+  ...networks,
+  ...restarts,
+  ...calm,
+];
 
-/** Each kind of fault once, in a few minutes. */
-export const smoke: readonly string[] = [
+/** Each kind of fault once. */
+export const smokeNames: readonly string[] = [
   'kill-active',
   'kill-stream-leader',
   'stop-active-2x',
@@ -23,5 +30,20 @@ export const anything = (brokers: 1 | 3): Scenario => ({
   shows: 'one fault after the other, drawn by the seed',
   brokers,
   round: (stage) =>
-    stage.chance.pick(scenarios.filter((one) => one.brokers <= brokers)).round(stage),
+    stage.chance
+      .pick(scenarios.filter((one) => one.brokers <= brokers && one.isCalm !== true))
+      .round(stage),
 });
+
+/** One after the other on one cluster: most of a short run is its beginning and its end. */
+export function smoke(): Scenario {
+  const rounds = smokeNames.map((name) => scenarios.find((one) => one.name === name) as Scenario);
+  let next = 0;
+  return {
+    name: 'smoke',
+    shows: smokeNames.join(', '),
+    brokers: 3,
+    leastRounds: rounds.length,
+    round: (stage) => (rounds[next++ % rounds.length] as Scenario).round(stage),
+  };
+}

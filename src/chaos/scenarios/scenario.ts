@@ -14,6 +14,10 @@ export interface Scenario {
   /** One sentence for the list and the report. */
   readonly shows: string;
   readonly brokers: 1 | 3;
+  /** How many rounds there are at least, whatever the time; absent: one. */
+  readonly leastRounds?: number;
+  /** No fault at all: no random run draws it. */
+  readonly isCalm?: true;
   /** Leaves things as they are or not: they are mended after each round. */
   round(stage: Stage): Promise<void>;
   /** Of each group: what is wrong with how it went, beyond what every run is checked for. */
