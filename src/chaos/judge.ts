@@ -13,7 +13,7 @@ import { interpret, readRecords } from './check/log.js';
 import { askMembers, checkShown, checkStanding, type Shown } from './check/members.js';
 import type { Violation } from './check/violation.js';
 import { programDoor } from './clients/program.js';
-import type { ChaosCluster } from './cluster/cluster.js';
+import type { Ground } from './cluster/cluster.js';
 import type { History } from './history.js';
 import type { Scenario } from './scenarios/scenario.js';
 import type { Fault } from './stage.js';
@@ -46,7 +46,7 @@ export interface JudgedGroup {
 
 /** The cluster has no traffic any more. What cannot be had is not known to be right: a violation. */
 export async function collect(
-  cluster: ChaosCluster,
+  cluster: Pick<Ground, 'admin' | 'clientUrls'>,
   loads: readonly GroupLoad[],
   histories: readonly History[],
   waitMs?: number,
@@ -65,7 +65,7 @@ export async function collect(
 }
 
 async function collectGroup(
-  cluster: ChaosCluster,
+  cluster: Pick<Ground, 'admin' | 'clientUrls'>,
   load: GroupLoad,
   history: History,
   waitMs?: number,
@@ -88,10 +88,10 @@ async function collectGroup(
 }
 
 async function recordsOf(
-  cluster: ChaosCluster,
+  cluster: Pick<Ground, 'admin' | 'clientUrls'>,
   { groupId, standby }: GroupDetail,
 ): Promise<readonly StoredRecord[]> {
-  const connection = await connect({ servers: cluster.clientUrls });
+  const connection = await connect({ servers: [...cluster.clientUrls] });
   try {
     return await until('the log is read', () => readRecords({ connection, groupId, standby }));
   } finally {

@@ -2,13 +2,16 @@
 import type { AdminClient } from '../client/admin.js';
 import type { Violation } from './check/violation.js';
 import { type History, nowMs } from './history.js';
-import type { Scenario } from './scenarios/scenario.js';
 import type { Stage } from './stage.js';
 import { until } from './until.js';
 
+/** What of a stage has to be there to play a round on it. */
+export type Played = Pick<Stage, 'faults' | 'chance' | 'heal' | 'wait'>;
+
 export interface RoundsOptions {
-  readonly stage: Stage;
-  readonly scenario: Scenario;
+  readonly stage: Played;
+  readonly round: () => Promise<void>;
+  readonly leastRounds: number;
   readonly histories: readonly History[];
   /** From the end of a fault until everybody has to serve again. */
   readonly boundMs: number;
@@ -22,16 +25,16 @@ export class Rounds {
   constructor(private readonly options: RoundsOptions) {}
 
   /**
-   * No round begins after `untilMs`, but as many as the scenario has to have. A cluster that does not
+   * No round begins after `untilMs`, but there are as many as there have to be. A cluster that does not
    * recover ends it (I9).
    */
   async play(untilMs: number): Promise<Violation[]> {
-    const { stage, scenario, boundMs, say } = this.options;
+    const { stage, round, leastRounds, boundMs, say } = this.options;
     let played = 0;
     do {
       const before = stage.faults.length;
       try {
-        await scenario.round(stage);
+        await round();
         await stage.heal();
       } catch (error) {
         return [violation(`a round of faults failed: ${(error as Error).message}`)];
@@ -46,7 +49,7 @@ export class Rounds {
       say(`${told.join('; ')}; whole again after ${Math.round(nowMs() - healedMs)} ms`);
       await stage.wait(stage.chance.between(restMs.least, restMs.most));
       played += 1;
-    } while (nowMs() < untilMs || played < (scenario.leastRounds ?? 1));
+    } while (nowMs() < untilMs || played < leastRounds);
     return [];
   }
 

@@ -1,14 +1,16 @@
 /** One run of one scenario: a cluster, its clients, faults, and after them the checks. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { AdminClient } from '../client/admin.js';
 import { Chance } from './chance.js';
 import { memberCount } from './check/members.js';
 import type { Violation } from './check/violation.js';
-import { ChaosCluster } from './cluster/cluster.js';
+import { ChaosCluster, type Ground } from './cluster/cluster.js';
 import { nowMs } from './history.js';
+import { onInterrupt } from './interrupt.js';
 import { collect, judge } from './judge.js';
 import { rateIn } from './measure.js';
 import { type Report, reportOf } from './report/report.js';
-import { areWhole, Rounds } from './rounds.js';
+import { areWhole, type Played, Rounds } from './rounds.js';
 import type { Scenario } from './scenarios/scenario.js';
 import { Stage } from './stage.js';
 import { until } from './until.js';
@@ -44,48 +46,55 @@ export async function runScenario(options: RunOptions): Promise<Report> {
     ...{ brokers: scenario.brokers, nodes: memberCount, main, kindsFile, dir, env },
     syncInterval: '100ms',
   });
+  // A killed parent would leave the brokers and whatever is frozen behind.
+  const stopListening = onInterrupt(async () => {
+    await cluster.stop();
+    cluster.remove();
+  });
   let report: Report;
   try {
-    report = await runOn(cluster, options);
+    const stage = new Stage(cluster, namesOf(options.loads), new Chance(options.seed, 'faults'));
+    report = await runOn(cluster, stage, () => scenario.round(stage), options);
   } finally {
     await cluster.stop();
+    stopListening();
   }
   if (report.verdict === 'green') cluster.remove();
   return report;
 }
 
-async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report> {
+/** `round`: of the scenario, on this stage. */
+export async function runOn(
+  cluster: Ground,
+  stage: Played,
+  round: () => Promise<void>,
+  options: RunOptions,
+): Promise<Report> {
   const { loads, seed, rate, leastRate, durationMs, scenario, boundMs, say } = options;
-  await createGroups(cluster, loads);
+  await createGroups(cluster.admin, loads);
+  const { adminToken } = cluster;
   const workload = await Workload.open({
-    ...{ loads, seed, rate, brokerUrls: cluster.clientUrls },
+    ...{ loads, seed, rate, brokerUrls: cluster.clientUrls, adminToken },
     adminUrls: () => cluster.adminUrls,
   });
-  const groups = loads.map(({ name }) => name);
-  const stage = new Stage(cluster, groups, new Chance(seed, 'faults'));
+  const { histories } = workload;
   const violations: Violation[] = [];
   try {
     const startedMs = nowMs();
     workload.start();
     await delay(calmMs);
     // The first answers wait for connections.
-    const calmRate = rateIn(workload.histories, startedMs + calmMs / 2, nowMs());
+    const calmRate = rateIn(histories, startedMs + calmMs / 2, nowMs());
     const isValid = calmRate >= leastRate;
     if (isValid) {
-      const told = { isWhole: () => areWhole(cluster.admin, groups), say };
-      const rounds = new Rounds({
-        stage,
-        scenario,
-        histories: workload.histories,
-        boundMs,
-        ...told,
-      });
-      violations.push(...(await rounds.play(startedMs + durationMs)));
+      const isWhole = () => areWhole(cluster.admin, namesOf(loads));
+      const leastRounds = scenario.leastRounds ?? 1;
+      const played = { stage, round, leastRounds, histories, boundMs, isWhole, say };
+      violations.push(...(await new Rounds(played).play(startedMs + durationMs)));
     }
     await delay(isValid ? calmMs / 3 : 0);
     const endedMs = nowMs();
     await workload.stop();
-    const { histories } = workload;
     const collected = await collect(cluster, loads, histories);
     await workload.close();
     await cluster.stop();
@@ -100,15 +109,16 @@ async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report
   }
 }
 
-async function createGroups(cluster: ChaosCluster, loads: readonly GroupLoad[]): Promise<void> {
+const namesOf = (loads: readonly GroupLoad[]) => loads.map(({ name }) => name);
+
+async function createGroups(admin: AdminClient, loads: readonly GroupLoad[]): Promise<void> {
   await until('every node knows of the others', async () => {
-    const nodes = await cluster.admin.nodes();
+    const nodes = await admin.nodes();
     return nodes.filter(({ state }) => state === 'up').length === memberCount;
   });
   for (const { name, kind, standby } of loads) {
     const spec = { name, kind: kind.name, memberCount, standby, sync };
-    await cluster.admin.createGroup(spec);
+    await admin.createGroup(spec);
   }
-  const names = loads.map(({ name }) => name);
-  await until('all groups are whole', () => areWhole(cluster.admin, names));
+  await until('all groups are whole', () => areWhole(admin, namesOf(loads)));
 }

@@ -12,6 +12,7 @@ export interface WorkloadOptions {
   readonly rate: number;
   readonly brokerUrls: readonly string[];
   readonly adminUrls: () => readonly string[];
+  readonly adminToken: string | null;
 }
 
 /** So many that a record holds several commands: one at a time each, they wait for the broker's disk. */

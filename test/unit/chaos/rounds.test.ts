@@ -1,29 +1,19 @@
 /** What the rounds of a run say of a cluster that does not come back, and what is collected from it. */
 import { expect, test } from 'vitest';
 import { Chance } from '../../../src/chaos/chance.js';
-import type { ChaosCluster } from '../../../src/chaos/cluster/cluster.js';
 import { type History, newHistory, nowMs } from '../../../src/chaos/history.js';
 import { collect } from '../../../src/chaos/judge.js';
-import { Rounds } from '../../../src/chaos/rounds.js';
+import { type Played, Rounds } from '../../../src/chaos/rounds.js';
 import { smoke, smokeNames } from '../../../src/chaos/scenarios/index.js';
-import type { Scenario } from '../../../src/chaos/scenarios/scenario.js';
-import type { Fault, Stage } from '../../../src/chaos/stage.js';
+import type { Fault } from '../../../src/chaos/stage.js';
 import { shippedLoads } from '../../../src/chaos/workload/groups.js';
+import type { AdminClient } from '../../../src/client/admin.js';
 
-/** Every round kills `n`; nothing takes time. */
-function stageOf(heal: () => Promise<void> = () => Promise.resolve()): Stage {
+/** Nothing takes time on it. */
+function stageOf(heal: () => Promise<void> = () => Promise.resolve()): Played {
   const faults: Fault[] = [];
-  const stage = { faults, heal, wait: () => Promise.resolve(), chance: new Chance(1, 'faults') };
-  return stage as unknown as Stage;
+  return { faults, heal, wait: () => Promise.resolve(), chance: new Chance(1, 'faults') };
 }
-
-const killing: Scenario = {
-  ...{ name: 'x', shows: 'x', brokers: 1 },
-  round: ({ faults }) => {
-    faults.push({ what: 'killed', target: 'n', fromMs: nowMs(), toMs: nowMs() });
-    return Promise.resolve();
-  },
-};
 
 /** Answered when it is asked for, again and again. */
 function serving(): History {
@@ -40,13 +30,18 @@ function serving(): History {
 
 const wellAgain = () => Promise.resolve(true);
 
-function played(more: Partial<ConstructorParameters<typeof Rounds>[0]>, untilMs = 0) {
+function played(more: Partial<ConstructorParameters<typeof Rounds>[0]>) {
   const said: string[] = [];
+  const { stage = stageOf() } = more;
+  const round = () => {
+    stage.faults.push({ what: 'killed', target: 'n', fromMs: nowMs(), toMs: nowMs() });
+    return Promise.resolve();
+  };
   const rounds = new Rounds({
-    ...{ stage: stageOf(), scenario: killing, histories: [serving()], boundMs: 0 },
+    ...{ stage, round, leastRounds: 1, histories: [serving()], boundMs: 0 },
     ...{ isWhole: wellAgain, say: (line: string) => void said.push(line), ...more },
   });
-  return rounds.play(untilMs).then((violations) => ({ violations, said }));
+  return rounds.play(0).then((violations) => ({ violations, said }));
 }
 
 const liveness = (detail: RegExp) => [
@@ -77,15 +72,15 @@ test('a group that serves and is not whole is a violation, with what it said las
 
 test('a round that cannot be played, or mended, is a violation', async () => {
   const round = () => Promise.reject(new Error('no such node'));
-  const failed = await played({ scenario: { ...killing, round } });
+  const failed = await played({ round });
   expect(failed.violations).toEqual(liveness(/a round of faults failed: no such node/));
   const stage = stageOf(() => Promise.reject(new Error('does not start')));
   const unhealed = await played({ stage });
   expect(unhealed.violations).toEqual(liveness(/a round of faults failed: does not start/));
 });
 
-test('there are as many rounds as the scenario has to have, however late it is', async () => {
-  const { violations, said } = await played({ scenario: { ...killing, leastRounds: 3 } });
+test('there are as many rounds as there have to be, however late it is', async () => {
+  const { violations, said } = await played({ leastRounds: 3 });
   expect(violations).toEqual([]);
   expect(said).toEqual(
     Array(3).fill(expect.stringMatching(/^n killed; whole again after \d+ ms$/)),
@@ -101,7 +96,7 @@ test('a cluster that nothing can be had from is a violation for each group', asy
   const admin = { sync: () => Promise.reject(new Error('nobody is there')) };
   const loads = shippedLoads.slice(0, 2);
   const histories = loads.map(({ name }) => newHistory(name));
-  const cluster = { admin } as unknown as ChaosCluster;
+  const cluster = { admin: admin as unknown as AdminClient, clientUrls: [] };
   const { evidence, violations } = await collect(cluster, loads, histories, 0);
   expect(evidence).toEqual([]);
   expect(violations).toEqual(
