@@ -55,6 +55,9 @@ export async function runScenario(options: RunOptions): Promise<Report> {
   try {
     const stage = new Stage(cluster, namesOf(options.loads), new Chance(options.seed, 'faults'));
     report = await runOn(cluster, stage, () => scenario.round(stage), options);
+  } catch (error) {
+    options.say(`it ended before it could be judged; logs and stores are in ${cluster.dir}`);
+    throw error;
   } finally {
     await cluster.stop();
     stopListening();

@@ -4,10 +4,7 @@ import type { DeliveryCall, History, ReadCall } from '../history.js';
 import { checkHistory, type Logged, type Operation } from './check-history.js';
 import type { Decided, ReadLog } from './log.js';
 import { type Answer, type Ask, accepted, modelOf, refused } from './model.js';
-import type { CheckName, Violation } from './violation.js';
-
-/** Enough to see what is wrong; one fault often shows a thousand times. */
-const mostShown = 5;
+import { type CheckName, mostShown, type Violation } from './violation.js';
 
 export function checkGroup(kind: Kind, history: History, log: ReadLog): Violation[] {
   const says = (check: CheckName, details: readonly string[]): Violation[] =>
