@@ -22,20 +22,13 @@ export const chaosExitCodes: Readonly<Record<Verdict | 'usage', number>> = {
 };
 
 const mostSeed = 2 ** 31;
-const smokeMs = 20_000;
 
 export async function chaosCommand(options: ChaosOptions, io: Io): Promise<number> {
   if (options.list) return await list(io);
   try {
     const chosen = chosenBy(options);
     const loads = await loadsOf(options);
-    let worst = chaosExitCodes.green;
-    for (const scenario of chosen) {
-      const code = await runOne(scenario, loads, options, io);
-      // One violation outweighs any number of runs that proved nothing.
-      if (worst !== chaosExitCodes.violation && code !== chaosExitCodes.green) worst = code;
-    }
-    return worst;
+    return await runOne(chosen, loads, options, io);
   } catch (error) {
     if (!(error instanceof UnderstudyError && error.code === 'invalid-config')) throw error;
     await write(io.stderr, `understudy: ${error.message}\n`);
@@ -50,22 +43,18 @@ async function list({ stdout }: Io): Promise<number> {
 }
 
 /** Throws `invalid-config`. */
-function chosenBy({ scenario, random, smoke: isSmoke, brokers }: ChaosOptions): Scenario[] {
+function chosenBy({ scenario, random, smoke: isSmoke, brokers }: ChaosOptions): Scenario {
   const ways = [scenario !== null, random, isSmoke].filter(Boolean).length;
   if (ways !== 1) {
     const detail = 'give one of --scenario NAME, --random and --smoke; --list names all scenarios';
     throw new UnderstudyError('invalid-config', detail);
   }
-  if (random) return [anything(brokers)];
-  const names = isSmoke ? smoke : [scenario];
-  return names.map((name) => {
-    const found = scenarios.find((one) => one.name === name);
-    if (found !== undefined) return found;
-    throw new UnderstudyError(
-      'invalid-config',
-      `there is no scenario ${name}; understudy chaos --list names all`,
-    );
-  });
+  if (random) return anything(brokers);
+  if (isSmoke) return smoke();
+  const found = scenarios.find(({ name }) => name === scenario);
+  if (found !== undefined) return found;
+  const detail = `there is no scenario ${scenario}; understudy chaos --list names all`;
+  throw new UnderstudyError('invalid-config', detail);
 }
 
 /** Throws `invalid-config`. */
@@ -97,7 +86,7 @@ async function runOne(
   const { rate, leastRate, boundMs, kinds, data } = options;
   const report = await runScenario({
     ...{ scenario, seed, loads, rate, leastRate, boundMs },
-    durationMs: options.smoke ? smokeMs : options.durationMs,
+    durationMs: options.smoke ? 0 : options.durationMs,
     main,
     kindsFile: kinds === null ? undefined : resolve(kinds),
     // Runs do not share what they store.

@@ -42,7 +42,7 @@ export interface ReadCall extends Asked {
   readonly query: string;
   readonly args: unknown;
   readonly consistency: Consistency;
-  /** The answer may be from no older state. */
+  /** The answer may be from no older state; 0: the request did not say. */
   readonly minSeq: number;
   readonly value: unknown;
   readonly seq: number;

@@ -7,13 +7,14 @@ import { connect } from 'nats';
 import type { GroupDetail, HistoryEntry } from '../../cluster/documents.js';
 import type { StoredRecord } from '../../replication/ports.js';
 import { judgeOf } from '../node/identity.js';
+import { checkDigests } from './check/digests.js';
 import { checkGroup } from './check/group.js';
 import { interpret, readRecords } from './check/log.js';
 import { checkNamed, withoutLost } from './check/lost.js';
 import { askMembers, checkShown, checkStanding, type Shown } from './check/members.js';
 import type { Violation } from './check/violation.js';
 import { programDoor } from './clients/program.js';
-import type { ChaosCluster } from './cluster/cluster.js';
+import type { Ground } from './cluster/cluster.js';
 import type { History } from './history.js';
 import type { Scenario } from './scenarios/scenario.js';
 import type { Stage } from './stage.js';
@@ -37,6 +38,8 @@ export interface JudgedGroup {
   readonly standby: string;
   readonly seq: number;
   readonly records: number;
+  /** Of snapshots, which a replay of the log gave as well. */
+  readonly digests: number;
   readonly strangers: readonly string[];
   /** Oldest first. */
   readonly epochs: readonly HistoryEntry[];
@@ -44,15 +47,16 @@ export interface JudgedGroup {
 
 /** The cluster has no traffic any more. What cannot be had is not known to be right: a violation. */
 export async function collect(
-  cluster: ChaosCluster,
+  cluster: Pick<Ground, 'admin' | 'clientUrls'>,
   loads: readonly GroupLoad[],
   histories: readonly History[],
+  waitMs?: number,
 ): Promise<{ readonly evidence: Evidence[]; readonly violations: Violation[] }> {
   const evidence: Evidence[] = [];
   const violations: Violation[] = [];
   for (const [i, load] of loads.entries()) {
     try {
-      evidence.push(await collectGroup(cluster, load, histories[i] as History));
+      evidence.push(await collectGroup(cluster, load, histories[i] as History, waitMs));
     } catch (error) {
       const detail = `the checks could not be done: ${(error as Error).message}`;
       violations.push({ check: 'liveness', group: load.name, detail });
@@ -62,12 +66,13 @@ export async function collect(
 }
 
 async function collectGroup(
-  cluster: ChaosCluster,
+  cluster: Pick<Ground, 'admin' | 'clientUrls'>,
   load: GroupLoad,
   history: History,
+  waitMs?: number,
 ): Promise<Evidence> {
   const { name } = load;
-  await until(`${name} syncs`, () => cluster.admin.sync(name));
+  await until(`${name} syncs`, () => cluster.admin.sync(name), waitMs);
   const detail = await until(`${name} is whole`, async () => {
     const group = await cluster.admin.group(name);
     return group.reprotected && group.health.healthy === group.health.total ? group : null;
@@ -84,10 +89,10 @@ async function collectGroup(
 }
 
 async function recordsOf(
-  cluster: ChaosCluster,
+  cluster: Pick<Ground, 'admin' | 'clientUrls'>,
   { groupId, standby }: GroupDetail,
 ): Promise<readonly StoredRecord[]> {
-  const connection = await connect({ servers: cluster.clientUrls });
+  const connection = await connect({ servers: [...cluster.clientUrls] });
   try {
     return await until('the log is read', () => readRecords({ connection, groupId, standby }));
   } finally {
@@ -102,17 +107,20 @@ export function judge(
   { faults, losses }: Pick<Stage, 'faults' | 'losses'>,
 ): { readonly violations: readonly Violation[]; readonly group: JudgedGroup } {
   const { name, kind, standby } = load;
-  const log = interpret(records, judgeOf(detail));
+  const judge = judgeOf(detail);
+  const log = interpret(records, judge);
+  const compared = checkDigests(kind, records, judge, name);
   const ofGroup = losses.filter(({ group }) => group === name);
   const expected = scenario.expects?.({ group: name, faults, epochs, log }) ?? null;
   const violations: Violation[] = [
     ...checkNamed(history, ofGroup),
     ...checkGroup(kind, withoutLost(history, log, ofGroup), log),
     ...checkShown(kind, log, name, shown),
+    ...compared.violations,
     ...checkStanding(detail),
   ];
   if (expected !== null) violations.push({ check: 'expectation', group: name, detail: expected });
   const { seq, strangers } = log;
-  const counted = { seq, strangers, records: log.records };
+  const counted = { seq, strangers, records: log.records, digests: compared.digests };
   return { violations, group: { name, kind: kind.name, standby, ...counted, epochs } };
 }

@@ -1,13 +1,16 @@
 /** One run of one scenario: a cluster, its clients, faults, and after them the checks. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { AdminClient } from '../client/admin.js';
 import { Chance } from './chance.js';
 import { memberCount } from './check/members.js';
 import type { Violation } from './check/violation.js';
-import { ChaosCluster } from './cluster/cluster.js';
+import { ChaosCluster, type Ground } from './cluster/cluster.js';
 import { nowMs } from './history.js';
+import { onInterrupt } from './interrupt.js';
 import { collect, judge } from './judge.js';
 import { rateIn } from './measure.js';
 import { type Report, reportOf } from './report/report.js';
+import { areWhole, type Played, Rounds } from './rounds.js';
 import type { Scenario } from './scenarios/scenario.js';
 import { Stage } from './stage.js';
 import { until } from './until.js';
@@ -44,42 +47,69 @@ export async function runScenario(options: RunOptions): Promise<Report> {
     ...{ brokers: scenario.brokers, nodes: memberCount, main, kindsFile, dir, env },
     ...{ syncInterval: '100ms', nodeEnv: scenario.nodeEnv, volumes: scenario.volumes ?? [] },
   });
+  // A killed parent would leave the brokers and whatever is frozen behind.
+  const stopListening = onInterrupt(async () => {
+    await cluster.stop();
+    cluster.remove();
+  });
   let report: Report;
   try {
-    report = await runOn(cluster, options);
+    const chance = new Chance(options.seed, 'faults');
+    const prepare = (workload: Workload): Play => {
+      const stage = new Stage(cluster, workload, namesOf(loadsOf(options)), chance);
+      return { stage, round: () => scenario.round(stage) };
+    };
+    report = await runOn(cluster, prepare, options);
+  } catch (error) {
+    options.say(`it ended before it could be judged; logs and stores are in ${cluster.dir}`);
+    throw error;
   } finally {
     await cluster.stop();
+    stopListening();
   }
   if (report.verdict === 'green') cluster.remove();
   return report;
 }
 
-async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report> {
+/** Where faults happen, and one round of them. */
+export interface Play {
+  readonly stage: Played;
+  readonly round: () => Promise<void>;
+}
+
+/** `prepare`: what is played, once there are callers. */
+export async function runOn(
+  cluster: Ground,
+  prepare: (workload: Workload) => Play,
+  options: RunOptions,
+): Promise<Report> {
   const { seed, rate, leastRate, durationMs, scenario, boundMs, say } = options;
-  const loads = [...options.loads, ...(scenario.loads ?? [])];
-  await createGroups(cluster, loads);
+  const loads = loadsOf(options);
+  await createGroups(cluster.admin, loads);
+  const { adminToken } = cluster;
   const workload = await Workload.open({
-    ...{ loads, seed, rate, brokerUrls: cluster.clientUrls },
+    ...{ loads, seed, rate, brokerUrls: cluster.clientUrls, adminToken },
     adminUrls: () => cluster.adminUrls,
   });
-  const groups = loads.map(({ name }) => name);
-  const stage = new Stage(cluster, workload, groups, new Chance(seed, 'faults'));
+  const { histories } = workload;
+  const { stage, round } = prepare(workload);
   const violations: Violation[] = [];
   try {
     const startedMs = nowMs();
     workload.start();
     await delay(calmMs);
     // The first answers wait for connections.
-    const calmRate = rateIn(workload.histories, startedMs + calmMs / 2, nowMs());
+    const calmRate = rateIn(histories, startedMs + calmMs / 2, nowMs());
     const isValid = calmRate >= leastRate;
     if (isValid) {
-      const rounds = new Rounds(stage, workload, scenario, boundMs, say);
-      violations.push(...(await rounds.play(startedMs + durationMs)));
+      const isWhole = () => areWhole(cluster.admin, namesOf(loads));
+      const leastRounds = scenario.leastRounds ?? 1;
+      const played = { stage, round, leastRounds, histories, boundMs, isWhole, say };
+      violations.push(...(await new Rounds(played).play(startedMs + durationMs)));
     }
     await delay(isValid ? calmMs / 3 : 0);
     const endedMs = nowMs();
     await workload.stop();
-    const { histories } = workload;
     const collected = await collect(cluster, loads, histories);
     await workload.close();
     await cluster.stop();
@@ -94,72 +124,17 @@ async function runOn(cluster: ChaosCluster, options: RunOptions): Promise<Report
   }
 }
 
-async function createGroups(cluster: ChaosCluster, loads: readonly GroupLoad[]): Promise<void> {
+const loadsOf = ({ loads, scenario }: RunOptions) => [...loads, ...(scenario.loads ?? [])];
+const namesOf = (loads: readonly GroupLoad[]) => loads.map(({ name }) => name);
+
+async function createGroups(admin: AdminClient, loads: readonly GroupLoad[]): Promise<void> {
   await until('every node knows of the others', async () => {
-    const nodes = await cluster.admin.nodes();
+    const nodes = await admin.nodes();
     return nodes.filter(({ state }) => state === 'up').length === memberCount;
   });
   for (const { name, kind, standby, sync = nowAndThen } of loads) {
     const spec = { name, kind: kind.name, memberCount, standby, sync };
-    await cluster.admin.createGroup(spec);
+    await admin.createGroup(spec);
   }
-  const names = loads.map(({ name }) => name);
-  await until('all groups are whole', () => areWhole(cluster, names));
+  await until('all groups are whole', () => areWhole(admin, namesOf(loads)));
 }
-
-async function areWhole(cluster: ChaosCluster, groups: readonly string[]): Promise<boolean> {
-  const documents = await Promise.all(groups.map((name) => cluster.admin.group(name)));
-  return documents.every(
-    ({ health, reprotected, activeNode, quarantined }) =>
-      health.healthy === health.total && reprotected && activeNode !== null && !quarantined,
-  );
-}
-
-const restMs = { least: 500, most: 3000 };
-
-/** One round of faults after the other, each mended before the next. */
-class Rounds {
-  constructor(
-    private readonly stage: Stage,
-    private readonly workload: Workload,
-    private readonly scenario: Scenario,
-    private readonly boundMs: number,
-    private readonly say: (line: string) => void,
-  ) {}
-
-  /** No round begins after `untilMs`. A cluster that does not recover ends it (I9). */
-  async play(untilMs: number): Promise<Violation[]> {
-    do {
-      const before = this.stage.faults.length;
-      try {
-        await this.scenario.round(this.stage);
-        await this.stage.heal();
-      } catch (error) {
-        return [violation(`a round of faults failed: ${(error as Error).message}`)];
-      }
-      const told = this.stage.faults.slice(before).map(({ what, target }) => `${target} ${what}`);
-      const healedMs = nowMs();
-      try {
-        await until('every group serves again', () => this.#isBack(healedMs), this.boundMs);
-      } catch (error) {
-        return [violation(`after ${told.join('; ')}: ${(error as Error).message}`)];
-      }
-      this.say(`${told.join('; ')}; whole again after ${Math.round(nowMs() - healedMs)} ms`);
-      await this.stage.wait(this.stage.chance.between(restMs.least, restMs.most));
-    } while (nowMs() < untilMs);
-    return [];
-  }
-
-  /** Whole by its own account, and something that was asked after the fault has been acknowledged. */
-  async #isBack(healedMs: number): Promise<boolean> {
-    const serve = this.workload.histories.every(
-      ({ deliveries }) =>
-        deliveries.findLast(
-          ({ returnedAt, calledAt }) => returnedAt < nowMs() && calledAt > healedMs,
-        ) !== undefined,
-    );
-    return serve && (await areWhole(this.stage.cluster, this.stage.groups));
-  }
-}
-
-const violation = (detail: string): Violation => ({ check: 'liveness', group: null, detail });

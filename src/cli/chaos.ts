@@ -17,14 +17,14 @@ export function addChaosCommand(program: Command, current: Run, longCommands: Lo
     .description('break a cluster on this machine on purpose, and check every answer')
     .addOption(name('--scenario <name>', 'which faults'))
     .option('--random', 'any of them, one after the other', false)
-    .option('--smoke', 'some of them, 20 s each', false)
+    .option('--smoke', 'some of them, once each on one cluster', false)
     .option('--list', 'the scenarios and what each shows', false)
     .addOption(
       new Option('--seed <n>', 'draws the same faults again').argParser(whole(0)).default(null),
     )
     .option('--duration <time>', 'such as 90s or 1h', duration, 60_000)
     .addOption(new Option('--brokers <n>', 'of a random run').choices(['1', '3']).default('3'))
-    .option('--rate <n>', 'calls a second', whole(1, 100_000), 800)
+    .option('--rate <n>', 'calls a second', whole(1, 100_000), 1000)
     .option('--least-rate <n>', 'acknowledged a second, or the run is invalid', whole(1), 200)
     .option('--bound <time>', 'after a fault everybody serves again within it', duration, 60_000)
     .addOption(name('--report <dir>', 'where to write reports'))

@@ -23,6 +23,7 @@ test(
     expect(said.length).toBeGreaterThan(0);
     expect(report.counts.acknowledged).toBeGreaterThan(200);
     expect(report.groups.map(({ name }) => name)).toEqual(shippedLoads.map(({ name }) => name));
+    for (const { digests } of report.groups) expect(digests).toBeGreaterThan(0);
     const epochs = report.groups.map((group) => group.epochs.length);
     expect(Math.max(...epochs)).toBeGreaterThan(1);
   },

@@ -4,10 +4,7 @@ import type { DeliveryCall, History, ReadCall } from '../history.js';
 import { checkHistory, type Logged, type Operation } from './check-history.js';
 import type { Decided, ReadLog } from './log.js';
 import { type Answer, type Ask, accepted, modelOf, refused } from './model.js';
-import type { CheckName, Violation } from './violation.js';
-
-/** Enough to see what is wrong; one fault often shows a thousand times. */
-const mostShown = 5;
+import { type CheckName, mostShown, type Violation } from './violation.js';
 
 export function checkGroup(kind: Kind, history: History, log: ReadLog): Violation[] {
   const says = (check: CheckName, details: readonly string[]): Violation[] =>
@@ -20,7 +17,7 @@ export function checkGroup(kind: Kind, history: History, log: ReadLog): Violatio
     ...says('acknowledged-in-log', lost(history, byId)),
     ...says('nothing-doubled', doubled(log)),
     ...says('nothing-invented', invented(kind, history, log)),
-    ...says('session', setBack(history)),
+    ...says('session', [...setBack(history), ...behind(history), ...misplaced(history, log)]),
     ...says('epochs', disordered(log)),
   ];
   // Without the place of every answer there is no order to check.
@@ -74,7 +71,10 @@ function invented(kind: Kind, { deliveries }: History, { decided }: ReadLog): st
   });
 }
 
-/** Nobody goes back in time behind what it was told itself, whichever member answers (P11). */
+/**
+ * Nobody goes back in time behind what it was told itself, whichever member answers (P11): a library sees
+ * to that, a plain request has to ask for it.
+ */
 function setBack({ deliveries, reads }: History): string[] {
   const problems: string[] = [];
   const told = [...deliveries, ...reads].sort((a, b) => a.returnedAt - b.returnedAt);
@@ -85,7 +85,8 @@ function setBack({ deliveries, reads }: History): string[] {
     for (let next = told[at]; next && next.returnedAt < read.calledAt; next = told[++at]) {
       floors.set(next.client, Math.max(floors.get(next.client) ?? 0, seqOf(next)));
     }
-    const floor = Math.max(floors.get(read.client) ?? 0, read.minSeq);
+    const isSession = read.door === 'program' || read.consistency === 'linearizable';
+    const floor = Math.max(isSession ? (floors.get(read.client) ?? 0) : 0, read.minSeq);
     if (read.seq >= floor) continue;
     const { client, consistency, seq, member } = read;
     problems.push(
@@ -99,6 +100,57 @@ function setBack({ deliveries, reads }: History): string[] {
 function seqOf(call: DeliveryCall | ReadCall): number {
   if ('seq' in call) return call.seq;
   return call.outcome.kind === 'accepted' ? call.outcome.seq : 0;
+}
+
+/**
+ * The active of an epoch answers from all that anybody was told in it or before it; only one that is
+ * deposed and does not know it yet may answer with what was true before (P11).
+ */
+function behind({ deliveries, reads }: History): string[] {
+  const byActives = reads.filter(({ consistency }) => consistency !== 'standby');
+  const told = [...deliveries.filter(wasAccepted), ...byActives].sort(
+    (a, b) => a.returnedAt - b.returnedAt,
+  );
+  const locals = reads.filter(({ consistency }) => consistency === 'local');
+  const latest: number[] = [];
+  let at = 0;
+  return locals
+    .sort((a, b) => a.calledAt - b.calledAt)
+    .flatMap(({ client, seq, epoch, member, calledAt }) => {
+      for (let next = told[at]; next && next.returnedAt < calledAt; next = told[++at]) {
+        latest[epochOf(next)] = Math.max(latest[epochOf(next)] ?? 0, seqOf(next));
+      }
+      let before = epoch;
+      while (before > 0 && latest[before] === undefined) before -= 1;
+      const floor = latest[before] ?? 0;
+      if (seq >= floor) return [];
+      return [
+        `member ${member} answered a local read of ${client} from seq ${seq} of epoch ${epoch}, ` +
+          `when somebody had been told of seq ${floor} in epoch ${before}`,
+      ];
+    });
+}
+
+const wasAccepted = ({ outcome }: DeliveryCall): boolean => outcome.kind === 'accepted';
+
+function epochOf(call: DeliveryCall | ReadCall): number {
+  if ('epoch' in call) return call.epoch;
+  return call.outcome.kind === 'accepted' ? call.outcome.epoch : 0;
+}
+
+/** A read names an epoch and a seq that the log has together. */
+function misplaced({ reads }: History, { epochs }: ReadLog): string[] {
+  const starts = new Map(epochs.map(({ epoch, fromSeq }) => [epoch, fromSeq]));
+  return reads.flatMap(({ client, consistency, seq, epoch, member }) => {
+    const from = starts.get(epoch);
+    const to = starts.get(epoch + 1) ?? Number.POSITIVE_INFINITY;
+    if (from !== undefined && seq >= from && seq <= to) return [];
+    const place = from === undefined ? 'does not have' : `has from seq ${from} to seq ${to}`;
+    return [
+      `member ${member} answered a ${consistency} read of ${client} from seq ${seq} of epoch ` +
+        `${epoch}, which the log ${place}`,
+    ];
+  });
 }
 
 function disordered({ epochs, decided }: ReadLog): string[] {

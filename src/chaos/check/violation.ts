@@ -19,3 +19,6 @@ export interface Violation {
   readonly group: string | null;
   readonly detail: string;
 }
+
+/** Of one check and group: enough to see what is wrong; one fault often shows a thousand times. */
+export const mostShown = 5;

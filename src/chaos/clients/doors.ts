@@ -8,10 +8,15 @@ export type { Door } from './door.js';
 export interface Addresses {
   readonly brokerUrls: readonly string[];
   readonly adminUrls: () => readonly string[];
+  readonly adminToken: string | null;
 }
 
 /** One of each: whoever uses it shares its connection with the others. */
-export async function doorsOf({ brokerUrls, adminUrls }: Addresses): Promise<readonly Door[]> {
+export async function doorsOf({
+  brokerUrls,
+  adminUrls,
+  adminToken,
+}: Addresses): Promise<readonly Door[]> {
   const overNats = [programDoor(brokerUrls), natsDoor(brokerUrls)];
-  return [...(await Promise.all(overNats)), httpDoor(adminUrls)];
+  return [...(await Promise.all(overNats)), httpDoor(adminUrls, adminToken ?? undefined)];
 }

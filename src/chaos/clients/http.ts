@@ -3,14 +3,14 @@ import type { DeliveryOutcome } from '../history.js';
 import { type Door, type Identified, outcomeOf, tryMs } from './door.js';
 
 /** The admin API, at whichever nodes answer when it is asked. */
-export function httpDoor(urls: () => readonly string[]): Door {
+export function httpDoor(urls: () => readonly string[], token?: string): Door {
   let known = '';
   let admin = createAdminClient({ url: 'http://127.0.0.1:1' });
   const current = () => {
     const now = urls();
     if (now.length > 0 && now.join() !== known) {
       known = now.join();
-      admin = createAdminClient({ url: [...now], timeoutMs: tryMs });
+      admin = createAdminClient({ url: [...now], token, timeoutMs: tryMs });
     }
     return admin;
   };

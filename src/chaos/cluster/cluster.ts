@@ -36,10 +36,25 @@ export interface NodePlace {
   readonly dir: string;
 }
 
+/** What a run is played on, wherever its processes are. */
+export interface Ground {
+  readonly dir: string;
+  /** For programs that are not the nodes. */
+  readonly clientUrls: readonly string[];
+  /** Of the nodes that can answer now. */
+  readonly adminUrls: readonly string[];
+  readonly admin: AdminClient;
+  /** Null: the nodes ask for none. */
+  readonly adminToken: string | null;
+  /** Ends every process that was started. */
+  stop(): Promise<void>;
+}
+
 export const shards = 2;
 const adminTimeoutMs = 5000;
 
-export class ChaosCluster {
+export class ChaosCluster implements Ground {
+  readonly adminToken = null;
   readonly brokers: readonly ChaosBroker[];
   nodes: readonly ChaosNode[] = [];
   /** The clients' ways to the brokers, which no fault concerns but the brokers' own. */
@@ -112,7 +127,6 @@ export class ChaosCluster {
     return this.options.main;
   }
 
-  /** For programs that are not the nodes. */
   get clientUrls(): string[] {
     return this.#clientDoors.map(({ url }) => url);
   }
@@ -135,7 +149,6 @@ export class ChaosCluster {
     ];
   }
 
-  /** Ends every process that was started. */
   async stop(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.end('SIGKILL')));
     await Promise.all(this.brokers.map((broker) => broker.remove()));

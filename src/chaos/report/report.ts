@@ -66,7 +66,8 @@ export function reportOf(facts: RunFacts): Report {
   const pauses = pausesOf(histories);
   const count = Math.min(mostSlices, Math.ceil((endedMs - startedMs) / leastSliceMs));
   const slices = slicesOf(histories, startedMs, endedMs, count);
-  const what = scenario.name === 'random' ? '--random' : `--scenario ${scenario.name}`;
+  const isOwn = scenario.name === 'random' || scenario.name === 'smoke';
+  const what = isOwn ? `--${scenario.name}` : `--scenario ${scenario.name}`;
   return {
     ...{ scenario: scenario.name, shows: scenario.shows, seed, brokers: scenario.brokers },
     command: `npm run chaos -- ${what} --seed ${seed} --duration ${durationMs}ms`,

@@ -5,12 +5,14 @@ import type { Report } from './report.js';
 export function linesOf(report: Report): string[] {
   const { counts, outagesMs, latenciesMs, longestStallMs, faults, groups, violations } = report;
   const { acknowledged, rejected, unknown, notTaken, repeated, reads } = counts;
+  const digests = groups.reduce((sum, group) => sum + group.digests, 0);
   const epochs = groups.reduce((sum, group) => sum + group.epochs.length - 1, 0);
   return [
     `${faults.length} faults; ${acknowledged} acknowledged, ${rejected} rejected, ${unknown} ` +
       `unknown, ${notTaken} not taken, ${repeated} repeated; ${reads} reads`,
     `before the first fault ${report.calmRate} answers a second; latency ${shown(latenciesMs)}`,
-    `longest stall ${longestStallMs} ms; outages ${shown(outagesMs)}; ${epochs} changes of writers`,
+    `longest stall ${longestStallMs} ms; outages ${shown(outagesMs)}; ${epochs} changes ` +
+      `of writers; ${digests} digests of snapshots compared`,
     ...violations.map(({ check, group, detail }) => `VIOLATION ${check} ${group ?? ''}: ${detail}`),
     ...(report.verdict === 'invalid'
       ? [`INVALID: ${report.leastRate} answers a second are needed, or a run shows nothing`]

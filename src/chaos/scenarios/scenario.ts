@@ -31,6 +31,8 @@ export interface Scenario {
   readonly kindsFile?: (main: string) => string;
   /** Directories that are file systems of their own, and small. */
   readonly volumes?: readonly Volume[];
+  /** How many rounds there are at least, whatever the time; absent: one. */
+  readonly leastRounds?: number;
   /** Leaves things as they are or not: they are mended after each round. */
   round(stage: Stage): Promise<void>;
   /** Of each group: what is wrong with how it went, beyond what every run is checked for. */

@@ -21,6 +21,8 @@ export interface CallerOptions {
 
 const readShare = 0.25;
 const repeatShare = 0.7;
+/** Of the reads that could say what they must not be older than. */
+const plainShare = 0.5;
 const mostTries = 12;
 const pauseMs = 100;
 const consistencies: readonly Consistency[] = ['linearizable', 'local', 'standby'];
@@ -89,8 +91,9 @@ export class Caller {
     const query = load.query(chance);
     if (query === null) return;
     const consistency = chance.pick(consistencies);
-    // A library remembers what its client has seen; a plain request has to say so.
-    const minSeq = consistency === 'linearizable' ? 0 : this.#seen;
+    // A library remembers what its client has seen; of a plain request it is seen what is promised without.
+    const isPlain = consistency === 'linearizable' || chance.happens(plainShare);
+    const minSeq = isPlain ? 0 : this.#seen;
     const asked = { query: query.name, args: query.args, consistency, minSeq };
     const calledAt = nowMs();
     try {

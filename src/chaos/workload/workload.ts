@@ -19,11 +19,16 @@ export interface WorkloadOptions {
   readonly rate: number;
   readonly brokerUrls: readonly string[];
   readonly adminUrls: () => readonly string[];
+  readonly adminToken: string | null;
 }
 
-const callersEach = 25;
+/** So many that a record holds several commands: one at a time each, they wait for the broker's disk. */
+const callersEach = 50;
 /** Programs are many, plain requests and HTTP few: those cost most on the machine that is tested. */
-const mix = ['program', 'program', 'nats', 'program', 'http'] as const;
+const mix = [
+  ...['program', 'program', 'nats', 'program', 'http'],
+  ...['program', 'program', 'nats', 'program', 'program'],
+] as const;
 
 export class Workload {
   readonly histories: readonly History[];

@@ -26,7 +26,15 @@ const report: Report = {
   ],
   groups: [
     {
-      ...{ name: 'g', kind: 'counter', standby: 'hot', seq: 9, records: 9, strangers: [] },
+      ...{
+        name: 'g',
+        kind: 'counter',
+        standby: 'hot',
+        seq: 9,
+        records: 9,
+        digests: 1,
+        strangers: [],
+      },
       epochs: [
         {
           ...{ epoch: 2, node: 'node-2', index: 1, cause: 'disconnect', operation: null },
