@@ -162,7 +162,7 @@ describe('settings', () => {
           seed: null,
           durationMs: 60_000,
         },
-        ...{ brokers: 3, rate: 800, leastRate: 200, boundMs: 60_000, report: null, data: null },
+        ...{ brokers: 3, rate: 1000, leastRate: 200, boundMs: 60_000, report: null, data: null },
         ...{ kinds: null, kind: null, events: null },
       },
     ]);
