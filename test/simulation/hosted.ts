@@ -36,6 +36,7 @@ export function infoOf(id: string, life: number, placed: boolean): NodeInfo {
     pid: null,
     kinds: ['trace'],
     draining: false,
+    supervised: true,
   };
 }
 

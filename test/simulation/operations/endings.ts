@@ -5,6 +5,7 @@ import type { MovesData } from '../../../cluster/operations/moves.js';
 import { holderOf, type Operation } from '../../../cluster/operations/operation.js';
 import type { ReplaceData } from '../../../cluster/operations/replace.js';
 import type { SwitchoverData } from '../../../cluster/operations/switchover.js';
+import type { SyncData } from '../../../cluster/operations/sync.js';
 import { Violation } from '../checker.js';
 import type { World } from '../world.js';
 import type { OperationJudge } from './judge.js';
@@ -41,6 +42,11 @@ const checks: Readonly<Record<string, Check>> = {
       return one.group === group && one.index === index && one.node === to;
     });
     if (!isThere && !was) throw wrong(operation, `the member was never placed on ${to}`);
+  },
+  sync(world, _, operation) {
+    const { group, through } = operation.data as SyncData;
+    const cutAt = world.checker(group).snapshot?.at ?? 0;
+    if (through === null || cutAt < through) throw wrong(operation, `the newest is at ${cutAt}`);
   },
   drain(world, judge, operation) {
     const { node } = operation.data as MovesData;

@@ -5,7 +5,9 @@ import { requestDrain, requestRebalance } from '../../../cluster/operations/move
 import type { OperationRequest } from '../../../cluster/operations/operation.js';
 import { requestReinit } from '../../../cluster/operations/reinit.js';
 import { requestReplace } from '../../../cluster/operations/replace.js';
+import { requestRestart, restartable } from '../../../cluster/operations/restart.js';
 import { preflight, requestSwitchover } from '../../../cluster/operations/switchover.js';
+import { requestSync } from '../../../cluster/operations/sync.js';
 import { UnderstudyError } from '../../../replication/errors.js';
 import type { Random } from '../../support/scheduler.js';
 import type { Host } from '../host.js';
@@ -51,6 +53,12 @@ export const askers: Readonly<Record<string, Asker>> = {
   },
   drain: ({ nodes, random }) => requestDrain(pick(random, nodes), by),
   rebalance: () => requestRebalance(by),
+  sync: ({ group }) => requestSync(group, by),
+  restart({ host, nodes, random }) {
+    if (random.chance(0.6)) return requestRestart({ node: pick(random, nodes) }, by);
+    const all = restartable(seenBy(host, null).nodes);
+    return requestRestart({ all, driver: host.name }, by);
+  },
 };
 
 function pick<One>(random: Random, all: readonly One[]): One {

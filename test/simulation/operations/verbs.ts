@@ -13,6 +13,9 @@ import type { World } from '../world.js';
 import { groupNow, seenBy } from './seeing.js';
 import type { Answered } from './store.js';
 
+/** From the end of a process to its next life. */
+const restartMs = 300;
+
 /** What requests carry, all verbs together. */
 interface Asked {
   readonly group: string;
@@ -27,6 +30,7 @@ interface Asked {
   readonly move: Move;
   readonly by: string;
   readonly ids: readonly string[];
+  readonly incarnation: string;
 }
 
 export interface Served {
@@ -81,6 +85,12 @@ export const verbs: Verbs = {
     coordinator.nextBeatAtMs = 0;
     host.hear({ kind: 'tick' });
     answer({ value: null });
+  },
+  /** Its supervisor starts it again, after a while. */
+  end({ world, host, request, answer }) {
+    const ends = host.coordinator.info.incarnation === request.incarnation;
+    answer({ value: { ends } });
+    if (ends) host.soon(() => world.injector.crash(host, restartMs));
   },
 };
 
