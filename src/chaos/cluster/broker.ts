@@ -51,27 +51,23 @@ export class ChaosBroker {
   /** `routes`: the ways to all servers. Resolves when it serves; of a cluster that needs a majority. */
   async start(routes: readonly FaultProxy[]): Promise<void> {
     const { name, syncInterval, env } = this.options;
+    const { dataDir } = this;
     const maxStoreSizeBytes = this.maxStoreSizeBytes ?? undefined;
-    const options = {
-      maxStoreSizeBytes,
-      dataDir: this.dataDir,
-      port: 0,
-      serverName: name,
-      syncInterval,
-      env,
-    };
+    // From the system anew each time: while the server was gone, anybody may have taken the last one.
+    const port = await freePort();
+    // Who has lost it finds it when it listens, long before it has elected anybody and serves.
+    for (const door of this.#doors) door.retarget(port);
+    const options = { maxStoreSizeBytes, dataDir, port, serverName: name, syncInterval, env };
     if (this.route === null) this.#broker = await startBroker(options);
     else {
-      // From the system anew each time: while the server was gone, anybody may have taken the last one.
-      const port = await freePort();
-      this.route.retarget(port);
+      const routePort = await freePort();
+      this.route.retarget(routePort);
       const others = routes.filter((route) => route !== this.route).map(({ url }) => url);
       const advertise = new URL(this.route.url).host;
-      const cluster = { name: 'chaos', port, routes: others, advertise };
+      const cluster = { name: 'chaos', port: routePort, routes: others, advertise };
       this.#broker = await startBroker({ ...options, cluster });
     }
     this.isFrozen = false;
-    for (const door of this.#doors) door.retarget(this.#broker.port);
   }
 
   /** Resolves when the process is gone. */
