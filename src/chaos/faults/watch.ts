@@ -1,4 +1,5 @@
-/** What shows from outside, by the answers that clients get. */
+/** What shows from outside: by the answers that clients get, and by what operators are told. */
+import type { ChaosNode } from '../cluster/node.js';
 import type { Stage } from '../stage.js';
 import { until } from '../until.js';
 
@@ -19,4 +20,19 @@ export async function nobodyGoesOn({ workload, groups, wait }: Stage): Promise<v
     await wait(quietMs);
     return all() === before;
   });
+}
+
+/** Somebody has raised an alarm of the group since then, by the wall clock. */
+export async function tellsOf(stage: Stage, group: string, what: RegExp, sinceMs: number) {
+  await until(`${group} tells of ${what.source}`, async () => {
+    const { alarms } = await stage.cluster.admin.group(group);
+    return alarms.some(({ at, detail }) => Date.parse(at) >= sinceMs && what.test(detail));
+  });
+}
+
+/** One of a node's numbers, as its `/metrics` shows it; 0: it has none. */
+export async function counted({ adminUrl }: ChaosNode, metric: string): Promise<number> {
+  const text = await (await fetch(`${adminUrl}/metrics`)).text();
+  const [, value = '0'] = new RegExp(`^${metric} (.+)$`, 'm').exec(text) ?? [];
+  return Number(value);
 }

@@ -4,7 +4,9 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { memberCount } from '../check/members.js';
 import { lacksVolumes } from '../cluster/volumes.js';
 import { nobodyGoesOn } from '../faults/watch.js';
-import { withBroker } from '../faults/wire.js';
+import { names, publish, withBroker } from '../faults/wire.js';
+import type { Stage } from '../stage.js';
+import { until } from '../until.js';
 import { noFailover, type Scenario } from './scenario.js';
 
 const mebibyte = 1_048_576;
@@ -52,8 +54,24 @@ const brokerDiskFull: Scenario = {
   },
 };
 
-/** Enough for a second or so. */
-const leftSizeBytes = 64 * 1024;
+const leftSizeBytes = 256 * 1024;
+/** Which is no hash of anything: whoever collects garbage takes it away. */
+const ballast = names.chunk('00'.repeat(32));
+
+/** Stores until the broker refuses: that clients are not answered may have another reason. */
+async function fillStore(stage: Stage): Promise<void> {
+  await withBroker(stage, (connection) =>
+    until('the broker refuses to store more', async () => {
+      const refusal = await publish(connection, ballast, Buffer.alloc(leftSizeBytes)).then(
+        () => '',
+        (error: Error) => error.message,
+      );
+      if (refusal !== '' && !/insufficient|resource|exceeded/.test(refusal))
+        throw new Error(refusal);
+      return refusal !== '';
+    }),
+  );
+}
 
 const storeFull: Scenario = {
   name: 'store-full',
@@ -71,6 +89,7 @@ const storeFull: Scenario = {
       await broker.end('SIGTERM');
       broker.maxStoreSizeBytes = stored + leftSizeBytes;
       await stage.start(broker);
+      await fillStore(stage);
       await nobodyGoesOn(stage);
       await broker.end('SIGTERM');
       broker.maxStoreSizeBytes = null;

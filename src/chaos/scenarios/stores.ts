@@ -4,6 +4,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from 'nats';
 import { asItIs } from '../../nats/chunk-codec.js';
 import type { ChaosNode } from '../cluster/node.js';
+import { counted, tellsOf } from '../faults/watch.js';
 import { names, publish, withBroker } from '../faults/wire.js';
 import { trialGroups, withTrials } from '../kinds/load.js';
 import type { Stage } from '../stage.js';
@@ -18,23 +19,50 @@ function chunksOf({ cacheDir }: ChaosNode): string[] {
     .map((file) => join(cacheDir, file));
 }
 
+const damaged = 'understudy_chunk_cache_corrupt_total';
+const [group = ''] = trialGroups;
+
 const corruptOnDisk: Scenario = {
+  ...withTrials,
   name: 'corrupt-chunk-on-disk',
   shows: 'a node finds other bytes in its cached chunks: it throws them away and fetches them anew',
-  ...withTrials,
   async round(stage) {
-    const group = stage.chance.pick(trialGroups);
-    const standby = stage.chance.pick(await stage.standbys(group));
-    await stage.cluster.admin.sync(group);
-    await until(`${standby.id} has chunks`, async () => chunksOf(standby).length > 0);
+    const standby = await syncedStandby(stage);
+    const before = await counted(standby, damaged);
     await stage.during('corrupt chunks on disk', standby.id, async () => {
-      await standby.end('SIGKILL');
       for (const file of chunksOf(standby)) writeFileSync(file, spoiled(stage, readFileSync(file)));
+      await begunAnew(stage, standby);
     });
-    await stage.start(standby);
-    await reported(standby, 'understudy_chunk_cache_corrupt_total');
+    await until(`${standby.id} counts what was damaged`, async () => {
+      return (await counted(standby, damaged)) > before;
+    });
   },
 };
+
+/** A warm one, whose node has fetched the group's snapshot and keeps it on disk. */
+async function syncedStandby(stage: Stage): Promise<ChaosNode> {
+  const standby = stage.chance.pick(await stage.standbys(group));
+  const { through } = await stage.cluster.admin.sync(group);
+  await until(`${standby.id} has synced through ${through}`, async () => {
+    const { members } = await stage.group(group);
+    return members.some(
+      ({ nodeId, syncedThrough }) => nodeId === standby.id && syncedThrough >= through,
+    );
+  });
+  return standby;
+}
+
+/** Its member forgets what it holds and fetches all of it, as an operator may ask for. */
+async function begunAnew(stage: Stage, { id }: ChaosNode): Promise<void> {
+  const { admin } = stage.cluster;
+  const { members } = await stage.group(group);
+  const index = members.find(({ nodeId }) => nodeId === id)?.index ?? 0;
+  const operation = await until(`${group} begins anew on ${id}`, () => admin.reinit(group, index));
+  await until(`${group} is synced anew on ${id}`, async () => {
+    const { state } = await admin.operation(operation.id);
+    return state === 'done';
+  });
+}
 
 /** One byte of it is another, wherever that is. */
 function spoiled({ chance }: Stage, bytes: Uint8Array): Uint8Array {
@@ -57,38 +85,29 @@ const spoils: Readonly<Record<string, Spoils>> = {
   },
 };
 
+const ways = Object.keys(spoils);
+
 const corruptInStore: Scenario = {
+  ...withTrials,
   name: 'corrupt-chunk-in-store',
   shows:
-    'stored chunks are replaced or gone, and a node without a cache needs them: the next snapshot heals it',
-  ...withTrials,
+    'stored chunks are replaced or gone, and nobody else has them: refused, until the next snapshot',
   async round(stage) {
-    const group = stage.chance.pick(trialGroups);
-    const standby = stage.chance.pick(await stage.standbys(group));
-    const what = stage.chance.pick(Object.keys(spoils));
-    await stage.cluster.admin.sync(group);
+    const standby = await syncedStandby(stage);
+    const what = stage.inTurn(ways);
+    const sinceMs = Date.now();
     await stage.during(`chunks ${what} in the store`, group, async () => {
-      await standby.end('SIGKILL');
       for (const node of stage.nodes) for (const file of chunksOf(node)) rmSync(file);
       await withBroker(stage, async (connection) => {
         for (const subject of await chunkSubjects(connection)) {
           await spoils[what]?.(stage, connection, subject);
         }
       });
+      await begunAnew(stage, standby);
     });
-    await stage.start(standby);
-    if (what === 'replaced') await reported(standby, 'understudy_sync_corrupt_total');
-    await until(`${group} cuts a snapshot anew`, () => stage.cluster.admin.sync(group));
+    await tellsOf(stage, group, /gave other bytes|cannot be had/, sinceMs);
   },
 };
-
-/** Counted since the node has started, so that whoever watches it learns of it. */
-async function reported({ id, adminUrl }: ChaosNode, metric: string): Promise<void> {
-  await until(`${id} counts ${metric}`, async () => {
-    const text = await (await fetch(`${adminUrl}/metrics`)).text();
-    return new RegExp(`^${metric}(\\{.*\\})? [1-9]`, 'm').test(text);
-  });
-}
 
 /** Of all groups: which chunk is whose, only their manifests tell. */
 async function chunkSubjects(connection: NatsConnection): Promise<string[]> {

@@ -2,6 +2,7 @@ import type { NatsConnection } from 'nats';
 import { epoch } from '../../../replication/ids.js';
 import { decodeRecord, encodeRecord, isRecord } from '../../../replication/record.js';
 import { sha256 } from '../../sha256.js';
+import { tellsOf } from '../faults/watch.js';
 import { type LogOf, logOf, publish, stored, withBroker } from '../faults/wire.js';
 import type { Stage } from '../stage.js';
 import { until } from '../until.js';
@@ -36,6 +37,8 @@ const writes: Readonly<Record<string, Writes>> = {
     });
   },
 };
+
+const ways = Object.keys(writes);
 
 function forgedClaim(last: Uint8Array): Uint8Array {
   const record = recordIn(last);
@@ -74,7 +77,8 @@ const foreignWriter: Scenario = {
   brokers: 1,
   async round(stage) {
     const group = stage.chance.pick(stage.groups);
-    const what = stage.chance.pick(Object.keys(writes));
+    const what = stage.inTurn(ways);
+    const sinceMs = Date.now();
     await withBroker(stage, async (connection) => {
       const log = await logOf(stage, group);
       for (let left = stage.chance.between(1, 5); left > 0; left--) {
@@ -83,10 +87,7 @@ const foreignWriter: Scenario = {
         });
       }
     });
-    await until(`${group} reports a foreign record`, async () => {
-      const { alarms } = await stage.cluster.admin.group(group);
-      return alarms.some(({ detail }) => detail.includes('foreign record'));
-    });
+    await tellsOf(stage, group, /foreign record/, sinceMs);
   },
   expects: passedOver,
 };

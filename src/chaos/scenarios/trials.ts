@@ -9,8 +9,7 @@ import { noFailover, type Scenario } from './scenario.js';
 const deliver = (stage: Stage, group: string, command: object) =>
   stage.workload.deliver(group, { by: 1, ...command });
 
-async function stalled(stage: Stage, factor: number): Promise<void> {
-  const group = stage.chance.pick(trialGroups);
+async function stalled(stage: Stage, group: string, factor: number): Promise<void> {
   const spinMs = factor * stage.hangTimeoutMs;
   const { id } = await stage.active(group);
   await stage.during(`stalled for ${spinMs} ms by its kind`, id, () =>
@@ -22,7 +21,7 @@ const stallBelow: Scenario = {
   ...withTrials,
   name: 'stall-in-kind-0-5x',
   shows: 'a kind keeps its node busy for half of what is tolerated: nobody fails over',
-  round: (stage) => stalled(stage, 0.5),
+  round: (stage) => stalled(stage, stage.chance.pick(trialGroups), 0.5),
   expects: noFailover,
 };
 
@@ -31,7 +30,12 @@ const stallAbove: Scenario = {
   name: 'stall-in-kind-2x',
   shows:
     'a kind keeps its node busy for too long: others take over, and it answers nobody after it',
-  round: (stage) => stalled(stage, 2),
+  async round(stage) {
+    const group = stage.chance.pick(trialGroups);
+    const { epoch } = await stage.group(group);
+    await stalled(stage, group, 2);
+    await until(`${group} has failed over`, async () => (await stage.group(group)).epoch > epoch);
+  },
 };
 
 const poisonOnActive: Scenario = {

@@ -1,0 +1,28 @@
+/** One round of scenarios that bring something of their own, so that what they rely on stays true. */
+import { expect, test } from 'vitest';
+import { runScenario } from '../../src/chaos/run.js';
+import { scenarios } from '../../src/chaos/scenarios/index.js';
+import type { Scenario } from '../../src/chaos/scenarios/scenario.js';
+import { shippedLoads } from '../../src/chaos/workload/groups.js';
+import { program } from '../support/node-process.js';
+
+test.each([
+  ['lost-pages', /lost pages.*loss accepted/],
+  ['poison-on-replay', /trial-\w+ poisoned/],
+  ['foreign-writer', /got /],
+  ['kill-at-points', /killed at /],
+])(
+  '%s',
+  async (name, told) => {
+    const said: string[] = [];
+    const report = await runScenario({
+      scenario: scenarios.find((one) => one.name === name) as Scenario,
+      ...{ seed: 1, durationMs: 1000, loads: shippedLoads, rate: 200, leastRate: 10 },
+      ...{ boundMs: 60_000, main: program, kindsFile: undefined, dir: null, env: process.env },
+      say: (line) => void said.push(line),
+    });
+    expect(report).toMatchObject({ verdict: 'green', violations: [], dir: null });
+    expect(said).toEqual([expect.stringMatching(told)]);
+  },
+  180_000,
+);
