@@ -3,7 +3,7 @@
  * of them when a node's standing has changed, and everybody else in turn. A thousand idle groups cost as much
  * as their share of a turn, and what should have been noticed and was not is found when its turn comes.
  */
-import { judges, type Membership } from './membership.js';
+import { judges, judgesSilence, type Membership } from './membership.js';
 
 /** Looked at with each tick, whatever happens … */
 const leastInTurn = 64;
@@ -82,5 +82,6 @@ function standingOf(membership: Membership, nowMs: number): string {
   const nodes = [...membership.nodes.values()].map(
     ({ info, state }) => `${info.id} ${info.incarnation} ${state} ${info.draining}`,
   );
-  return `${judges(membership, nowMs)} ${nodes.join(',')}`;
+  const hears = judgesSilence(membership, nowMs);
+  return `${judges(membership, nowMs)} ${hears} ${nodes.join(',')}`;
 }

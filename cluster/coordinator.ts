@@ -15,8 +15,10 @@ import {
   brokerLost,
   disconnected,
   downForMs,
+  echoed,
   heard,
   judges,
+  judgesSilence,
   type Membership,
   newMembership,
   type ProbeResult,
@@ -254,6 +256,7 @@ function onBeat(
 ): void {
   if (info.id === node.info.id) {
     if (info.incarnation > node.info.incarnation) out.push({ kind: 'superseded', by: info });
+    else if (info.incarnation === node.info.incarnation) echoed(node.membership, now.monoMs);
     return;
   }
   const known = node.membership.nodes.get(info.id);
@@ -481,6 +484,7 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   noteVacancy(node, group, now);
   const { vacancy } = group;
   if (vacancy === null || now.monoMs < group.actAtMs) return;
+  if (!mayActOn(node, vacancy.cause, now.monoMs)) return;
   // Whoever went on from what is left would give seqs away a second time.
   if (lossOf(group.reports) !== null) return;
   const ranked = rankCandidates(node.membership, group.config, group.reports, node.cordoned);
@@ -496,6 +500,11 @@ function consider(node: Coordinator, group: GroupState, now: NodeInstant, out: N
   const { observeMs } = node.membership.timings;
   const cause = promotionCause(vacancy, vacancy.cause === 'silence' ? observeMs : 0, now);
   out.push({ kind: 'promote', group: group.config.name, cause });
+}
+
+/** D4: asked anew right before the promotion begins, if it had to wait. */
+export function mayActOn({ membership }: Coordinator, cause: string, monoMs: number): boolean {
+  return cause !== 'silence' || judgesSilence(membership, monoMs);
 }
 
 /**
@@ -612,7 +621,8 @@ function considerReplacement(
 ): void {
   const { writer } = leadOf(group.reports);
   const leads = writer !== null && writer.index === group.ownIndex && writer.node === node.info.id;
-  if (!leads || now.monoMs < group.replaceAtMs || !judges(node.membership, now.monoMs)) return;
+  if (!leads || now.monoMs < group.replaceAtMs) return;
+  if (!judgesSilence(node.membership, now.monoMs)) return;
   const { membership } = node;
   const { members } = group.config;
   for (let index = 0; index < members.length; index++) {

@@ -6,6 +6,9 @@
  *    itself takes nobody's silence of that time for a sign, and one that starts nobody's of the time
  *    before it listened.
  * D3 A later incarnation of a node ends the earlier one at once.
+ * D4 A node hears if its own beats come back to it. While it does not, it may be cut off without knowing
+ *    it yet, and judges nobody by silence until a grace after it hears again. What the broker itself says
+ *    of others counts meanwhile: who is told that hears.
  */
 import type { ClusterTimings, NodeInfo } from './types.js';
 
@@ -32,6 +35,10 @@ export interface Membership {
   listeningSinceMs: number;
   /** Until then nobody is judged (D2). */
   graceUntilMs: number;
+  /** When a beat of our own last came back. */
+  echoedAtMs: number;
+  /** Until then nobody is judged by silence (D4). */
+  deafUntilMs: number;
   lastTickMs: number;
   /** How many lives of nodes have been seen to end: who waits for that need not look again and again. */
   endings: number;
@@ -51,6 +58,8 @@ export function newMembership(self: string, timings: ClusterTimings, nowMs: numb
     connected: true,
     listeningSinceMs: nowMs,
     graceUntilMs: nowMs,
+    echoedAtMs: nowMs,
+    deafUntilMs: nowMs,
     lastTickMs: Number.NEGATIVE_INFINITY,
     endings: 0,
   };
@@ -73,6 +82,16 @@ export function heard(membership: Membership, info: NodeInfo, nowMs: number): bo
     probing: isNew ? false : (known?.probing ?? false),
   });
   return isNew;
+}
+
+/** A beat of our own came back. */
+export function echoed(membership: Membership, nowMs: number): void {
+  if (!isEchoFresh(membership, nowMs)) {
+    // The beats of the others were missed as well.
+    membership.deafUntilMs = nowMs + membership.timings.graceMs;
+    forgiveSilence(membership, nowMs);
+  }
+  membership.echoedAtMs = nowMs;
 }
 
 /** The broker says a node's connection is gone. Returns true if the node should be probed now. */
@@ -118,13 +137,14 @@ export function tickMembership(membership: Membership, nowMs: number): string[] 
   if (gapMs > frozenAfterMs) forgiveSilence(membership, nowMs);
   if (!judges(membership, nowMs)) return [];
   const { suspectAfterMs, hangTimeoutMs } = membership.timings;
+  const hears = judgesSilence(membership, nowMs);
   const toProbe: string[] = [];
   for (const [id, view] of membership.nodes) {
     if (id === membership.self || view.state === 'down') continue;
     const silentMs = nowMs - view.lastHeardMs;
     if (silentMs < suspectAfterMs) continue;
     suspect(view, 'silence', view.lastHeardMs);
-    if (silentMs >= hangTimeoutMs) bringDown(membership, view, 'silence', nowMs);
+    if (hears && silentMs >= hangTimeoutMs) bringDown(membership, view, 'silence', nowMs);
     else if (!view.probing) {
       view.probing = true;
       toProbe.push(id);
@@ -147,6 +167,18 @@ export function judges(membership: Membership, nowMs: number): boolean {
   return membership.connected && nowMs >= membership.graceUntilMs;
 }
 
+/** D4 */
+export function judgesSilence(membership: Membership, nowMs: number): boolean {
+  const hears = isEchoFresh(membership, nowMs) && nowMs >= membership.deafUntilMs;
+  return hears && judges(membership, nowMs);
+}
+
+/** One must know of oneself first: whoever is cut off hears neither itself nor the others from then on. */
+function isEchoFresh({ echoedAtMs, timings }: Membership, nowMs: number): boolean {
+  const { suspectAfterMs, hangTimeoutMs } = timings;
+  return nowMs - echoedAtMs <= Math.min(suspectAfterMs, hangTimeoutMs / 2);
+}
+
 /** From when on a node that was never heard of is as silent as one that hangs (D2). */
 export function unheardSinceMs({ listeningSinceMs, graceUntilMs, timings }: Membership): number {
   const silenceMs = Math.max(timings.graceMs, timings.hangTimeoutMs);
@@ -165,9 +197,10 @@ function startGrace(membership: Membership, nowMs: number): void {
   forgiveSilence(membership, nowMs);
 }
 
-/** Nobody was silent while we could not listen. What a probe finds from now on counts all the same. */
+/** Nobody was silent while we could not listen, nor were we. What a probe finds from now on counts all the same. */
 function forgiveSilence(membership: Membership, nowMs: number): void {
   membership.listeningSinceMs = nowMs;
+  membership.echoedAtMs = nowMs;
   for (const view of membership.nodes.values()) {
     view.lastHeardMs = nowMs;
     if (view.state === 'suspect') {

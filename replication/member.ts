@@ -732,6 +732,8 @@ function quarantine(
 
 function onSuspect(member: Member, out: Effect[]): void {
   if (member.known !== null) waitUnclaimed(member, out);
+  // M1: the silence may have been our own.
+  if ((member.promoteThen?.observeMs ?? 0) > 0) member.promoteThen = null;
   suspect(member, out);
 }
 
@@ -739,10 +741,9 @@ function onSuspect(member: Member, out: Effect[]): void {
 function waitUnclaimed(member: Member, out: Effect[]): void {
   const { role } = member;
   if (role.state !== 'promoting' || role.promotion.writer !== null) return;
-  const { promotion } = role;
-  abandonPromotion(promotion, out);
+  abandonPromotion(role.promotion, out);
   member.suspects = true;
-  member.promoteThen = promotion.cause;
+  member.promoteThen = role.promotion.cause;
   becomeStandby(member, out);
 }
 

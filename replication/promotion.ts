@@ -4,6 +4,7 @@
  * observing → reading → (surveying) → claiming → catching-up → done
  *
  * M1 Nothing is claimed on silence alone while the log still advances under the epoch in question.
+ *    Who cannot read it may be cut off, and was so perhaps when it heard nobody.
  * M2 The claim decides. Whoever reads a later epoch in the log gives up at once.
  * M3 It is done only when the replica stands at the claim, and the claim continues the replica's log.
  */
@@ -201,6 +202,7 @@ function onLast(
   out: Effect[],
 ): PromotionResult {
   if (outcome.kind === 'failed') {
+    if (promotion.phase === 'observing') return lost(outcome.reason, null);
     return again(promotion, outcome.reason) ?? pause(promotion, now, promotion.phase, pauseMs);
   }
   const { hash } = promotion.config;

@@ -161,7 +161,9 @@ export class MemberDriver {
     const begins = state === 'starting' || state === 'restoring' || state === 'standby';
     if (!begins) return this.#take(input);
     const askedAtMs = instant().monoMs;
+    const { mayActOn = () => true } = this.options;
     const run = () => {
+      if (!mayActOn(input.cause)) return this.#heavy.settle(isHeavy(this.#member));
       const decideMs = input.decideMs + instant().monoMs - askedAtMs;
       this.#take({ ...input, decideMs });
     };

@@ -17,6 +17,8 @@ export interface MemberDriverOptions {
   readonly permits?: PermitPool;
   /** The group's, as it is when something heavy begins: operators change it. Default: 0. */
   readonly priority?: () => number;
+  /** Whether what a promotion was decided on still counts, asked when its turn has come. Default: yes. */
+  readonly mayActOn?: (cause: string) => boolean;
   /** How far this node remembers the group's log to go. Default: nothing is known. */
   readonly known?: End | null;
 }

@@ -42,6 +42,7 @@ export interface MembersOwner {
   readonly fetched: FetchMeter;
   ports(config: GroupConfig): Ports;
   priorityOf(group: string): number;
+  mayActOn(cause: string): boolean;
   feed(input: NodeInput): void;
   /** Something was reported that others wait for. */
   flushSoon(): void;
@@ -120,6 +121,7 @@ export class Members {
       logger: logger.child({ group, index }),
       permits: this.permits,
       priority: () => this.#owner.priorityOf(group),
+      mayActOn: (cause) => this.#owner.mayActOn(cause),
       known: this.#options.ends.of(config),
     });
     const { connections, names } = this.#options;

@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import {
   type Coordinator,
+  mayActOn,
   type NodeEffect,
   type NodeInput,
   newCoordinator,
@@ -97,6 +98,7 @@ export class Runtime {
       fetched: this.fetched,
       ports: (group) => this.ports(group),
       priorityOf: (group) => this.coordinator.groups.get(group)?.config.priority ?? 0,
+      mayActOn: (cause) => mayActOn(this.coordinator, cause, instant().monoMs),
       feed: (input) => this.#feed(input),
       flushSoon: () => this.#flushSoon(),
       opened: (group) => this.#tellOpened(group),

@@ -14,6 +14,7 @@ import {
   type TraceState,
   traceKind,
 } from '../simulation/kind.js';
+import { rejoin } from '../simulation/link.js';
 import { drawOptions, type SimulationOptions } from '../simulation/options.js';
 import { World } from '../simulation/world.js';
 import { seededRandom } from '../support/scheduler.js';
@@ -304,7 +305,7 @@ export class Stage {
   }
 
   reconnect(name: string): void {
-    this.world.injector.rejoin(this.host(name));
+    rejoin(this.world, this.host(name));
   }
 
   /** Chunks can neither be stored nor had of anybody from here on, or can again. */

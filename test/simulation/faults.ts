@@ -4,6 +4,7 @@ import { encodeRecord, type LogRecord } from '../../replication/record.js';
 import { noFaults } from '../support/model-wire.js';
 import type { Host } from './host.js';
 import { tellLies } from './liar.js';
+import { cutOff, rejoin, unnoticedMs } from './link.js';
 import { soundChunks } from './node-chunks.js';
 import { order } from './operators.js';
 import type { Fault } from './options.js';
@@ -78,6 +79,8 @@ export class Injector {
       case 'partition':
         this.partition(this.#preferActive(fault, host), fault.durationMs);
         break;
+      case 'cut-off':
+        return cutOff(this.#world, host, 500 + fault.durationMs, unnoticedMs);
       case 'disconnect':
         this.#world.model.disconnect(host.name);
         break;
@@ -109,8 +112,7 @@ export class Injector {
         this.#forge(fault);
         break;
       case 'deaf':
-        this.#world.model.deafen(host.name);
-        break;
+        return this.#world.model.deafen(host.name);
       case 'liar':
         tellLies(fault, host, this.#world);
         break;
@@ -185,18 +187,7 @@ export class Injector {
   }
 
   partition(host: Host, forMs: number): void {
-    if (host.partitioned) return;
-    host.partitioned = true;
-    this.#world.model.partition(host.name);
-    host.run(() => host.hear({ kind: 'broker', connected: false }));
-    this.#world.scheduler.after(forMs, () => this.rejoin(host));
-  }
-
-  rejoin(host: Host): void {
-    if (!host.partitioned) return;
-    host.partitioned = false;
-    this.#world.model.heal(host.name);
-    host.run(() => host.hear({ kind: 'broker', connected: true }));
+    cutOff(this.#world, host, forMs);
   }
 
   #loseLeader({ target, durationMs }: Fault): void {
@@ -393,7 +384,7 @@ export class Injector {
     this.#world.bus.rates = { messageLost: 0, messageSlow: 0 };
     Object.assign(this.#world.chunkRates, soundChunks);
     for (const host of this.#world.hosts) {
-      this.rejoin(host);
+      rejoin(this.#world, host);
       host.lies = null;
       if (host.paused) host.resume();
       if (!host.alive) host.start();

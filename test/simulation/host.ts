@@ -21,6 +21,7 @@ import { simulatedIdentity } from './identity.js';
 import { checkMember, heldBy } from './inspect.js';
 import { KeptEnds } from './kept-ends.js';
 import type { Liar } from './liar.js';
+import { Link } from './link.js';
 import { collectGated, NodeChunks, portsOf } from './node-chunks.js';
 import { Desk } from './operations/desk.js';
 import { OrdersKept, rereadMs } from './pauses.js';
@@ -35,6 +36,7 @@ export class Host extends Process {
   /** Groups this node takes deliveries for, as the broker sees it: outlives a pause, not a crash. */
   readonly open = new Set<string>();
   coordinator: Coordinator;
+  readonly link = new Link();
   readonly chunks: NodeChunks;
   readonly #ends = new KeptEnds();
   readonly #pace: Random;
@@ -110,6 +112,7 @@ export class Host extends Process {
     this.#orders.heard(input, now);
     for (const effect of stepNode(this.coordinator, input, now)) {
       this.#orders.check(effect, now);
+      this.link.check(this.name, effect, now);
       this.#carryOut(effect);
     }
   }

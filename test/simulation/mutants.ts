@@ -375,6 +375,19 @@ export const mutants: readonly Mutant[] = [
     find: '    wake(group, report, out);',
     replace: '',
   },
+  {
+    name: 'a node that is cut off judges the others',
+    file: 'cluster/membership.ts',
+    find: 'const hears = isEchoFresh(membership, nowMs) && nowMs >= membership.deafUntilMs;',
+    replace: 'const hears = nowMs >= membership.deafUntilMs;',
+  },
+  {
+    name: 'whoever hears again takes those for silent whom it missed',
+    file: 'cluster/membership.ts',
+    find: `    membership.deafUntilMs = nowMs + membership.timings.graceMs;
+    forgiveSilence(membership, nowMs);`,
+    replace: '',
+  },
   ...operationMutants,
   ...flowMutants,
 ];

@@ -75,6 +75,7 @@ export const faultKinds = [
   'rot',
   'hold',
   'cordon',
+  'cut-off',
 ] as const;
 /** Orders that go on after they were given: operations, and that they should end. */
 export const orderKinds = ['operate', 'cancel'] as const;
@@ -100,19 +101,24 @@ export function drawOptions(random: Random): SimulationOptions {
     ...drawn.weights,
     hold: random.chance(0.3) ? 2 + random.below(4) : 0,
     cordon: random.chance(0.3) ? 3 + random.below(4) : 0,
+    'cut-off': drawCutOff(random.fork('cut-off')),
   };
   const placed = random.chance(0.3);
   return { ...drawn, weights: { ...weights, ...drawOrders(random.fork('orders')) }, placed };
 }
 
-/** From a stream of their own: what the others draw stays what it was. */
+/** From streams of their own: what the others draw stays what it was. */
+const drawCutOff = (random: Random): number => (random.chance(0.3) ? 2 + random.below(4) : 0);
+
 function drawOrders(random: Random): Readonly<Record<OrderKind, number>> {
   const operate = random.chance(0.3) ? 2 + random.below(5) : 0;
   return { operate, cancel: operate > 0 ? random.below(3) : 0 };
 }
 
 type Former = Omit<SimulationOptions, 'placed' | 'weights'> & {
-  readonly weights: Readonly<Record<Exclude<FaultKind, OrderKind | 'hold' | 'cordon'>, number>>;
+  readonly weights: Readonly<
+    Record<Exclude<FaultKind, OrderKind | 'hold' | 'cordon' | 'cut-off'>, number>
+  >;
 };
 
 function drawFormer(random: Random): Former {

@@ -187,7 +187,9 @@ export class World {
 
   broadcastBeat(from: Host, beat: Beat): void {
     for (const to of this.hosts) {
-      if (to !== from) this.bus.send(from, to, () => to.hear({ kind: 'beat', beat }));
+      const arrive = () => to.hear({ kind: 'beat', beat });
+      if (to === from) this.bus.echo(from, arrive);
+      else this.bus.send(from, to, arrive);
     }
   }
 

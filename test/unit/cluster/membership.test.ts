@@ -4,8 +4,10 @@ import {
   brokerLost,
   disconnected,
   downForMs,
+  echoed,
   heard,
   judges,
+  judgesSilence,
   type Membership,
   newMembership,
   probed,
@@ -22,15 +24,17 @@ function membership(): Membership {
   heard(members, nodeInfo('n0'), start);
   heard(members, nodeInfo('n1'), start);
   members.lastTickMs = start;
+  members.echoedAtMs = start;
   return members;
 }
 
 const stateOf = (members: Membership, id = 'n1') => members.nodes.get(id)?.state;
 
-/** Ticks every 50 ms up to a time; returns who was to be probed. */
-function run(members: Membership, untilMs: number): string[] {
+/** Ticks every 50 ms up to a time, hearing itself or cut off; returns who was to be probed. */
+function run(members: Membership, untilMs: number, hears = true): string[] {
   const probes: string[] = [];
   for (let nowMs = members.lastTickMs + 50; nowMs <= untilMs; nowMs += 50) {
+    if (hears) echoed(members, nowMs);
     probes.push(...tickMembership(members, nowMs));
   }
   return probes;
@@ -162,6 +166,64 @@ describe('a node judges nobody', () => {
     brokerLost(members);
     brokerBack(members, start + 100);
     expect(stateOf(members)).toBe('down');
+  });
+});
+
+describe('a node that does not hear itself', () => {
+  const deafMs = Math.min(timings.suspectAfterMs, timings.hangTimeoutMs / 2);
+  const cutOffMs = start + 2 * timings.hangTimeoutMs;
+
+  it('judges nobody by silence', () => {
+    const members = membership();
+    expect(judgesSilence(members, start + deafMs)).toBe(true);
+    expect(judgesSilence(members, start + deafMs + 1)).toBe(false);
+    run(members, cutOffMs, false);
+    expect(stateOf(members)).toBe('suspect');
+  });
+
+  it('takes nobody for silent who was not heard meanwhile, once it hears again', () => {
+    const members = membership();
+    run(members, cutOffMs, false);
+    echoed(members, cutOffMs + 1);
+    expect(stateOf(members)).toBe('up');
+    run(members, cutOffMs + timings.hangTimeoutMs - 50);
+    expect(stateOf(members)).not.toBe('down');
+    run(members, cutOffMs + timings.hangTimeoutMs + 50);
+    expect(stateOf(members)).toBe('down');
+  });
+
+  it('waits a grace after it hears again, with those too that it had given up on', () => {
+    const members = membership();
+    run(members, start + timings.hangTimeoutMs);
+    expect(stateOf(members)).toBe('down');
+    run(members, cutOffMs, false);
+    echoed(members, cutOffMs);
+    run(members, cutOffMs + timings.graceMs);
+    expect(stateOf(members)).toBe('down');
+    expect(judgesSilence(members, cutOffMs + timings.graceMs - 1)).toBe(false);
+    expect(judgesSilence(members, cutOffMs + timings.graceMs)).toBe(true);
+  });
+
+  it('believes the broker all the same, which it must have heard', () => {
+    const members = membership();
+    run(members, cutOffMs, false);
+    expect(disconnected(members, 'n1', life, cutOffMs)).toBe(true);
+    probed(members, 'n1', life, 'gone', cutOffMs + 1);
+    expect(members.nodes.get('n1')).toMatchObject({ state: 'down', cause: 'no-responders' });
+  });
+
+  it('is not deaf for one beat that was lost, nor for having stood still', () => {
+    const members = membership();
+    echoed(members, start + 2 * timings.beatMs + 50);
+    expect(judgesSilence(members, start + 2 * timings.beatMs + 50)).toBe(true);
+    tickMembership(members, start + 60_000);
+    expect(judgesSilence(members, start + 60_000)).toBe(true);
+  });
+
+  it('is deaf long before those are given up on whom it heard no later, however it is set', () => {
+    const slow = { ...timings, suspectAfterMs: timings.hangTimeoutMs - 50 };
+    const members = newMembership('n0', slow, start);
+    expect(judgesSilence(members, start + timings.hangTimeoutMs / 2 + 1)).toBe(false);
   });
 });
 

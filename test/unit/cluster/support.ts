@@ -96,6 +96,8 @@ export class Judge {
   nowMs = 10_000;
   /** What its wall clock is ahead of the time that only goes on. */
   wallOffsetMs = 0;
+  /** No message reaches it, not even its own. */
+  cutOff = false;
 
   constructor(readonly id: string) {
     this.node = newCoordinator(nodeInfo(id), timings, this.#now());
@@ -118,11 +120,18 @@ export class Judge {
       this.nowMs = Math.min(endMs, this.nowMs + 50);
       if (this.nowMs >= beatAtMs) {
         beatAtMs += timings.beatMs;
-        for (const id of beating) out.push(...this.beat(id));
+        if (!this.cutOff) for (const id of beating) out.push(...this.beat(id));
       }
-      out.push(...this.feed({ kind: 'tick' }));
+      out.push(...this.tick());
     }
     return out;
+  }
+
+  /** Its own beats come back to it. */
+  tick(): NodeEffect[] {
+    const effects = this.feed({ kind: 'tick' });
+    const beats = this.cutOff ? [] : of(effects, 'beat');
+    return [...effects, ...beats.flatMap(({ beat }) => this.feed({ kind: 'beat', beat }))];
   }
 
   beat(id: string, reports: MemberReport[] = [], rest: Partial<NodeInfo> = {}): NodeEffect[] {

@@ -11,6 +11,7 @@ import { causeOf, configOf, lister, Store } from '../replication/support.js';
 let pool: PermitPool;
 let store: Store;
 let isBroken: boolean;
+let mayAct: boolean;
 let noted: { detectMs: number; decideMs: number }[];
 const drivers: MemberDriver[] = [];
 
@@ -19,6 +20,7 @@ beforeEach(() => {
   pool = new PermitPool({ all: 1, patient: 1 });
   store = new Store();
   isBroken = false;
+  mayAct = true;
   noted = [];
 });
 afterEach(() => {
@@ -39,7 +41,15 @@ function member(index: number, priority = () => 0): MemberDriver {
   });
   const logger = pino({ level: 'silent' });
   const config = configOf(index, { kind: lister as Kind, group: `g${index}` });
-  const driver = new MemberDriver({ config, ports, events, logger, permits: pool, priority });
+  const driver = new MemberDriver({
+    config,
+    ports,
+    events,
+    logger,
+    permits: pool,
+    priority,
+    mayActOn: () => mayAct,
+  });
   drivers.push(driver);
   driver.start();
   settle();
@@ -69,6 +79,21 @@ describe('a promotion', () => {
     settle();
     expect(driver.report().state).toBe('active');
     expect([held(), waiting()]).toEqual([0, 0]);
+  });
+
+  it('that may not be any more when it is its turn is let be, and can be asked for again', () => {
+    const driver = member(1);
+    occupy();
+    promote(driver);
+    mayAct = false;
+    pool.end('another');
+    settle();
+    expect(driver.report().state).toBe('standby');
+    expect([held(), waiting()]).toEqual([0, 0]);
+    mayAct = true;
+    promote(driver);
+    settle();
+    expect(driver.report().state).toBe('active');
   });
 
   it('that is asked for again and again while it waits happens once, and knows how long it was', () => {

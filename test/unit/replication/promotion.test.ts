@@ -118,6 +118,32 @@ describe('on silence alone', () => {
     rig.tick(1).settle();
     expect(rig.state).toBe('active');
   });
+
+  it('it is given up by who cannot read the log, and may have been cut off', () => {
+    const { store } = begun();
+    const rig = standbyRig(store).promote(1, { observeMs: 200 });
+    answerLast(rig, failed);
+    rig.settle().tick(1000).settle();
+    expect(rig.state).toBe('standby');
+    const surer = standbyRig(store, 2).promote(1);
+    answerLast(surer, failed);
+    surer.settle().tick(1000).settle();
+    expect(surer.state).toBe('active');
+  });
+
+  it('it is not kept for later by who loses the connection', () => {
+    const { store } = begun();
+    const promoted = ({ observeMs }: { observeMs: number }) => {
+      const rig = standbyRig(store).promote(1, { observeMs });
+      rig.feed({ kind: 'suspect' });
+      rig.settle().tick(1000).settle();
+      return rig.state;
+    };
+    expect([promoted({ observeMs: 200 }), promoted({ observeMs: 0 })]).toEqual([
+      'standby',
+      'active',
+    ]);
+  });
 });
 
 describe('the claim decides', () => {
