@@ -154,7 +154,9 @@ test('the syncing node is killed: what it had it takes from its disk', async () 
 
   expect(before.fromCache).toBe(0);
   expect(kept).toBeGreaterThan(0);
-  expect({ hits, damaged }).toEqual({ hits: kept, damaged: 0 });
+  // More, if it began anew meanwhile.
+  expect(hits).toBeGreaterThanOrEqual(kept);
+  expect(damaged).toBe(0);
   expect(cache).toBeGreaterThan(sizeBytes / 4);
   // The manifest comes on top of what it names.
   expect(cache + store + peers).toBeGreaterThanOrEqual(sizeBytes);

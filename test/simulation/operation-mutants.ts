@@ -91,12 +91,6 @@ export const operationMutants: readonly Mutant[] = [
     replace: '    return secure(drive, out);\n  }\n  drive.revision',
   },
   {
-    name: 'the locks of one run are taken for those of the next',
-    file: 'cluster/operations/drive.ts',
-    find: '  drive.held = [];\n  drive.answer',
-    replace: '  drive.answer',
-  },
-  {
     name: 'a record that is read as it was before is gone by',
     file: engine,
     find: '  if (revision < before) return comeBack(drive, now, out);\n',
