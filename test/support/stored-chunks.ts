@@ -27,7 +27,9 @@ export class StoredChunks {
 
   static async open(servers: string): Promise<StoredChunks> {
     const connection = await connect({ servers, maxReconnectAttempts: -1 });
-    return new StoredChunks(connection, await jetstreamManager(connection, { checkAPI: false }));
+    // As patient as everything that tests wait for: a disk may stall for seconds.
+    const options = { checkAPI: false, timeout: 20_000 };
+    return new StoredChunks(connection, await jetstreamManager(connection, options));
   }
 
   close(): Promise<void> {
