@@ -1,5 +1,4 @@
 /** What the planners look at, as this node knows it. */
-
 import type { MemberReport } from '../replication/effects.js';
 import { type Coordinator, type GroupState, pauseOf } from './coordinator.js';
 import type { NodeView } from './membership.js';

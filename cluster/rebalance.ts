@@ -6,8 +6,9 @@
  * B2 Nothing is put on a node that is cordoned, draining or down, lacks the kind, or is not among the
  *    group's own nodes; what a down node hosts is left to replacement (P8).
  * B3 Each change improves, in this order: what stays on draining nodes, what is on a node that the
- *    group's placement does not name any more, members of one group that share a zone, the level of members, the level of actives; none makes an earlier one worse. So planning
- *    ends, and when the moves are carried out there is nothing left to plan.
+ *    group's placement does not name any more, members of one group that share a zone, the level of
+ *    members, the level of actives; none makes an earlier one worse. So planning ends, and when the
+ *    moves are carried out there is nothing left to plan.
  */
 import { type Carrier, level, mostShifts } from './levelling.js';
 import { place } from './placement.js';

@@ -1,12 +1,11 @@
 /** `understudy chaos` without its arguments: which scenarios, then one run of each, then the verdict. */
 import { randomInt } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UnderstudyError } from '../../replication/errors.js';
 import { type ChaosOptions, type Io, write } from '../cli/io.js';
 import { table } from '../cli/table.js';
-import { pageOf } from './report/page.js';
-import type { Report, Verdict } from './report/report.js';
+import { keepReport } from './report/keep.js';
+import type { Verdict } from './report/report.js';
 import { linesOf } from './report/text.js';
 import { runScenario } from './run.js';
 import { anything, scenarios, smoke } from './scenarios/index.js';
@@ -94,15 +93,9 @@ async function runOne(
     env: io.env,
     say: (line) => void say(`  ${line}`),
   });
-  if (options.report !== null) await keep(report, resolve(options.report), say);
+  if (options.report !== null) {
+    await say(`report: ${keepReport(report, resolve(options.report))}.html and .json`);
+  }
   for (const line of linesOf(report)) await say(line);
   return chaosExitCodes[report.verdict];
-}
-
-async function keep(report: Report, dir: string, say: (line: string) => Promise<void>) {
-  mkdirSync(dir, { recursive: true });
-  const file = join(dir, `${report.scenario}-${report.seed}`);
-  writeFileSync(`${file}.json`, JSON.stringify(report, null, 1));
-  writeFileSync(`${file}.html`, pageOf(report));
-  await say(`report: ${file}.html and .json`);
 }

@@ -8,7 +8,7 @@ import type { ChunkStore, Fetched } from '../../replication/ports.js';
 import { failpoint } from '../failpoint.js';
 import { packChunk, unpackChunk } from './chunk-codec.js';
 import { encodePin, isOlder } from './pins.js';
-import { type ApiAnswer, appendOutcome, expectedLast, failureOf, parseAnswer } from './replies.js';
+import { type ApiAnswer, answerOf, appendOutcome, expectedLast, failureOf } from './replies.js';
 import type { Reply, Requests } from './requests.js';
 import type { Names } from './subjects.js';
 
@@ -238,15 +238,6 @@ export function subjectsOf(
       return 'done';
     });
   });
-}
-
-function answerOf<Answer extends ApiAnswer>(reply: Reply): Answer | { readonly failure: string } {
-  const failure = failureOf(reply);
-  if (failure !== null || reply.kind !== 'message') return { failure: failure ?? 'no answer' };
-  const answer = parseAnswer<Answer>(reply.message.data);
-  if (answer === undefined) return { failure: 'the broker answered with something else' };
-  const { error } = answer;
-  return error ? { failure: `${error.description} (${error.err_code})` } : answer;
 }
 
 /** Of a publication that was not acknowledged. */

@@ -11,6 +11,7 @@ import { failpoint } from '../failpoint.js';
 import { replay } from './replay.js';
 import {
   type ApiAnswer,
+  answerOf,
   appendOutcome,
   expectedLast,
   failureOf,
@@ -115,13 +116,11 @@ function prove(
 export function endOfStream(
   reply: Reply,
 ): { readonly lastPosition: number } | { readonly reason: string } {
-  const failure = failureOf(reply);
-  if (failure !== null || reply.kind !== 'message') return { reason: failure ?? 'no answer' };
-  const answer = parseAnswer<InfoAnswer>(reply.message.data);
-  if (answer?.error) return { reason: `${answer.error.description} (${answer.error.err_code})` };
-  const lastPosition = answer?.state?.last_seq;
+  const answer = answerOf<InfoAnswer>(reply);
+  if ('failure' in answer) return { reason: answer.failure };
+  const lastPosition = answer.state?.last_seq;
   if (lastPosition === undefined) return { reason: 'the broker answered with something else' };
-  const peers = answer?.cluster?.replicas ?? [];
+  const peers = answer.cluster?.replicas ?? [];
   const following = peers.filter(
     ({ current, offline, active }) =>
       current === true && offline !== true && (active ?? 0) < followsWithinNs,

@@ -72,6 +72,18 @@ export function failureOf(reply: Reply): string | null {
   return null;
 }
 
+/** An answer of the API that is no error, or what is wrong. */
+export function answerOf<Answer extends ApiAnswer>(
+  reply: Reply,
+): Answer | { readonly failure: string } {
+  const failure = failureOf(reply);
+  if (failure !== null || reply.kind !== 'message') return { failure: failure ?? 'no answer' };
+  const answer = parseAnswer<Answer>(reply.message.data);
+  if (answer === undefined) return { failure: 'the broker answered with something else' };
+  const { error } = answer;
+  return error ? { failure: `${error.description} (${error.err_code})` } : answer;
+}
+
 /** Stores only if the subject's last message is at `expected`; 0: if there is none. */
 export function expectedLast(expected: Position | 0): MsgHdrs {
   const headers = newHeaders();

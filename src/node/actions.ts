@@ -1,5 +1,6 @@
 /** What operators do to a group and its members. Each action judges first and changes second. */
 import type { GroupDocument, OperationDocument } from '../../cluster/documents.js';
+import { findNode } from '../../cluster/find-node.js';
 import { requestFailover } from '../../cluster/operations/failover.js';
 import { requestDrain, requestRebalance } from '../../cluster/operations/moves.js';
 import { requestReinit } from '../../cluster/operations/reinit.js';
@@ -9,7 +10,6 @@ import { preflight, requestSwitchover } from '../../cluster/operations/switchove
 import { requestSync, type SyncData } from '../../cluster/operations/sync.js';
 import { planView } from '../../cluster/plan-view.js';
 import { planRebalance } from '../../cluster/rebalance.js';
-import { UnderstudyError } from '../../replication/errors.js';
 import {
   type Actor,
   longestSyncMs,
@@ -24,6 +24,7 @@ import { instant } from './clock.js';
 import { seenBy } from './operations/hands.js';
 import type { Operations } from './operations/operations.js';
 import type { Runtime } from './runtime.js';
+import { nodeDocuments } from './views.js';
 
 export interface ActionContext {
   readonly runtime: Runtime;
@@ -102,15 +103,8 @@ export function drain(
   node: string,
   actor: Actor,
 ): Promise<OperationDocument> {
-  requireNode(runtime, node);
+  findNode(nodeDocuments(runtime.coordinator), node);
   return operations.start(requestDrain(node, actor.by));
-}
-
-function requireNode({ coordinator }: Runtime, node: string): void {
-  const { nodes } = coordinator.membership;
-  if (nodes.has(node)) return;
-  const known = [...nodes.keys()].sort().join(', ');
-  throw new UnderstudyError('node-not-found', `there is no node ${node}; known: ${known}`);
 }
 
 /** `node` null: all that are not down. Throws `node-not-found`; nothing is changed then. */
@@ -119,8 +113,8 @@ export async function restart(
   node: string | null,
   { by }: Actor,
 ): Promise<RestartAnswer> {
-  if (node !== null) requireNode(runtime, node);
   const seen = seenBy(runtime, null, planView(runtime.coordinator, instant().monoMs));
+  if (node !== null) findNode(seen.nodes, node);
   const all = restartable(seen.nodes);
   const preconditions = (node === null ? all : [node]).flatMap((id) => restartPreflight(id, seen));
   if (preconditions.some(({ ok }) => !ok)) return { kind: 'refused', preconditions };

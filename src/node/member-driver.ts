@@ -1,3 +1,7 @@
+/**
+ * Runs one member: gives it time, carries out its effects, and takes requests for it while it is the
+ * active. The member decides; nothing here does.
+ */
 import type { Work } from '../../cluster/permits.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type {

@@ -11,6 +11,8 @@ import type { Runtime } from './runtime.js';
 
 const namePattern = /^[A-Za-z0-9_-]{1,64}$/;
 const defaultSync = { everyEvents: 10_000, everyMs: 10_000 };
+const createTimeoutMs = 10_000;
+const createPollMs = 50;
 
 /** Everything is judged before anything is written. */
 export function newGroup(runtime: Runtime, spec: GroupSpec): GroupConfig {
@@ -87,9 +89,6 @@ function placed(runtime: Runtime, { kind, placement }: GroupSpec, count: number)
       `there are ${nodes.length}. Nothing was created.`,
   );
 }
-
-const createTimeoutMs = 10_000;
-const createPollMs = 50;
 
 /** Until it has an active, or for so long. */
 export async function untilOpen(

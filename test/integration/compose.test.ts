@@ -8,8 +8,8 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from 'nats';
 import { expect, onTestFinished, test } from 'vitest';
 import { findServer } from '../../src/broker/find.js';
+import { freePorts } from '../../src/chaos/cluster/ports.js';
 import { createAdminClient } from '../../src/client/admin.js';
-import { freePorts } from '../support/broker.js';
 import {
   compose,
   composeBrokers,

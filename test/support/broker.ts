@@ -1,12 +1,12 @@
 /** Real nats-servers for tests: each in a directory of its own, gone afterwards. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from 'nats';
 import { type Broker, type BrokerOptions, startBroker } from '../../src/broker/start.js';
+import { freePorts } from '../../src/chaos/cluster/ports.js';
 
 export interface TestBroker extends Broker {
   readonly dataDir: string;
@@ -70,20 +70,6 @@ export async function startTestCluster(
     brokers[i] = await startTestBroker({ ...optionsOf(i), dataDir, port });
   };
   return { brokers, urls, restart, remove };
-}
-
-/** Held together so that they differ, then let go: nobody else on this machine hands them out twice. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listening()));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
-}
-
-function listening(): Promise<Server> {
-  return new Promise((done) => {
-    const server = createServer().listen(0, '127.0.0.1', () => done(server));
-  });
 }
 
 const placementAttempts = 100;

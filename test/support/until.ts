@@ -1,31 +1,14 @@
-/** Waiting for something that must come true, with a deadline and a reason. */
-import { setTimeout as delay } from 'node:timers/promises';
+/** Waiting for something that must come true: more often than a chaos run looks, and not as long. */
+import { until as untilTrue } from '../../src/chaos/until.js';
 
 const pollMs = 20;
 const defaultTimeoutMs = 20_000;
 
-/**
- * Looks again and again until `look` returns something true, and returns that. What `look` throws
- * counts as "not yet". Throws what was waited for, and what was seen or thrown last.
- */
-export async function until<Seen>(
+/** As that of `src/chaos`. Throws what was waited for, and what was seen or thrown last. */
+export function until<Seen>(
   what: string,
   look: () => Seen | Promise<Seen>,
   timeoutMs = defaultTimeoutMs,
 ): Promise<NonNullable<Seen>> {
-  const deadlineMs = performance.now() + timeoutMs;
-  let last: unknown;
-  for (;;) {
-    try {
-      const seen = await look();
-      if (seen) return seen;
-      last = seen;
-    } catch (error) {
-      last = error;
-    }
-    if (performance.now() >= deadlineMs) {
-      throw new Error(`not within ${timeoutMs} ms: ${what}; last: ${String(last)}`);
-    }
-    await delay(pollMs);
-  }
+  return untilTrue(what, look, timeoutMs, pollMs);
 }

@@ -1,8 +1,8 @@
 /** One nats-server under fire: it keeps its name, its directory and its proxies whatever happens to it. */
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Broker, startBroker } from '../../broker/start.js';
 import { FaultProxy } from '../proxy/proxy.js';
+import { freePorts } from './ports.js';
 
 export interface ChaosBrokerOptions {
   readonly name: string;
@@ -54,13 +54,12 @@ export class ChaosBroker {
     const { dataDir } = this;
     const maxStoreSizeBytes = this.maxStoreSizeBytes ?? undefined;
     // From the system anew each time: while the server was gone, anybody may have taken the last one.
-    const port = await freePort();
+    const [port, routePort] = (await freePorts(2)) as [number, number];
     // Who has lost it finds it when it listens, long before it has elected anybody and serves.
     for (const door of this.#doors) door.retarget(port);
     const options = { maxStoreSizeBytes, dataDir, port, serverName: name, syncInterval, env };
     if (this.route === null) this.#broker = await startBroker(options);
     else {
-      const routePort = await freePort();
       this.route.retarget(routePort);
       const others = routes.filter((route) => route !== this.route).map(({ url }) => url);
       const advertise = new URL(this.route.url).host;
@@ -94,16 +93,6 @@ export class ChaosBroker {
     await this.end('SIGKILL');
     await Promise.all([...this.#doors, this.route].map((proxy) => proxy?.close()));
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer().once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 /** Who dials a route says so in the first it sends, as JSON. */

@@ -8,13 +8,12 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Chance } from '../../../src/chaos/chance.js';
 import { chaosExitCodes } from '../../../src/chaos/command.js';
 import { onInterrupt } from '../../../src/chaos/interrupt.js';
-import { pageOf } from '../../../src/chaos/report/page.js';
+import { keepReport } from '../../../src/chaos/report/keep.js';
 import type { Report } from '../../../src/chaos/report/report.js';
 import { linesOf } from '../../../src/chaos/report/text.js';
 import { runOn } from '../../../src/chaos/run.js';
@@ -92,7 +91,7 @@ async function inside(prefix: string): Promise<number> {
     stopListening();
   }
   for (const line of linesOf(report)) console.log(line);
-  if (options.report !== undefined) keep(report, options.report);
+  if (options.report !== undefined) keepReport(report, options.report);
   if (report.verdict === 'green') cluster.remove();
   return chaosExitCodes[report.verdict];
 }
@@ -115,13 +114,6 @@ async function play(cluster: NetCluster, net: Net): Promise<Report> {
     say: (line) => console.log(`  ${line}`),
   });
   return { ...report, command: `npm run chaos:netns -- --seed ${seed}` };
-}
-
-function keep(report: Report, dir: string): void {
-  mkdirSync(dir, { recursive: true });
-  const file = join(dir, `${report.scenario}-${report.seed}`);
-  writeFileSync(`${file}.json`, JSON.stringify(report, null, 1));
-  writeFileSync(`${file}.html`, pageOf(report));
 }
 
 function list(): number {
