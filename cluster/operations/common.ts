@@ -122,16 +122,19 @@ export function waitForSync<Data extends { readonly closeness: Closeness }>(
 ): Outcome<Data> | null {
   const { closeness } = data;
   const { nowMs } = seen;
-  // As a former driver's clock had it, which may have been ahead.
-  const closerAtMs = Math.min(closeness.closerAtMs, nowMs);
   const sizeBytes = sync?.doneSizeBytes ?? 0;
   const isCloser = sizeBytes > closeness.mostSizeBytes;
-  if (!isCloser && nowMs - closerAtMs >= stillMs) return null;
   const park = { kind: 'park', wakeAfterMs: syncLookMs } as const;
-  if (sync === null || Math.abs(nowMs - closeness.toldAtMs) < tellEveryMs) return park;
+  if (Math.max(closeness.closerAtMs, closeness.toldAtMs) > nowMs) {
+    // By a former driver's clock, which may be days ahead: the wait begins anew by ours.
+    const anew = { ...closeness, closerAtMs: nowMs, toldAtMs: nowMs };
+    return { ...park, data: { closeness: anew } as Data };
+  }
+  if (!isCloser && nowMs - closeness.closerAtMs >= stillMs) return null;
+  if (sync === null || nowMs - closeness.toldAtMs < tellEveryMs) return park;
   const next: Closeness = {
     mostSizeBytes: Math.max(sizeBytes, closeness.mostSizeBytes),
-    closerAtMs: isCloser ? nowMs : closerAtMs,
+    closerAtMs: isCloser ? nowMs : closeness.closerAtMs,
     toldAtMs: nowMs,
   };
   return { ...park, detail: `${who}: ${movingText(sync)}`, data: { closeness: next } as Data };

@@ -94,7 +94,8 @@ function waitForAll(at: At<SyncData>, lacking: readonly MemberDocument[]): Outco
   const { data, seen, operation } = at;
   const { stepAtMs } = operation;
   const closest = Object.values(data.closeness).map(({ closerAtMs }) => closerAtMs);
-  const closerAtMs = Math.max(stepAtMs, ...closest);
+  // What is ahead was noted by a former driver's clock, and says nothing.
+  const closerAtMs = Math.max(stepAtMs, ...closest.filter((atMs) => atMs <= seen.nowMs));
   const waits = lacking.flatMap((member) => {
     const own = data.closeness[member.index] ?? notYet(stepAtMs);
     const one = { data: { closeness: { ...own, closerAtMs } }, seen };
@@ -110,9 +111,10 @@ function waitForAll(at: At<SyncData>, lacking: readonly MemberDocument[]): Outco
   const { kind, wakeAfterMs } = first;
   const told = waits.flatMap(({ index, data: found }) => (found ? [[index, found.closeness]] : []));
   if (told.length === 0) return { kind, wakeAfterMs };
-  const detail = waits.flatMap((wait) => wait.detail ?? []).join('; ');
+  const details = waits.flatMap((wait) => wait.detail ?? []);
   const closeness = { ...data.closeness, ...Object.fromEntries(told) };
-  return { kind, wakeAfterMs, detail, data: { closeness } };
+  const park = { kind, wakeAfterMs, data: { closeness } };
+  return details.length === 0 ? park : { ...park, detail: details.join('; ') };
 }
 
 export const sync: OperationKind<SyncData> = {

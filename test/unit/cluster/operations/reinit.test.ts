@@ -1,7 +1,8 @@
 /** What a member is asked when it is to begin anew, and when that counts as done. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { GroupDocument } from '../../../../cluster/documents.js';
-import { requestReinit } from '../../../../cluster/operations/reinit.js';
+import type { Loaded } from '../../../../cluster/operations/drive.js';
+import { type ReinitData, requestReinit } from '../../../../cluster/operations/reinit.js';
 import { TestDriver } from '../../../support/operation-driver.js';
 import { driverOf, OperationWorld } from '../../../support/operation-world.js';
 
@@ -77,6 +78,21 @@ describe('it is not done', () => {
     new TestDriver(world, asked.id, driverOf('d')).run();
     expect(world.operation(asked.id)).toMatchObject({ lastError: { code: 'conflict' } });
     expect(world.calls).toEqual([]);
+  });
+
+  test('but given up on after another such time, if a former driver was days ahead', () => {
+    const { change } = world;
+    world.change = (index, parts) => {
+      if (parts.lastSync !== 'later') change.call(world, index, parts);
+    };
+    world.after(1000, () => {
+      const { operation, revision } = [...world.records.values()][0] as NonNullable<Loaded>;
+      const data = operation.data as ReinitData;
+      const closeness = { ...data.closeness, closerAtMs: world.nowMs + 3e8 };
+      world.save({ ...operation, data: { ...data, closeness } }, revision);
+    });
+    expect(run(1).lastError?.code).toBe('timeout');
+    expect(world.nowMs - 1_000_000).toBeLessThan(105_000);
   });
 
   test('but given up on, when the member has not come closer for long', () => {

@@ -1,7 +1,8 @@
 /** How long standbys are waited for that are to hold a snapshot, and what becomes of the wait. */
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { GroupDocument, MemberSync } from '../../../../cluster/documents.js';
-import { requestSync } from '../../../../cluster/operations/sync.js';
+import type { Loaded } from '../../../../cluster/operations/drive.js';
+import { requestSync, type SyncData } from '../../../../cluster/operations/sync.js';
 import { TestDriver } from '../../../support/operation-driver.js';
 import { driverOf, OperationWorld } from '../../../support/operation-world.js';
 
@@ -80,6 +81,29 @@ describe('standbys', () => {
     expect(lastError?.detail).toMatch(/^member 1 on b: no closer to seq 5 for 30000 ms/);
     expect(passedMs()).toBeGreaterThanOrEqual(90_000);
     expect(passedMs()).toBeLessThan(93_000);
+  });
+
+  test('are given up on also if a former driver was days ahead, and they fetch nothing', () => {
+    const daysMs = 3e8;
+    fetches(1, { untilMs: 10_000, heldMs: null });
+    world.after(11_000, () => world.change(1, { sync: null }));
+    world.after(12_000, () => {
+      const { operation, revision } = [...world.records.values()][0] as NonNullable<Loaded>;
+      const { closeness, ...data } = operation.data as SyncData;
+      const ahead = Object.entries(closeness).map(([index, one]) => {
+        return [
+          index,
+          { ...one, closerAtMs: world.nowMs + daysMs, toldAtMs: world.nowMs + daysMs },
+        ];
+      });
+      expect(ahead).toHaveLength(1);
+      world.save(
+        { ...operation, data: { ...data, closeness: Object.fromEntries(ahead) } },
+        revision,
+      );
+    });
+    expect(run().lastError?.code).toBe('timeout');
+    expect(passedMs()).toBeLessThan(100_000);
   });
 
   test('are not waited for where they cannot be reached', () => {
