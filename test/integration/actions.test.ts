@@ -1,5 +1,7 @@
 /** What operators do to a group that works, and what a node does when it is told to go. */
+
 import { expect, test } from 'vitest';
+import type { GroupDocument } from '../../cluster/documents.js';
 import type { UnderstudyError } from '../../replication/errors.js';
 import { startCluster } from '../support/cluster.js';
 import { countingCommand, Load, settle } from '../support/load.js';
@@ -23,7 +25,11 @@ test('a switchover under load fails no delivery and leaves a whole group', async
     'handing-off',
     'done',
   ]);
-  const after = await cluster.whole('c');
+  await cluster.whole('c');
+  // A snapshot that was cut just now is fetched in a moment.
+  const areAtRest = ({ members }: GroupDocument) =>
+    members.every(({ state }) => state !== 'restoring');
+  const after = await cluster.group('c', 'at rest', areAtRest);
   expect(after).toMatchObject({ epoch: 2, activeNode: candidate });
   const old = after.members.find(({ nodeId }) => nodeId === leader);
   expect(old).toMatchObject({ role: 'standby', healthy: true, state: 'standby' });

@@ -7,6 +7,7 @@ import { decodeManifest, type Manifest } from '../../replication/snapshot/manife
 import { unpackChunk } from '../../src/nats/chunk-codec.js';
 import { decodePin } from '../../src/nats/pins.js';
 import { namesFor, shardOf } from '../../src/nats/subjects.js';
+import { until } from './until.js';
 
 const names = namesFor('understudy');
 const shards = 4;
@@ -20,16 +21,34 @@ export interface StoredSnapshot {
 }
 
 export class StoredChunks {
+  #isConnected = true;
+
   private constructor(
     private readonly connection: NatsConnection,
     private readonly manager: JetStreamManager,
-  ) {}
+  ) {
+    void this.#followStatus();
+  }
 
   static async open(servers: string): Promise<StoredChunks> {
-    const connection = await connect({ servers, maxReconnectAttempts: -1 });
-    // As patient as everything that tests wait for: a disk may stall for seconds.
-    const options = { checkAPI: false, timeout: 20_000 };
-    return new StoredChunks(connection, await jetstreamManager(connection, options));
+    const connection = await connect({
+      servers,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+    });
+    return new StoredChunks(connection, await jetstreamManager(connection, { checkAPI: false }));
+  }
+
+  /** After the broker was gone: what is asked for before that is answered by nobody. */
+  async connected(): Promise<void> {
+    await until('the test is connected to the broker again', () => this.#isConnected);
+  }
+
+  async #followStatus(): Promise<void> {
+    for await (const { type } of this.connection.status()) {
+      if (type === 'disconnect') this.#isConnected = false;
+      if (type === 'reconnect') this.#isConnected = true;
+    }
   }
 
   close(): Promise<void> {

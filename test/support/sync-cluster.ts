@@ -47,6 +47,11 @@ export class SyncCluster extends Cluster {
     return this.proxies[this.nodes.indexOf(node)] as FaultProxy;
   }
 
+  override async startBroker(): Promise<void> {
+    await super.startBroker();
+    await this.chunks.connected();
+  }
+
   cacheDir(id: string): string {
     return join(this.#dir, `cache-${id}`);
   }
