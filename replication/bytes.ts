@@ -21,6 +21,15 @@ export function plainBytes(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** The first eight bytes of a hash in hexadecimal: as much as no accident repeats. */
+export function tagOf(hash: Uint8Array): string {
+  let tag = '';
+  for (const byte of hash.subarray(0, 8)) tag += hexOfByte[byte];
+  return tag;
+}
+
 /** Something to look a hash up by. */
 export function keyOf(hash: Uint8Array): string {
   return String.fromCharCode.apply(null, hash as unknown as number[]);

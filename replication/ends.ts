@@ -10,6 +10,7 @@
  *    majority behind it does not have, each time that it is asked, for as long as no election takes.
  * E3 While there is a doubt nothing is appended, claimed or stepped over; what a doubt ends with is final.
  */
+import { tagOf } from './bytes.js';
 import type { Effect, Input, Instant } from './effects.js';
 import type { Position } from './ids.js';
 import type { Hash, Proof } from './ports.js';
@@ -41,16 +42,10 @@ export interface Loss {
 export const lossConfirmMs = 2000;
 const lossConfirms = 3;
 const askAgainMs = 250;
-const tagBytes = 8;
 
 export function endOf(tip: Tip, era: number): End {
   const { epoch, seq, position } = tip;
   return { era, epoch, seq, position, tag: tagOf(tip.hash) };
-}
-
-export function tagOf(hash: Uint8Array): string {
-  const bytes = Array.from(hash.subarray(0, tagBytes));
-  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 export function furtherOf<One extends End | null>(a: One, b: One): One {

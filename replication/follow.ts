@@ -11,6 +11,7 @@
  * F4 What was heard live counts until the log goes on without it: so many records in a row that do not
  *    fit are not strangers', it is the member that left the log, and begins anew.
  */
+import { tagOf } from './bytes.js';
 import { firstDifference } from './difference.js';
 import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import type { UnderstudyError } from './errors.js';
@@ -301,8 +302,8 @@ function diverge(
   const { at, cutter, digest } = body as SnapshotBody;
   const { state, tip } = follower.replica as Replica;
   const detail =
-    `at seq ${at} the digest of the state here is ${hex(mine)}, member ${cutter} recorded ` +
-    `${hex(digest)} through member ${writer.index}`;
+    `at seq ${at} the digest of the state here is ${tagOf(mine)}, member ${cutter} recorded ` +
+    `${tagOf(digest)} through member ${writer.index}`;
   follow.evidence = { state, position: tip.position };
   forgetMarks(follow.marks);
   follower.replica = null;
@@ -322,6 +323,3 @@ function tellDifference(follow: Follow, { state, tip }: Replica, out: Effect[]):
       : `the first difference at seq ${tip.seq} is ${difference}`;
   out.push({ kind: 'alarm', code: 'conflict', detail });
 }
-
-const hex = (bytes: Uint8Array): string =>
-  Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -12,7 +12,7 @@
  *    that it does itself.
  * Y5 It is done exactly when nothing is pending, nothing active, and nothing left to work on.
  */
-import { equalBytes } from '../bytes.js';
+import { equalBytes, tagOf } from '../bytes.js';
 import type { Effect, Input, Instant } from '../effects.js';
 import { limits } from '../limits.js';
 import type { Fetched } from '../ports.js';
@@ -178,7 +178,7 @@ function onDeath(sync: Sync, request: Request, thrown: string, out: Effect[]): v
   const { task, from } = request;
   bury(coordinatorOf(sync, task), request);
   task.shunned |= from.bit;
-  const chunk = shown(task.want.hash);
+  const chunk = tagOf(task.want.hash);
   const detail = `chunk ${chunk} from ${from.name} could not be taken in: ${thrown}`;
   if (task.deaths >= deathsToFail) return fail(sync, `${detail}, ${task.deaths} times`);
   alarm(sync, 'death', 'internal', detail, out);
@@ -192,8 +192,8 @@ function onWrong(sync: Sync, request: Request, hash: Uint8Array, out: Effect[]):
   task.barred |= from.bit;
   requeue(coordinatorOf(sync, task), request);
   const wrong =
-    `${from.name} gave other bytes for chunk ${shown(task.want.hash)}, ` +
-    `with the hash ${shown(hash)}`;
+    `${from.name} gave other bytes for chunk ${tagOf(task.want.hash)}, ` +
+    `with the hash ${tagOf(hash)}`;
   // The cache and the store are shared: one bad chunk says nothing about the others.
   if (from.source.kind !== 'peer') {
     return alarm(sync, `wrong ${from.bit}`, 'conflict', `${wrong}. Others are asked for it`, out);
@@ -296,8 +296,4 @@ function giveUpOnLost(sync: Sync): void {
   const missing = tasks.filter(({ barred }) => (barred & storeBit) !== 0);
   const lost = missing.slice(0, limits.syncLost).map(({ want: { hash } }) => hash);
   fail(sync, problem, lost);
-}
-
-function shown(hash: Uint8Array): string {
-  return Array.from(hash.subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
