@@ -15,7 +15,7 @@ import { askMembers, checkShown, checkStanding, type Shown } from './check/membe
 import type { Violation } from './check/violation.js';
 import { programDoor } from './clients/program.js';
 import type { Ground } from './cluster/cluster.js';
-import type { History } from './history.js';
+import { type History, nowMs } from './history.js';
 import type { Scenario } from './scenarios/scenario.js';
 import type { Stage } from './stage.js';
 import { until } from './until.js';
@@ -45,18 +45,24 @@ export interface JudgedGroup {
   readonly epochs: readonly HistoryEntry[];
 }
 
+/** For all groups together: of a cluster that is broken nothing more can be had. */
+const collectMs = 90_000;
+const longestWaitMs = 30_000;
+
 /** The cluster has no traffic any more. What cannot be had is not known to be right: a violation. */
 export async function collect(
   cluster: Pick<Ground, 'admin' | 'clientUrls'>,
   loads: readonly GroupLoad[],
   histories: readonly History[],
-  waitMs?: number,
+  waitMs = collectMs,
 ): Promise<{ readonly evidence: Evidence[]; readonly violations: Violation[] }> {
   const evidence: Evidence[] = [];
   const violations: Violation[] = [];
+  const deadlineMs = nowMs() + waitMs;
+  const leftMs = () => Math.max(0, Math.min(longestWaitMs, Math.ceil(deadlineMs - nowMs())));
   for (const [i, load] of loads.entries()) {
     try {
-      evidence.push(await collectGroup(cluster, load, histories[i] as History, waitMs));
+      evidence.push(await collectGroup(cluster, load, histories[i] as History, leftMs));
     } catch (error) {
       const detail = `the checks could not be done: ${(error as Error).message}`;
       violations.push({ check: 'liveness', group: load.name, detail });
@@ -69,19 +75,22 @@ async function collectGroup(
   cluster: Pick<Ground, 'admin' | 'clientUrls'>,
   load: GroupLoad,
   history: History,
-  waitMs?: number,
+  leftMs: () => number,
 ): Promise<Evidence> {
   const { name } = load;
-  await until(`${name} syncs`, () => cluster.admin.sync(name), waitMs);
-  const detail = await until(`${name} is whole`, async () => {
+  await until(`${name} syncs`, () => cluster.admin.sync(name), leftMs());
+  const whole = async () => {
     const group = await cluster.admin.group(name);
     return group.reprotected && group.health.healthy === group.health.total ? group : null;
-  }).catch(() => cluster.admin.group(name));
+  };
+  const detail = await until(`${name} is whole`, whole, leftMs()).catch(() =>
+    cluster.admin.group(name),
+  );
   const records = await recordsOf(cluster, detail);
   const epochs = [...(await cluster.admin.history(name))].reverse();
   const door = await programDoor(cluster.clientUrls);
   try {
-    const shown = await askMembers(door, load, detail.seq);
+    const shown = await askMembers(door, load, detail.seq, leftMs());
     return { load, history, detail, records, epochs, shown };
   } finally {
     await door.close();
@@ -111,7 +120,8 @@ export function judge(
   const log = interpret(records, judge);
   const compared = checkDigests(kind, records, judge, name);
   const ofGroup = losses.filter(({ group }) => group === name);
-  const expected = scenario.expects?.({ group: name, faults, epochs, log }) ?? null;
+  const facts = { group: name, faults, epochs, log };
+  const expected = scenario.expects?.(facts) ?? scenario.expectsAlone?.(facts) ?? null;
   const violations: Violation[] = [
     ...checkNamed(history, ofGroup),
     ...checkGroup(kind, withoutLost(history, log, ofGroup), log),

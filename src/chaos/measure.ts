@@ -50,7 +50,7 @@ export function countsOf(histories: readonly History[]): Counts {
 /** Times without any acknowledgement, of each group for itself. */
 export function pausesOf(histories: readonly History[]): number[] {
   return histories.flatMap(({ deliveries }) => {
-    const times = answeredTimes(deliveries).sort((a, b) => a - b);
+    const times = answeredTimes(deliveries).sort(byTime);
     return times.slice(1).map((time, i) => time - (times[i] as number));
   });
 }
@@ -65,12 +65,29 @@ export function percentilesOf(values: readonly number[]): Percentiles {
   return { count: sorted.length, p50: at(0.5), p90: at(0.9), p99: at(0.99), most: at(1) };
 }
 
-/** Acknowledged in this stretch, a second. */
-export function rateIn(histories: readonly History[], fromMs: number, toMs: number): number {
-  const isIn = (time: number) => time >= fromMs && time < toMs;
-  const times = histories.flatMap(({ deliveries }) => answeredTimes(deliveries)).filter(isIn);
-  return (times.length * 1000) / Math.max(1, toMs - fromMs);
+/** On the clock of the run. */
+export interface Stretch {
+  readonly fromMs: number;
+  readonly toMs: number;
 }
+
+/** Acknowledged in these stretches, a second; they lie one behind the other. */
+export function rateIn(histories: readonly History[], ...stretches: readonly Stretch[]): number {
+  const times = histories.flatMap(({ deliveries }) => answeredTimes(deliveries)).sort(byTime);
+  let at = 0;
+  let answered = 0;
+  let lengthMs = 0;
+  for (const { fromMs, toMs } of stretches) {
+    while ((times[at] ?? Number.POSITIVE_INFINITY) < fromMs) at += 1;
+    const first = at;
+    while ((times[at] ?? Number.POSITIVE_INFINITY) < toMs) at += 1;
+    answered += at - first;
+    lengthMs += toMs - fromMs;
+  }
+  return (answered * 1000) / Math.max(1, lengthMs);
+}
+
+const byTime = (a: number, b: number): number => a - b;
 
 export function slicesOf(
   histories: readonly History[],

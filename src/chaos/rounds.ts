@@ -2,6 +2,7 @@
 import type { AdminClient } from '../client/admin.js';
 import type { Violation } from './check/violation.js';
 import { type History, nowMs } from './history.js';
+import type { Stretch } from './measure.js';
 import type { Stage } from './stage.js';
 import { until } from './until.js';
 
@@ -22,6 +23,9 @@ export interface RoundsOptions {
 const restMs = { least: 500, most: 3000 };
 
 export class Rounds {
+  /** From whole again until the next fault. */
+  readonly rests: Stretch[] = [];
+
   constructor(private readonly options: RoundsOptions) {}
 
   /**
@@ -47,7 +51,9 @@ export class Rounds {
         return [violation(`after ${told.join('; ')}: ${(error as Error).message}`)];
       }
       say(`${told.join('; ')}; whole again after ${Math.round(nowMs() - healedMs)} ms`);
+      const fromMs = nowMs();
       await stage.wait(stage.chance.between(restMs.least, restMs.most));
+      this.rests.push({ fromMs, toMs: nowMs() });
       played += 1;
     } while (nowMs() < untilMs || played < leastRounds);
     return [];

@@ -8,7 +8,7 @@ import { ChaosCluster, type Ground } from './cluster/cluster.js';
 import { nowMs } from './history.js';
 import { onInterrupt } from './interrupt.js';
 import { collect, judge } from './judge.js';
-import { rateIn } from './measure.js';
+import { rateIn, type Stretch } from './measure.js';
 import { type Report, reportOf } from './report/report.js';
 import { areWhole, type Played, Rounds } from './rounds.js';
 import type { Scenario } from './scenarios/scenario.js';
@@ -94,18 +94,21 @@ export async function runOn(
   const { histories } = workload;
   const { stage, round } = prepare(workload);
   const violations: Violation[] = [];
+  let rests: readonly Stretch[] = [];
   try {
     const startedMs = nowMs();
     workload.start();
     await delay(calmMs);
     // The first answers wait for connections.
-    const calmRate = rateIn(histories, startedMs + calmMs / 2, nowMs());
+    const calmRate = rateIn(histories, { fromMs: startedMs + calmMs / 2, toMs: nowMs() });
     const isValid = calmRate >= leastRate;
     if (isValid) {
       const isWhole = () => areWhole(cluster.admin, namesOf(loads));
       const leastRounds = scenario.leastRounds ?? 1;
       const played = { stage, round, leastRounds, histories, boundMs, isWhole, say };
-      violations.push(...(await new Rounds(played).play(startedMs + durationMs)));
+      const rounds = new Rounds(played);
+      violations.push(...(await rounds.play(startedMs + durationMs)));
+      rests = rounds.rests;
     }
     await delay(isValid ? calmMs / 3 : 0);
     const endedMs = nowMs();
@@ -116,7 +119,7 @@ export async function runOn(
     const judged = collected.evidence.map((one) => judge(one, scenario, stage));
     violations.push(...collected.violations, ...judged.flatMap((one) => one.violations));
     return reportOf({
-      ...{ options, dir: cluster.dir, calmRate, startedMs, endedMs, violations, histories },
+      ...{ options, dir: cluster.dir, calmRate, rests, startedMs, endedMs, violations, histories },
       ...{ faults: stage.faults, groups: judged.map(({ group }) => group) },
     });
   } finally {

@@ -6,6 +6,7 @@ import { applyEvent, blankReplica } from '../../../replication/replica.js';
 import type { ReadAnswer } from '../../admin/backend.js';
 import { sha256 } from '../../sha256.js';
 import type { Door } from '../clients/door.js';
+import { nowMs } from '../history.js';
 import type { GroupLoad, Query } from '../workload/groups.js';
 import type { ReadLog } from './log.js';
 import { shown } from './model.js';
@@ -19,9 +20,15 @@ export interface Shown extends Query {
 /** Standbys share their reads: asked so often, each of them has answered, or does not serve. */
 const mostAsked = 300;
 
-/** Every whole query at the active and at each standby. */
-export async function askMembers(door: Door, load: GroupLoad, seq: number): Promise<Shown[]> {
+/** Every whole query at the active and at each standby, as far as it can be had in time. */
+export async function askMembers(
+  door: Door,
+  load: GroupLoad,
+  seq: number,
+  timeoutMs: number,
+): Promise<Shown[]> {
   const all: Shown[] = [];
+  const deadlineMs = nowMs() + timeoutMs;
   for (const query of load.wholes) {
     const { name, args } = query;
     const ask = (consistency: 'linearizable' | 'standby') =>
@@ -29,6 +36,7 @@ export async function askMembers(door: Door, load: GroupLoad, seq: number): Prom
     const active = await ask('linearizable');
     const byMember = new Map<number, ReadAnswer>([[active.member, active]]);
     for (let i = 0; i < mostAsked && byMember.size < memberCount; i++) {
+      if (nowMs() > deadlineMs) break;
       const answer = await ask('standby');
       byMember.set(answer.member, answer);
     }

@@ -60,7 +60,7 @@ function charts({ slices, faults, durationMs }: Report): string {
 }
 
 function numbers(report: Report): string {
-  const { counts, outagesMs, latenciesMs, calmRate, leastRate, longestStallMs } = report;
+  const { counts, outagesMs, latenciesMs, calmRate, leastRate, restRate, longestStallMs } = report;
   const { acknowledged, rejected, unknown, notTaken, repeated, reads, unansweredReads } = counts;
   const spread = ({ p50, p90, p99, most }: typeof outagesMs) =>
     `p50 ${p50}, p90 ${p90}, p99 ${p99}, most ${most} ms`;
@@ -73,6 +73,7 @@ function numbers(report: Report): string {
       ['sent more than once', String(repeated)],
       ['reads', `${reads} (and ${unansweredReads} without an answer)`],
       ['before the first fault', `${calmRate} answers a second, ${leastRate} needed`],
+      ['between faults', restRate === null ? 'no time' : `${restRate} answers a second`],
       ['latency', spread(latenciesMs)],
       ['longest stall of a group', `${longestStallMs} ms`],
       ['outages of a group', `${outagesMs.count}: ${spread(outagesMs)}`],

@@ -9,7 +9,9 @@ import {
   type Percentiles,
   pausesOf,
   percentilesOf,
+  rateIn,
   type Slice,
+  type Stretch,
   slicesOf,
 } from '../measure.js';
 import type { RunOptions } from '../run.js';
@@ -29,6 +31,8 @@ export interface Report {
   /** Acknowledged a second before the first fault, and how many it had to be. */
   readonly calmRate: number;
   readonly leastRate: number;
+  /** Acknowledged a second from whole again until the next fault; null: there was no such time. */
+  readonly restRate: number | null;
   readonly durationMs: number;
   readonly counts: Counts;
   readonly longestStallMs: number;
@@ -48,6 +52,7 @@ export interface RunFacts {
   readonly options: RunOptions;
   readonly dir: string;
   readonly calmRate: number;
+  readonly rests: readonly Stretch[];
   readonly startedMs: number;
   readonly endedMs: number;
   readonly violations: readonly Violation[];
@@ -60,7 +65,7 @@ const mostSlices = 400;
 const leastSliceMs = 250;
 
 export function reportOf(facts: RunFacts): Report {
-  const { options, calmRate, startedMs, endedMs, violations, histories, groups } = facts;
+  const { options, calmRate, rests, startedMs, endedMs, violations, histories, groups } = facts;
   const { scenario, seed, leastRate, durationMs } = options;
   const verdict = verdictOf(violations, calmRate, leastRate);
   const pauses = pausesOf(histories);
@@ -72,6 +77,7 @@ export function reportOf(facts: RunFacts): Report {
     ...{ scenario: scenario.name, shows: scenario.shows, seed, brokers: scenario.brokers },
     command: `npm run chaos -- ${what} --seed ${seed} --duration ${durationMs}ms`,
     ...{ verdict, violations, calmRate: Math.round(calmRate), leastRate },
+    restRate: rests.length === 0 ? null : Math.round(rateIn(histories, ...rests)),
     durationMs: Math.round(endedMs - startedMs),
     counts: countsOf(histories),
     longestStallMs: Math.round(Math.max(0, ...pauses.filter((ms) => ms > outageMs))),

@@ -10,7 +10,8 @@ export function linesOf(report: Report): string[] {
   return [
     `${faults.length} faults; ${acknowledged} acknowledged, ${rejected} rejected, ${unknown} ` +
       `unknown, ${notTaken} not taken, ${repeated} repeated; ${reads} reads`,
-    `before the first fault ${report.calmRate} answers a second; latency ${shown(latenciesMs)}`,
+    `before the first fault ${report.calmRate} answers a second, between faults ` +
+      `${report.restRate ?? 'none'}; latency ${shown(latenciesMs)}`,
     `longest stall ${longestStallMs} ms; outages ${shown(outagesMs)}; ${epochs} changes ` +
       `of writers; ${digests} digests of snapshots compared`,
     ...violations.map(({ check, group, detail }) => `VIOLATION ${check} ${group ?? ''}: ${detail}`),

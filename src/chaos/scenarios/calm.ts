@@ -17,7 +17,7 @@ const calmUnderLoad: Scenario = {
       await burners.stop();
     }
   },
-  expects: noFailover,
+  expectsAlone: noFailover,
 };
 
 export const calm: readonly Scenario[] = [calmUnderLoad];

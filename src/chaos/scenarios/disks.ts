@@ -116,7 +116,7 @@ const nodeDiskFull: Scenario = {
       empty();
     });
   },
-  expects: noFailover,
+  expectsAlone: noFailover,
 };
 
 const slowBroker: Scenario = {

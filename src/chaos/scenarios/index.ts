@@ -43,15 +43,16 @@ export const smokeNames: readonly string[] = [
 ];
 
 /** Any of those for so many brokers, another in each round. */
-export const anything = (brokers: 1 | 3): Scenario => ({
-  name: 'random',
-  shows: 'one fault after the other, drawn by the seed',
-  brokers,
-  round: (stage) =>
-    stage.chance
-      .pick(scenarios.filter((one) => one.brokers <= brokers && !one.isAlone))
-      .round(stage),
-});
+export function anything(brokers: 1 | 3): Scenario {
+  const drawn = scenarios.filter((one) => one.brokers <= brokers && !one.isAlone);
+  return {
+    name: 'random',
+    shows: 'one fault after the other, drawn by the seed',
+    brokers,
+    round: (stage) => stage.chance.pick(drawn).round(stage),
+    expects: allOf(drawn),
+  };
+}
 
 /** One after the other on one cluster: most of a short run is its beginning and its end. */
 export function smoke(): Scenario {
@@ -63,5 +64,16 @@ export function smoke(): Scenario {
     brokers: 3,
     leastRounds: rounds.length,
     round: (stage) => (rounds[next++ % rounds.length] as Scenario).round(stage),
+    expects: allOf(rounds),
   };
 }
+
+const allOf =
+  (parts: readonly Scenario[]): NonNullable<Scenario['expects']> =>
+  (facts) => {
+    for (const { expects } of parts) {
+      const problem = expects?.(facts) ?? null;
+      if (problem !== null) return problem;
+    }
+    return null;
+  };

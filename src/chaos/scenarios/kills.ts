@@ -60,7 +60,7 @@ const killOnlyBroker: Scenario = {
   async round(stage) {
     await stage.down(stage.brokers, stage.chance.pick(absencesMs));
   },
-  expects: noFailover,
+  expectsAlone: noFailover,
 };
 
 const killStreamLeader: Scenario = {

@@ -35,8 +35,10 @@ export interface Scenario {
   readonly leastRounds?: number;
   /** Leaves things as they are or not: they are mended after each round. */
   round(stage: Stage): Promise<void>;
-  /** Of each group: what is wrong with how it went, beyond what every run is checked for. */
+  /** Of each group: what is wrong with how it went, beyond what every run is checked for, whatever else happened to it. */
   readonly expects?: (facts: Facts) => string | null;
+  /** The same of a run in which nothing else happened. */
+  readonly expectsAlone?: (facts: Facts) => string | null;
 }
 
 /** Causes that somebody died or was given up on; the others were asked for. */

@@ -22,7 +22,7 @@ const stallBelow: Scenario = {
   name: 'stall-in-kind-0-5x',
   shows: 'a kind keeps its node busy for half of what is tolerated: nobody fails over',
   round: (stage) => stalled(stage, stage.chance.pick(trialGroups), 0.5),
-  expects: noFailover,
+  expectsAlone: noFailover,
 };
 
 const stallAbove: Scenario = {
@@ -50,7 +50,7 @@ const poisonOnActive: Scenario = {
       throw new Error(`poison for ${group} was ${outcome.kind}, expected rejected: apply-failed`);
     });
   },
-  expects: noFailover,
+  expectsAlone: noFailover,
 };
 
 const poisonOnReplay: Scenario = {
@@ -103,7 +103,7 @@ const oversized: Scenario = {
       });
     }
   },
-  expects: noFailover,
+  expectsAlone: noFailover,
 };
 
 export const trials: readonly Scenario[] = [

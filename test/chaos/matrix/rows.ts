@@ -12,6 +12,7 @@ export interface Row {
   readonly unknown: number;
   readonly rejected: number;
   readonly perSecond: number;
+  readonly restPerSecond: number | null;
   readonly longestStallMs: number;
   readonly outagesMs: Pick<Report['outagesMs'], 'count' | 'p50' | 'p99' | 'most'>;
   readonly violations: readonly string[];
@@ -28,6 +29,7 @@ export function rowOf(report: Report): Row {
   return {
     ...{ scenario, seed, verdict, faults: report.faults.length },
     ...{ acknowledged, unknown, rejected, perSecond: report.calmRate },
+    restPerSecond: report.restRate,
     ...{ longestStallMs, outagesMs: { count, p50, p99, most }, violations: told, command },
   };
 }
@@ -36,12 +38,14 @@ export function rowWithout(scenario: string, seed: number, command: string, why:
   return {
     ...{ scenario, seed, verdict: 'no report', faults: 0 },
     ...{ acknowledged: 0, unknown: 0, rejected: 0, perSecond: 0, longestStallMs: 0 },
+    restPerSecond: null,
     ...{ outagesMs: { count: 0, p50: 0, p99: 0, most: 0 }, violations: [why], command },
   };
 }
 
 const headings = [
   ...['scenario', 'seed', 'verdict', 'faults', 'acknowledged', 'unknown', 'rejected', 'calm/s'],
+  'rests/s',
   ...['longest stall, ms', 'outages', 'p50', 'p99', 'max, ms'],
 ];
 
@@ -49,7 +53,16 @@ function cellsOf(row: Row): (string | number)[] {
   const { count, p50, p99, most } = row.outagesMs;
   return [
     ...[row.scenario, row.seed, row.verdict, row.faults, row.acknowledged, row.unknown],
-    ...[row.rejected, row.perSecond, row.longestStallMs, count, p50, p99, most],
+    ...[
+      row.rejected,
+      row.perSecond,
+      row.restPerSecond ?? '–',
+      row.longestStallMs,
+      count,
+      p50,
+      p99,
+      most,
+    ],
   ];
 }
 

@@ -8,7 +8,14 @@ import { Kept } from '../../chaos/matrix/kept.js';
 import { asSection, asText, rowOf, rowWithout, withSection } from '../../chaos/matrix/rows.js';
 
 const report = {
-  ...{ scenario: 'kill-active', seed: 7, verdict: 'violation', calmRate: 512, command: 'again' },
+  ...{
+    scenario: 'kill-active',
+    seed: 7,
+    verdict: 'violation',
+    calmRate: 512,
+    restRate: 498,
+    command: 'again',
+  },
   ...{ counts: { acknowledged: 9000, unknown: 3, rejected: 40 }, longestStallMs: 1500 },
   outagesMs: { count: 4, p50: 300, p90: 900, p99: 1400, most: 1500 },
   violations: [{ check: 'liveness', group: null, detail: 'nobody serves' }],
@@ -46,7 +53,7 @@ test('rows of another program are none', () => {
 test('the table has a line for each run, and below it what was violated', () => {
   const section = asSection([red, green], ['machine: m']);
   const line = (seed: number, verdict: string) =>
-    `| kill-active | ${seed} | ${verdict} | 2 | 9000 | 3 | 40 | 512 | 1500 | 4 | 300 | 1400 | 1500 |`;
+    `| kill-active | ${seed} | ${verdict} | 2 | 9000 | 3 | 40 | 512 | 498 | 1500 | 4 | 300 | 1400 | 1500 |`;
   expect(section.split('\n').slice(0, 2)).toEqual(['- machine: m', '']);
   expect(section).toContain(
     `${line(7, 'violation')}\n${line(8, 'green')}\n\n- **kill-active, seed 7**`,

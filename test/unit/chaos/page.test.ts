@@ -13,7 +13,14 @@ const report: Report = {
     brokers: 1,
     command: 'npm run chaos',
   },
-  ...{ verdict: 'violation', calmRate: 500, leastRate: 200, durationMs: 1000, dir: '/d' },
+  ...{
+    verdict: 'violation',
+    calmRate: 500,
+    restRate: 480,
+    leastRate: 200,
+    durationMs: 1000,
+    dir: '/d',
+  },
   violations: [{ check: 'session', group: null, detail: 'from <seq> 3' }],
   counts: {
     ...{ acknowledged: 1234, rejected: 1, unknown: 2, notTaken: 3, repeated: 4, reads: 5 },

@@ -22,6 +22,10 @@ function facts(calmRate: number, violations: Violation[] = []): RunFacts {
   const [scenario] = scenarios;
   return {
     options: { scenario, seed: 7, durationMs: 60_000, leastRate: 100 } as RunFacts['options'],
+    rests: [
+      { fromMs: 1100, toMs: 1150 },
+      { fromMs: 1900, toMs: 2100 },
+    ],
     ...{ dir: '/d', calmRate, startedMs: 1000, endedMs: 3000, violations, groups: [] },
     faults: [{ what: 'killed', target: 'node-1', fromMs: 1500, toMs: null }],
     histories: [answeredAt(1100, 1200, 2000), answeredAt(1100, 1150)],
@@ -41,6 +45,11 @@ test('data is kept for whoever has to find out, and only then', () => {
   expect(reportOf(facts(100, [violation])).dir).toBe('/d');
 });
 
+test('between faults it is the time from whole again to the next one that counts', () => {
+  expect(reportOf(facts(100)).restRate).toBe(12);
+  expect(reportOf({ ...facts(100), rests: [] }).restRate).toBe(null);
+});
+
 test('pauses are each group’s own, and those above a quarter of a second are outages', () => {
   expect(pausesOf(facts(1).histories)).toEqual([100, 800, 50]);
   const { outagesMs, longestStallMs, faults, command } = reportOf(facts(100));
@@ -52,7 +61,12 @@ test('pauses are each group’s own, and those above a quarter of a second are o
 
 test('rates and slices count what was answered in them', () => {
   const histories = [answeredAt(100, 900, 1000, Number.POSITIVE_INFINITY)];
-  expect(rateIn(histories, 0, 1000)).toBe(2);
+  expect(rateIn(histories, { fromMs: 0, toMs: 1000 })).toBe(2);
+  const stretches = [
+    { fromMs: 0, toMs: 200 },
+    { fromMs: 950, toMs: 1050 },
+  ];
+  expect(rateIn(histories, ...stretches)).toBeCloseTo(2 / 0.3);
   expect(slicesOf(histories, 0, 2000, 2)).toEqual([
     { fromMs: 0, perSecond: 2, medianMs: 10, worstMs: 10 },
     { fromMs: 1000, perSecond: 1, medianMs: 10, worstMs: 10 },

@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
+import type { HistoryEntry } from '../../../cluster/documents.js';
 import { Chance } from '../../../src/chaos/chance.js';
 import { chaosCommand } from '../../../src/chaos/command.js';
 import { lacksHook, preloading } from '../../../src/chaos/hook.js';
 import { anything, scenarios } from '../../../src/chaos/scenarios/index.js';
-import { type Scenario, twice } from '../../../src/chaos/scenarios/scenario.js';
+import { type Facts, type Scenario, twice } from '../../../src/chaos/scenarios/scenario.js';
 import { Stage } from '../../../src/chaos/stage.js';
 import { cli, noLongCommands } from '../../support/cli.js';
 import { program } from '../../support/node-process.js';
@@ -34,6 +35,18 @@ test('what a random run draws leaves the cluster as others expect it', async () 
   // Whoever needs more than the usual cluster cannot be drawn.
   const special = scenarios.filter((one) => one.loads ?? one.nodeEnv ?? one.volumes ?? one.lacks);
   expect(special.filter(({ isAlone }) => !isAlone)).toEqual([]);
+});
+
+test('a random run is held to what its scenarios expect whatever else happens, and to nothing more', () => {
+  const written = [{ what: 'got, from a stranger, garbage', target: 'g', fromMs: 1, toMs: 2 }];
+  const failover = { epoch: 2, cause: 'disconnect', operation: null } as HistoryEntry;
+  const log = { decided: [], epochs: [], records: 0, strangers: [], seq: 0 };
+  const expects = (facts: Partial<Facts>) =>
+    anything(3).expects?.({ group: 'g', faults: [], epochs: [failover], log, ...facts });
+  expect(expects({})).toBe(null);
+  expect(expects({ faults: written })).toMatch(/1 foreign records were written, the log shows 0/);
+  const again = { ...failover, operation: 'op-1' };
+  expect(expects({ epochs: [again, again] })).toMatch(/operation op-1 changed the writer twice/);
 });
 
 test('names are used once', () => {
