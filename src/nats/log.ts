@@ -8,6 +8,7 @@ import type { NatsConnection } from 'nats';
 import { type Position, position } from '../../replication/ids.js';
 import type { Log, Proof, ReadOutcome } from '../../replication/ports.js';
 import { failpoint } from '../failpoint.js';
+import { Pace } from './pace.js';
 import { replay } from './replay.js';
 import {
   type ApiAnswer,
@@ -22,7 +23,7 @@ import type { Reply, Requests } from './requests.js';
 import { tail } from './tail.js';
 
 export interface NatsLogOptions {
-  /** Appends and single reads; its timeout is theirs. */
+  /** Appends and single reads: a log that is silent is asked again sooner than its timeout. */
   readonly control: Requests;
   /** Replays: at most `replayBatchSizeBytes` for each of its requests in flight. */
   readonly bulk: Requests;
@@ -39,36 +40,66 @@ export interface NatsLogOptions {
 const defaultPatienceMs = 10_000;
 
 export function natsLog(options: NatsLogOptions): Log {
-  const { control, bulk, stream, subject, tailSubject } = options;
+  const { bulk, stream, subject, tailSubject } = options;
   const patienceMs = options.replayPatienceMs ?? defaultPatienceMs;
+  const reads = new Pace();
   const read = (query: object, done: (outcome: ReadOutcome) => void) =>
-    control.send(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify(query), (reply) => {
-      done(readOutcome(reply, subject));
-      return 'done';
-    });
+    readOnce(options, reads, query, done);
   return {
-    append: (bytes, expected, done) => {
-      failpoint('before-append');
-      control.send(
-        subject,
-        bytes,
-        (reply) => {
-          const outcome = appendOutcome(reply);
-          if (outcome.kind === 'stored') failpoint('after-ack');
-          done(outcome);
-          return 'done';
-        },
-        expectedLast(expected),
-      );
-    },
+    append: appender(options),
     last: (done) => read({ last_by_subj: subject }, done),
     next: (after, done) => read({ seq: after + 1, next_by_subj: subject }, done),
     at: (at, done) => read({ seq: at }, done),
-    prove: (at, done) => prove(options, at, done),
+    prove: (at, done) => prove(options, reads, at, done),
     replay: (after, through, sink) =>
       replay({ bulk, stream, subject, patienceMs, after, through, sink }),
     tail: (sink) => tail({ connection: options.tail, subject, tailSubject, sink }),
   };
+}
+
+/**
+ * An append that nobody answers is unknown as soon as its pace says so, and never sent again from here: the
+ * writer reads first, which costs a slow broker less than the same record once more (P3).
+ */
+function appender({ control, subject }: NatsLogOptions): Log['append'] {
+  const pace = new Pace();
+  return (bytes, expected, done) => {
+    failpoint('before-append');
+    const sentAtMs = performance.now();
+    const onReply = (reply: Reply) => {
+      const outcome = appendOutcome(reply);
+      if (outcome.kind === 'stored') failpoint('after-ack');
+      if (outcome.kind === 'stored') pace.answered(performance.now() - sentAtMs);
+      if (reply.kind === 'lost') pace.tooShort();
+      done(outcome);
+      return 'done' as const;
+    };
+    control.send(subject, bytes, onReply, expectedLast(expected), { lostAfterMs: pace.againMs });
+  };
+}
+
+/** Asked again until it is answered: whoever leads the stream next was not asked before. */
+function readOnce(
+  { control, stream, subject }: NatsLogOptions,
+  pace: Pace,
+  query: object,
+  done: (outcome: ReadOutcome) => void,
+): void {
+  const askedAtMs = performance.now();
+  const { againMs } = pace;
+  const onReply = (reply: Reply) => {
+    const outcome = readOutcome(reply, subject);
+    const tookMs = performance.now() - askedAtMs;
+    // What nobody answered tells nothing of how long an answer takes.
+    if (outcome.kind !== 'failed') {
+      if (tookMs < againMs) pace.answered(tookMs);
+      else pace.tooShort();
+    }
+    done(outcome);
+    return 'done' as const;
+  };
+  const api = `$JS.API.STREAM.MSG.GET.${stream}`;
+  control.send(api, JSON.stringify(query), onReply, null, { againAfterMs: againMs });
 }
 
 interface InfoAnswer extends ApiAnswer {
@@ -91,25 +122,26 @@ const followsWithinNs = 3e9;
  * asked for, which nobody who lacks it is believed.
  */
 function prove(
-  { control, stream, subject }: NatsLogOptions,
+  options: NatsLogOptions,
+  pace: Pace,
   at: Position,
   done: (proof: Proof) => void,
 ): void {
-  control.send(`$JS.API.STREAM.INFO.${stream}`, '', (reply) => {
+  const onReply = (reply: Reply) => {
     const end = endOfStream(reply);
     if ('reason' in end) done({ kind: 'failed', reason: end.reason });
     else if (end.lastPosition < at) {
       done({ kind: 'gone', found: `the stream ends at ${end.lastPosition}, before ${at}` });
     } else {
-      control.send(`$JS.API.STREAM.MSG.GET.${stream}`, JSON.stringify({ seq: at }), (stored) => {
-        const outcome = readOutcome(stored, subject);
+      readOnce(options, pace, { seq: at }, (outcome) => {
         const found = 'no record of this group is in its place';
         done(outcome.kind === 'none' ? { kind: 'gone', found } : outcome);
-        return 'done';
       });
     }
-    return 'done';
-  });
+    return 'done' as const;
+  };
+  const urgency = { againAfterMs: pace.againMs };
+  options.control.send(`$JS.API.STREAM.INFO.${options.stream}`, '', onReply, null, urgency);
 }
 
 /** As the leader tells, if a majority of the replicas follows it. */

@@ -46,13 +46,29 @@ export const bulkLimits = { timeoutMs: 2000, inFlight: 8, waiting: 65_536 } as c
  */
 export const chunkLimits = { timeoutMs: 10_000, inFlight: 16, waiting: 65_536 } as const;
 
+/** Both are looked at some times a second, and end with the broker's time. */
+export interface Urgency {
+  /** Lost after so long without an answer, though the broker might have more time. */
+  readonly lostAfterMs?: number;
+  /**
+   * Sent again after each so long without an answer; the first answer to any of them counts. Only for
+   * what may be done twice, has one answer, and is as good if the one that is answered was not the last.
+   */
+  readonly againAfterMs?: number;
+}
+
 interface Request {
   readonly subject: string;
   readonly payload: Uint8Array | string;
   readonly options: PublishOptions | null;
   readonly onReply: OnReply;
+  readonly urgency: Urgency;
+  sentAtMs: number;
   lastSignMs: number;
 }
+
+const longestTickMs = 125;
+const noUrgency: Urgency = {};
 
 export class Requests {
   readonly #connection: NatsConnection;
@@ -87,9 +103,10 @@ export class Requests {
     payload: Uint8Array | string,
     onReply: OnReply,
     headers: MsgHdrs | null = null,
+    urgency = noUrgency,
   ): void {
     const options = headers ? { headers } : null;
-    const request = { subject, payload, options, onReply, lastSignMs: 0 };
+    const request = { subject, payload, options, onReply, urgency, sentAtMs: 0, lastSignMs: 0 };
     if (!this.#isConnected) return endSoon(request, notSent('the broker is not connected'));
     if (this.#open.size < this.#options.inFlight) return this.#publish(request);
     const waiting = this.#line.length - this.#lineHead;
@@ -111,19 +128,25 @@ export class Requests {
 
   #publish(request: Request): void {
     const number = this.#number++;
-    const reply = this.#inbox + number.toString(36);
-    const options = request.options ? { ...request.options, reply } : { reply };
     try {
-      this.#connection.publish(request.subject, request.payload, options);
+      this.#write(number, request);
     } catch (error) {
       // Thrown before anything was written: too large, or the connection is closed.
       const reason = (error as Error).message;
       const isTooLarge = error instanceof InvalidArgumentError;
       return endSoon(request, isTooLarge ? { kind: 'denied', reason } : notSent(reason));
     }
-    request.lastSignMs = performance.now();
+    request.lastSignMs = request.sentAtMs;
     this.#open.set(number, request);
-    this.#ticking ??= setInterval(() => this.#tick(), Math.ceil(this.#options.timeoutMs / 8));
+    const tickMs = Math.min(longestTickMs, Math.ceil(this.#options.timeoutMs / 8));
+    this.#ticking ??= setInterval(() => this.#tick(), tickMs);
+  }
+
+  #write(number: number, request: Request): void {
+    const reply = this.#inbox + number.toString(36);
+    const options = request.options ? { ...request.options, reply } : { reply };
+    this.#connection.publish(request.subject, request.payload, options);
+    request.sentAtMs = performance.now();
   }
 
   #receive(message: Msg): void {
@@ -160,13 +183,27 @@ export class Requests {
       this.#ticking = null;
       return;
     }
-    const { timeoutMs } = this.#options;
-    const oldestMs = performance.now() - timeoutMs;
-    for (const [number, request] of [...this.#open]) {
-      if (request.lastSignMs > oldestMs) continue;
-      this.#end(number, { kind: 'lost', reason: `no answer within ${timeoutMs} ms` });
-    }
+    const nowMs = performance.now();
+    for (const [number, request] of [...this.#open]) this.#look(number, request, nowMs);
     this.#advance();
+  }
+
+  #look(number: number, request: Request, nowMs: number): void {
+    const { lostAfterMs = Number.POSITIVE_INFINITY, againAfterMs } = request.urgency;
+    const timeoutMs = Math.min(this.#options.timeoutMs, lostAfterMs);
+    if (nowMs - request.lastSignMs >= timeoutMs) {
+      this.#end(number, { kind: 'lost', reason: `no answer within ${timeoutMs} ms` });
+    } else if (againAfterMs !== undefined && nowMs - request.sentAtMs >= againAfterMs) {
+      this.#sendAgain(number, request);
+    }
+  }
+
+  #sendAgain(number: number, request: Request): void {
+    try {
+      this.#write(number, request);
+    } catch (error) {
+      this.#end(number, { kind: 'lost', reason: (error as Error).message });
+    }
   }
 
   async #followStatus(): Promise<void> {

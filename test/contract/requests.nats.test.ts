@@ -8,6 +8,7 @@ import { bulkLimits, type Reply, Requests } from '../../src/nats/requests.js';
 import { ensureStreams } from '../../src/nats/streams.js';
 import { namesFor } from '../../src/nats/subjects.js';
 import { startTestBroker, type TestBroker } from '../support/broker.js';
+import { until as waitFor } from '../support/until.js';
 
 /** Longer than any test may take: what ends sooner did not wait for it. */
 const endlessMs = 600_000;
@@ -81,6 +82,8 @@ const answerTo = (requests: Requests, subject: string, text: string) =>
     }),
   );
 
+const textOf = (reply: Reply) => (reply.kind === 'message' ? reply.message.string() : reply.kind);
+
 /** A log nobody answers for: somebody takes its records and says nothing. */
 function silentLog(requests: Requests): Append {
   connection.subscribe('silence', { callback: () => {} });
@@ -89,19 +92,23 @@ function silentLog(requests: Requests): Append {
   return awaitedAppend(log);
 }
 
-it('ends what is in flight as unknown when the connection breaks, without waiting', async () => {
+it('ends what is in flight as lost when the connection breaks, without waiting', async () => {
   const requests = new Requests(connection, { timeoutMs: endlessMs, inFlight: 8, waiting: 8 });
-  const inFlight = silentLog(requests)(new Uint8Array(8), 0);
+  connection.subscribe('silence', { callback: () => {} });
+  const inFlight = answerTo(requests, 'silence', 'hello?');
   await connection.flush();
   await connection.reconnect();
-  expect(await inFlight).toEqual({ kind: 'unknown' });
+  expect(await inFlight).toMatchObject({
+    kind: 'lost',
+    reason: expect.stringMatching(/connection/),
+  });
 });
 
 it('notices a broker that hangs, and says not-stored until it is back', async () => {
   const requests = new Requests(connection, { timeoutMs: endlessMs, inFlight: 8, waiting: 8 });
   const append = silentLog(requests);
   broker.kill('SIGSTOP');
-  expect(await append(new Uint8Array(8), 0)).toEqual({ kind: 'unknown' });
+  expect(await answerTo(requests, 'silence', 'hello?')).toMatchObject({ kind: 'lost' });
   await until('lost');
   expect(await append(new Uint8Array(8), 0)).toEqual({ kind: 'not-stored' });
   broker.kill('SIGCONT');
@@ -121,6 +128,40 @@ it('gives up on silence, and takes no late answer for another', async () => {
   expect(await ask('first')).toMatchObject({ kind: 'lost' });
   const second = await ask('second');
   expect(second.kind === 'message' && second.message.string()).toBe('second');
+});
+
+it('asks again until somebody answers who was not there before, and takes one answer', async () => {
+  const requests = new Requests(connection, { timeoutMs: endlessMs, inFlight: 8, waiting: 8 });
+  const asked: Msg[] = [];
+  connection.subscribe('later', {
+    callback: (_error, message) => {
+      asked.push(message);
+      if (asked.length === 3) for (const one of asked) one.respond(String(asked.indexOf(one)));
+      if (asked.length > 3) message.respond('3');
+    },
+  });
+  const replies: Reply[] = [];
+  const onReply = (reply: Reply) => {
+    replies.push(reply);
+    return 'done' as const;
+  };
+  requests.send('later', 'who?', onReply, null, { againAfterMs: 10 });
+  await waitFor('an answer', () => replies.length > 0);
+  expect(await answerTo(requests, 'later', 'and now?').then(textOf)).toBe('3');
+  expect(replies.map(textOf)).toEqual(['0']);
+  expect(asked.map((message) => message.string())).toEqual(['who?', 'who?', 'who?', 'and now?']);
+});
+
+it('sends an append that nobody answers no second time, and says soon that it is not known', async () => {
+  const requests = new Requests(connection, { timeoutMs: endlessMs, inFlight: 8, waiting: 8 });
+  let sent = 0;
+  connection.subscribe('silence', { callback: () => void sent++ });
+  const append = silentLog(requests);
+  for (let i = 1; i <= 2; i++) {
+    expect(await append(new Uint8Array(8), 0)).toEqual({ kind: 'unknown' });
+    await connection.flush();
+    expect(sent).toBe(i);
+  }
 });
 
 it('keeps to its limits: the rest waits in line, and beyond the line nothing is sent', async () => {
