@@ -107,6 +107,8 @@ export type NodeEffect =
   | { readonly kind: 'end-told'; readonly group: string; readonly end: End }
   /** Another member says that the log has lost this record. */
   | { readonly kind: 'loss-told'; readonly group: string; readonly known: End }
+  /** Another node goes by a later entry of the group, which no watch has told us of. */
+  | { readonly kind: 'entry-outdated'; readonly group: string }
   /** Our active has these hot standbys, lowest index first. */
   | { readonly kind: 'followers'; readonly group: string; readonly indexes: readonly number[] }
   /** Nodes of other members that hold a state, and so perhaps chunks of it. */
@@ -268,8 +270,10 @@ function onBeat(
   for (const report of reports) {
     const group = node.groups.get(report.group);
     if (group === undefined || group.config.members[report.index]?.node !== info.id) continue;
-    // What is told from before a loss was accepted, or after that we have not heard of, is of another log.
-    if (report.era !== eraOf(group.config)) continue;
+    // What is told from before a loss was accepted, or after one that we have not heard of, is of another log.
+    const ownEra = eraOf(group.config);
+    if (report.era > ownEra) out.push({ kind: 'entry-outdated', group: report.group });
+    if (report.era !== ownEra) continue;
     const before = group.reports.get(report.index);
     if (before === undefined || !isRepetition(before, report)) {
       group.reports.set(report.index, report);

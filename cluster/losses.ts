@@ -32,6 +32,16 @@ export function holdersOf(reports: Reports, { endsAt }: Loss): MemberReport[] {
     .toSorted((a, b) => b.syncedThrough - a.syncedThrough || a.index - b.index);
 }
 
+/** Members of nodes that are up and have not been heard of since the last loss was accepted. */
+export function unheardOf(
+  { config, reports }: { readonly config: GroupConfig; readonly reports: Reports },
+  isUp: (node: string) => boolean,
+): number[] {
+  return config.members.flatMap(({ node }, index) =>
+    isUp(node) && !reports.has(index) ? [index] : [],
+  );
+}
+
 /** The group from now on: what was known of its log before is void. */
 export function withLossAccepted(config: GroupConfig, accepted: AcceptedLoss): GroupConfig {
   const losses = [...(config.losses ?? []), accepted].slice(-limits.acceptedLosses);

@@ -1,6 +1,7 @@
 /** The way on for a group whose log has lost records: an operator says so, or brings the store back. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LossDocument } from '../../cluster/documents.js';
-import { eraOf, withLossAccepted } from '../../cluster/losses.js';
+import { eraOf, unheardOf, withLossAccepted } from '../../cluster/losses.js';
 import type { AcceptedLoss, GroupConfig } from '../../cluster/types.js';
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Log } from '../../replication/ports.js';
@@ -9,9 +10,13 @@ import type { AcceptLossRequest, Actor } from '../admin/backend.js';
 import { instant } from './clock.js';
 import type { Runtime } from './runtime.js';
 
+const letGoMs = 3000;
+const lookEveryMs = 50;
+
 /**
- * The group goes on from where its log ends. Throws `conflict` if it misses nothing, or if its log does not
- * end where the operator thinks; then nothing is changed.
+ * The group goes on from where its log ends. Resolves when every member has let go of what is gone whose
+ * node is up, or after `letGoMs`: until then a standby may still show it. Throws `conflict` if the group
+ * misses nothing, or if its log does not end where the operator thinks; then nothing is changed.
  */
 export async function acceptLoss(
   runtime: Runtime,
@@ -46,6 +51,20 @@ export async function acceptLoss(
       `a loss of ${name} was accepted just now by somebody else`,
     );
   });
+  await allLetGo(runtime, config);
+}
+
+async function allLetGo({ coordinator }: Runtime, before: GroupConfig): Promise<void> {
+  const { groups, membership } = coordinator;
+  const isUp = (node: string) => membership.nodes.get(node)?.state === 'up';
+  const deadlineMs = instant().monoMs + letGoMs;
+  while (instant().monoMs < deadlineMs) {
+    const group = groups.get(before.name);
+    if (group === undefined) return;
+    const isKnown = eraOf(group.config) > eraOf(before);
+    if (isKnown && unheardOf(group, isUp).length === 0) return;
+    await delay(lookEveryMs);
+  }
 }
 
 /** Throws `broker-unavailable`. */

@@ -52,6 +52,11 @@ export class Registry {
     this.#sightings.doubt();
   }
 
+  /** Somebody goes by a later entry; it is read once at a time, however many say so. */
+  catchUp(name: string): void {
+    this.#sightings.catchUp(groupKey(name));
+  }
+
   async get(name: string): Promise<{ config: GroupConfig; revision: number } | null> {
     const entry = await this.#kv.get(groupKey(name));
     if (entry === null || entry.operation !== 'PUT') return null;

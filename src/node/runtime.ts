@@ -313,6 +313,9 @@ export class Runtime {
         this.#members.tell(group, hint);
         break;
       }
+      case 'entry-outdated':
+        this.registry.catchUp(effect.group);
+        break;
       case 'replace-member':
         void this.#replaceMember(effect);
         break;

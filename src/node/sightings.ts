@@ -46,6 +46,7 @@ export class Sightings {
   #stopWatch: (() => void) | null = null;
   #isReading = false;
   #isClosed = false;
+  readonly #looking = new Set<string>();
   /** As of the last complete reading. */
   #lastChange = Number.NaN;
   /** Looks since then that found nothing new. */
@@ -97,6 +98,17 @@ export class Sightings {
     const found = await this.#source.get(key);
     if (found === null) this.forget(key);
     else this.#see(found);
+  }
+
+  /** The same at leisure: whoever knows of more says so again with every beat. */
+  catchUp(key: string): void {
+    if (this.#looking.has(key) || this.#isClosed) return;
+    this.#looking.add(key);
+    this.look(key)
+      .catch((error: unknown) => {
+        this.#logger.debug({ err: error, key }, 'an entry cannot be read now; trying again later');
+      })
+      .finally(() => this.#looking.delete(key));
   }
 
   forget(key: string): void {

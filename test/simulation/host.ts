@@ -118,15 +118,15 @@ export class Host extends Process {
   }
 
   #carryOut(effect: NodeEffect): void {
-    const { world } = this;
     switch (effect.kind) {
       case 'beat':
-        world.broadcastBeat(this, this.lies?.boast(effect.beat) ?? effect.beat);
+        this.world.broadcastBeat(this, this.lies?.boast(effect.beat) ?? effect.beat);
         break;
       case 'superseded':
-        throw new Error(`two hosts are called ${this.name}`);
+      case 'entry-outdated':
+        throw new Error(`${this.name}: ${effect.kind}`);
       case 'probe':
-        world.probe(this, effect.node, effect.incarnation);
+        this.world.probe(this, effect.node, effect.incarnation);
         break;
       case 'start-member':
         this.#startMember(effect.config, effect.index);
@@ -149,7 +149,7 @@ export class Host extends Process {
         break;
       }
       case 'replace-member':
-        world.replaceMember(effect.group, effect.revision, effect.index, effect.node);
+        this.world.replaceMember(effect.group, effect.revision, effect.index, effect.node);
         break;
       default:
         throw effect satisfies never;

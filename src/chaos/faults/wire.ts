@@ -4,6 +4,7 @@ import { connect, type NatsConnection } from 'nats';
 import { namesFor, shardOf } from '../../nats/subjects.js';
 import { shards } from '../cluster/cluster.js';
 import type { Stage } from '../stage.js';
+import { until } from '../until.js';
 
 export const names = namesFor('understudy');
 
@@ -40,7 +41,7 @@ export interface Stored {
   readonly bytes: Uint8Array;
 }
 
-/** The last of the subject, or the first of it behind a position. Throws if there is none. */
+/** The last of the subject, or the first of it behind a position, when the brokers can tell. */
 export async function stored(
   connection: NatsConnection,
   { stream, subject }: Pick<LogOf, 'stream' | 'subject'>,
@@ -49,9 +50,10 @@ export async function stored(
   const manager = await jetstreamManager(connection, { checkAPI: false });
   const query =
     after === undefined ? { last_by_subj: subject } : { seq: after + 1, next_by_subj: subject };
-  const message = await manager.streams.getMessage(stream, query);
-  if (message === null) throw new Error(`nothing is stored on ${subject}`);
-  return { position: message.seq, bytes: message.data };
+  const { seq, data } = await until(`something is stored on ${subject}`, () =>
+    manager.streams.getMessage(stream, query),
+  );
+  return { position: seq, bytes: data };
 }
 
 /** Where it was stored. Throws what the broker refuses it with. */

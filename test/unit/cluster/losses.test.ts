@@ -1,6 +1,12 @@
 /** A coordinator whose group's log has lost records. */
 import { describe, expect, test } from 'vitest';
-import { furthestEnd, holdersOf, lossOf, withLossAccepted } from '../../../cluster/losses.js';
+import {
+  furthestEnd,
+  holdersOf,
+  lossOf,
+  unheardOf,
+  withLossAccepted,
+} from '../../../cluster/losses.js';
 import type { MemberReport } from '../../../replication/effects.js';
 import type { End, Loss } from '../../../replication/ends.js';
 import { limits } from '../../../replication/limits.js';
@@ -23,6 +29,8 @@ const told = (index: number, parts: Partial<MemberReport>): MemberReport => ({
   ...reportOf(index, 'standby'),
   ...parts,
 });
+
+const accepted = { through: 5, epoch: 1, lostSeq: 70, lostEpoch: 1, by: 'me', atMs: 1 };
 
 /** The coordinator of n1, which hosts member 1 of three. */
 function judge(own: Partial<MemberReport> = {}): Judge {
@@ -50,7 +58,12 @@ describe('what others know of the log', () => {
 
   test('is worth nothing from another era', () => {
     const node = judge();
-    expect(node.beat('n0', [told(0, { era: 1, known: end(7, 1), loss: loss(7) })])).toEqual([]);
+    const later = told(0, { era: 1, known: end(7, 1), loss: loss(7) });
+    // No watch has told us of it: it is read for.
+    expect(node.beat('n0', [later])).toEqual([{ kind: 'entry-outdated', group: 'g' }]);
+    expect(node.node.groups.get('g')?.reports.has(0)).toBe(false);
+    node.group({ ...groupOf(['n0', 'n1', 'n2']), era: 2 }, 2);
+    expect(node.beat('n0', [later])).toEqual([]);
     expect(lossOf(node.node.groups.get('g')?.reports ?? new Map())).toBeNull();
   });
 });
@@ -80,7 +93,6 @@ describe('a loss that somebody reports', () => {
   test('ends when it is accepted: members begin anew, and what was told before is void', () => {
     const node = judge({ state: 'quarantined', loss: loss(7) });
     node.beat('n0', [told(0, { epoch: 9 as never, loss: loss(7) })]);
-    const accepted = { through: 5, epoch: 1, lostSeq: 70, lostEpoch: 1, by: 'me', atMs: 1 };
     const config = withLossAccepted(groupOf(['n0', 'n1', 'n2']), accepted);
     expect(config).toMatchObject({ era: 1, losses: [accepted] });
     const effects = node.group(config, 2);
@@ -92,6 +104,17 @@ describe('a loss that somebody reports', () => {
     node.beat('n0', [told(0, { epoch: 9 as never, loss: loss(7) })]);
     expect(node.node.groups.get('g')?.reports.size).toBe(0);
   });
+});
+
+test('whoever has let go of what is gone is heard of again; of nodes that are not up nobody waits for that', () => {
+  const config = withLossAccepted(groupOf(['n0', 'n1', 'n2']), accepted);
+  const unheard = (heard: number[], up: string[]) =>
+    unheardOf({ config, reports: reports(...heard.map((i) => told(i, { era: 1 }))) }, (node) =>
+      up.includes(node),
+    );
+  expect(unheard([1], ['n0', 'n1', 'n2'])).toEqual([0, 2]);
+  expect(unheard([1], ['n0', 'n1'])).toEqual([0]);
+  expect(unheard([0, 1, 2], ['n0', 'n1', 'n2'])).toEqual([]);
 });
 
 describe('when the broker is lost', () => {

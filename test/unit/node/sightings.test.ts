@@ -176,6 +176,26 @@ describe('the sightings of the registry', () => {
     expect(seen).toEqual(there());
   });
 
+  it('catch up with one entry at once when somebody knows of more, and ask once at a time', async () => {
+    store.put('a');
+    await sightings.open();
+    store.loses = () => true;
+    store.put('a');
+    const get = vi.spyOn(store, 'get');
+    for (let i = 0; i < 3; i++) sightings.catchUp(groupKey('a'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(seen).toEqual(there());
+    expect(get).toHaveBeenCalledTimes(1);
+    store.isDown = true;
+    sightings.catchUp(groupKey('a'));
+    await vi.advanceTimersByTimeAsync(0);
+    store.isDown = false;
+    store.put('a');
+    sightings.catchUp(groupKey('a'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(seen).toEqual(there());
+  });
+
   it('are level within a bound whatever is lost, over and over', async () => {
     const random = seededRandom('7');
     await sightings.open();
