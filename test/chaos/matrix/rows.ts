@@ -43,34 +43,66 @@ export function rowWithout(scenario: string, seed: number, command: string, why:
   };
 }
 
-const headings = [
-  ...['scenario', 'seed', 'verdict', 'faults', 'acknowledged', 'unknown', 'rejected', 'calm/s'],
-  'rests/s',
+type Numbers = Omit<Row, 'scenario' | 'seed' | 'verdict' | 'violations' | 'command'>;
+
+const numbers = [
+  ...['faults', 'acknowledged', 'unknown', 'rejected', 'calm/s', 'rests/s'],
   ...['longest stall, ms', 'outages', 'p50', 'p99', 'max, ms'],
 ];
 
-function cellsOf(row: Row): (string | number)[] {
+function cellsOf(row: Numbers): (string | number)[] {
   const { count, p50, p99, most } = row.outagesMs;
   return [
-    ...[row.scenario, row.seed, row.verdict, row.faults, row.acknowledged, row.unknown],
-    ...[
-      row.rejected,
-      row.perSecond,
-      row.restPerSecond ?? '–',
-      row.longestStallMs,
-      count,
-      p50,
-      p99,
-      most,
-    ],
+    ...[row.faults, row.acknowledged, row.unknown, row.rejected],
+    ...[row.perSecond, row.restPerSecond ?? '–', row.longestStallMs],
+    ...[count, p50, p99, most],
   ];
 }
 
-export const asText = (rows: readonly Row[]): string => table(headings, rows.map(cellsOf));
+export function asText(rows: readonly Row[]): string {
+  const cells = rows.map((row) => [row.scenario, row.seed, row.verdict, ...cellsOf(row)]);
+  return table(['scenario', 'seed', 'verdict', ...numbers], cells);
+}
 
-/** A section of a document: what was run, where, and what came of it. */
+/** Counts added up, the lowest rates, and stalls and percentiles of the run where they were worst. */
+function together(rows: readonly Row[]): Numbers {
+  const all = (of: (row: Row) => number) => rows.map(of);
+  const sum = (of: (row: Row) => number) => all(of).reduce((total, one) => total + one, 0);
+  const most = (of: (row: Row) => number) => Math.max(...all(of));
+  const rests = rows.flatMap(({ restPerSecond }) => restPerSecond ?? []);
+  return {
+    faults: sum((row) => row.faults),
+    acknowledged: sum((row) => row.acknowledged),
+    unknown: sum((row) => row.unknown),
+    rejected: sum((row) => row.rejected),
+    perSecond: Math.min(...all((row) => row.perSecond)),
+    restPerSecond: rests.length === 0 ? null : Math.min(...rests),
+    longestStallMs: most((row) => row.longestStallMs),
+    outagesMs: {
+      count: sum(({ outagesMs }) => outagesMs.count),
+      p50: most(({ outagesMs }) => outagesMs.p50),
+      p99: most(({ outagesMs }) => outagesMs.p99),
+      most: most(({ outagesMs }) => outagesMs.most),
+    },
+  };
+}
+
+function lineOf(scenario: string, rows: readonly Row[]): (string | number)[] {
+  const green = rows.filter(({ verdict }) => verdict === 'green').length;
+  return [scenario, `${green} of ${rows.length}`, ...cellsOf(together(rows))];
+}
+
+/** A section of a document: what was run, where, and what came of it; a line for each scenario. */
 export function asSection(rows: readonly Row[], facts: readonly string[]): string {
-  const line = (cells: readonly (string | number)[]) => `| ${cells.join(' | ')} |`;
+  const headings = ['scenario', 'green', ...numbers];
+  const names = [...new Set(rows.map(({ scenario }) => scenario))];
+  const cells = names.map((name) =>
+    lineOf(
+      name,
+      rows.filter(({ scenario }) => scenario === name),
+    ),
+  );
+  const line = (of: readonly (string | number)[]) => `| ${of.join(' | ')} |`;
   const red = rows.filter(({ violations }) => violations.length > 0);
   const told = red.flatMap(({ scenario, seed, violations, command }) => [
     `- **${scenario}, seed ${seed}** (\`${command}\`): ${violations.join('; ')}`,
@@ -78,7 +110,7 @@ export function asSection(rows: readonly Row[], facts: readonly string[]): strin
   return [
     ...facts.map((fact) => `- ${fact}`),
     '',
-    ...[line(headings), line(headings.map(() => '---')), ...rows.map((row) => line(cellsOf(row)))],
+    ...[line(headings), line(headings.map(() => '---')), ...cells.map(line)],
     ...(told.length === 0 ? [] : ['', ...told]),
   ].join('\n');
 }

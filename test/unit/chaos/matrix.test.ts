@@ -50,13 +50,15 @@ test('rows of another program are none', () => {
   expect(Kept.open(file, 'b').has(green)).toBe(false);
 });
 
-test('the table has a line for each run, and below it what was violated', () => {
-  const section = asSection([red, green], ['machine: m']);
-  const line = (seed: number, verdict: string) =>
-    `| kill-active | ${seed} | ${verdict} | 2 | 9000 | 3 | 40 | 512 | 498 | 1500 | 4 | 300 | 1400 | 1500 |`;
+test('the table has a line for each scenario, and below it what was violated', () => {
+  const quick = { ...green, perSecond: 600, restPerSecond: null, longestStallMs: 2000 };
+  const other = { ...green, scenario: 'kill-standby' };
+  const section = asSection([red, quick, other], ['machine: m']);
   expect(section.split('\n').slice(0, 2)).toEqual(['- machine: m', '']);
   expect(section).toContain(
-    `${line(7, 'violation')}\n${line(8, 'green')}\n\n- **kill-active, seed 7**`,
+    '| kill-active | 1 of 2 | 4 | 18000 | 6 | 80 | 512 | 498 | 2000 | 8 | 300 | 1400 | 1500 |\n' +
+      '| kill-standby | 1 of 1 | 2 | 9000 | 3 | 40 | 512 | 498 | 1500 | 4 | 300 | 1400 | 1500 |\n\n' +
+      '- **kill-active, seed 7**',
   );
   expect(section).toContain('(`again`): liveness: nobody serves');
   expect(asSection([green], [])).not.toContain('seed 8');
