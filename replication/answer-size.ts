@@ -9,8 +9,10 @@ import type { AnswerRun } from './batch.js';
 const sessionSizeBytes = 296;
 /** A run, with no results. */
 export const sizeOfEmptyRun = 224;
-/** The same of a key, with no result. */
-const keySizeBytes = 184;
+/** The same of a key, with no result, and of its place in a page. */
+const keySizeBytes = 232;
+/** Of a key as it is, and packed into a page. */
+const keyCharSizeBytes = 3;
 const rejectionSizeBytes = 144;
 const slotSizeBytes = 8;
 /** Beside its slot. */
@@ -41,13 +43,15 @@ function sizeOfResults(results: readonly unknown[]): number {
   return sizeBytes;
 }
 
+/** An answer under a key is held twice, as it is and packed (`key-pages.ts`). */
 export function sizeOfKey(
   key: string,
   result: unknown,
   rejection: readonly [code: string, detail: string] | null,
 ): number {
-  const sizeBytes = keySizeBytes + charSizeBytes * key.length + sizeOfResult(result);
-  return rejection === null ? sizeBytes : sizeBytes + sizeOfRejection(...rejection);
+  let sizeBytes = sizeOfResult(result);
+  if (rejection !== null) sizeBytes += sizeOfRejection(...rejection);
+  return keySizeBytes + keyCharSizeBytes * key.length + 2 * sizeBytes;
 }
 
 function sizeOfRejection(code: string, detail: string): number {

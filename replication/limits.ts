@@ -39,7 +39,7 @@ export const limits = {
   /** Idempotency keys remembered per group, oldest forgotten first … */
   keys: 262_144,
   /** … beyond this size too, reckoned in the same way. With keys of 36 characters the number is first. */
-  keysSizeBytes: 80 * 1024 * 1024,
+  keysSizeBytes: 96 * 1024 * 1024,
   keySizeBytes: 256,
   /** A rejection's `detail` is cut to this many characters: it is recorded with the decision. */
   rejectionCodeChars: 64,

@@ -95,7 +95,7 @@ export function blankReplica(kind: Kind, hash: Hash): Replica {
     hash,
     tables,
     state: tables.attach(kind.init()),
-    sessions: emptySessions(),
+    sessions: emptySessions(kind.layout),
     history: [],
     tip: emptyTip,
     coreSizeBytes: 0,

@@ -12,9 +12,21 @@
  */
 import { sizeOfEmptyRun, sizeOfKey, sizeOfRun, sizeOfSession } from './answer-size.js';
 import type { AnswerRun } from './batch.js';
+import {
+  answersIn,
+  forgetThrough,
+  type KeyedAnswer,
+  type KeyPages,
+  newKeyPages,
+  noteKey,
+  type OpenPage,
+  packOpenPage,
+  unpackOpenPage,
+} from './key-pages.js';
 import { limits } from './limits.js';
 import { forget, noOldest, type Oldest, oldestOf } from './oldest.js';
 import type { RecordedRun } from './record.js';
+import { defaultLayout, type Layout, type Node } from './state/tree.js';
 
 interface Session {
   readonly id: string;
@@ -27,18 +39,13 @@ interface Session {
   sizeBytes: number;
 }
 
-interface KeyedAnswer {
-  readonly epoch: number;
-  readonly seq: number;
-  readonly result: unknown;
-  readonly rejection: readonly [code: string, detail: string] | null;
-}
-
 export interface Sessions {
   /** In the order of their last delivery: the first is the one idle for longest. */
   readonly bySession: Map<string, Session>;
   /** In the order of recording. */
   readonly byKey: Map<string, KeyedAnswer>;
+  /** The same as snapshots store it. */
+  readonly keyPages: KeyPages;
   /** Of all sessions, and of all keys (S4): found from their contents, never packed. */
   answersSizeBytes: number;
   keysSizeBytes: number;
@@ -47,10 +54,11 @@ export interface Sessions {
   readonly oldestKey: Oldest<KeyedAnswer>;
 }
 
-export function emptySessions(): Sessions {
+export function emptySessions(layout: Layout = defaultLayout, pages?: Node): Sessions {
   return {
     bySession: new Map(),
     byKey: new Map(),
+    keyPages: newKeyPages(layout, pages),
     answersSizeBytes: 0,
     keysSizeBytes: 0,
     oldestSession: noOldest(),
@@ -299,7 +307,8 @@ function recordKeys(table: Sessions, keys: readonly (string | null)[], answer: A
     if (typeof key !== 'string') continue;
     const result = answer.results?.[i];
     forgetKey(table, key);
-    addKey(table, ownText(key), {
+    recordKey(table, ownText(key), {
+      ordinal: table.keyPages.next,
       epoch: answer.epoch,
       seq,
       result: typeof result === 'string' ? ownText(result) : result,
@@ -308,44 +317,52 @@ function recordKeys(table: Sessions, keys: readonly (string | null)[], answer: A
   }
   const { byKey, oldestKey } = table;
   while (byKey.size > limits.keys || table.keysSizeBytes > limits.keysSizeBytes) {
-    const [key] = oldestOf(byKey, oldestKey) as readonly [string, KeyedAnswer];
+    const [key, { ordinal }] = oldestOf(byKey, oldestKey) as readonly [string, KeyedAnswer];
     forgetKey(table, key);
+    forgetThrough(table.keyPages, ordinal);
   }
+}
+
+function recordKey(table: Sessions, key: string, answer: KeyedAnswer): void {
+  addKey(table, key, answer);
+  noteKey(table.keyPages, key, answer, sizeOfAnswer(key, answer));
 }
 
 function addKey(table: Sessions, key: string, answer: KeyedAnswer): void {
   table.byKey.set(key, answer);
-  table.keysSizeBytes += sizeOfKey(key, answer.result, answer.rejection);
+  table.keysSizeBytes += sizeOfAnswer(key, answer);
 }
 
 function forgetKey(table: Sessions, key: string): void {
   const answer = table.byKey.get(key);
   if (answer === undefined) return;
-  table.keysSizeBytes -= sizeOfKey(key, answer.result, answer.rejection);
+  table.keysSizeBytes -= sizeOfAnswer(key, answer);
   forget(table.byKey, table.oldestKey, key);
 }
 
-/** Plain data for a snapshot, and back. */
+const sizeOfAnswer = (key: string, { result, rejection }: KeyedAnswer): number =>
+  sizeOfKey(key, result, rejection);
+
+/** Plain data for a snapshot, and back; pages of keys are stored as a table is. */
 export function packSessions(table: Sessions): unknown {
   return [
     [...table.bySession].map(([id, s]) => [id, s.floor, s.lastAtMs, s.runs]),
-    [...table.byKey].map(([key, a]) => [key, a.epoch, a.seq, a.result, a.rejection]),
+    packOpenPage(table.keyPages),
   ];
 }
 
-export function unpackSessions(packed: unknown): Sessions {
-  const [sessions, keys] = packed as [
-    [string, number, number, AnswerRun[]][],
-    [string, number, number, unknown, [string, string] | null][],
-  ];
-  const table = emptySessions();
+export function unpackSessions(packed: unknown, layout?: Layout, pages?: Node): Sessions {
+  const [sessions, openPage] = packed as [[string, number, number, AnswerRun[]][], OpenPage];
+  const table = emptySessions(layout, pages);
   for (const [id, floor, lastAtMs, runs] of sessions) {
     const session = newSession(id);
     for (const run of runs) session.sizeBytes += sizeOfRun(run);
     addSession(table, { ...session, floor, runs, lastAtMs });
   }
-  for (const [key, epoch, seq, result, rejection] of keys) {
-    addKey(table, ownText(key), { epoch, seq, result, rejection });
+  unpackOpenPage(table.keyPages, openPage, sizeOfAnswer);
+  for (const [key, answer] of answersIn(table.keyPages)) {
+    forgetKey(table, key);
+    addKey(table, ownText(key), answer);
   }
   return table;
 }

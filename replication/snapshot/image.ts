@@ -9,7 +9,7 @@ import type { Hash } from '../ports.js';
 import type { EpochNote, Replica, Tip } from '../replica.js';
 import { packSessions, type Sessions, unpackSessions } from '../sessions.js';
 import type { Tables } from '../state/tables.js';
-import type { Node } from '../state/tree.js';
+import type { Layout, Node, Tree } from '../state/tree.js';
 
 /** `moreTypes`: a kind's state may hold Maps, Sets and dates. */
 const options = { useRecords: true, moreTypes: true, copyBuffers: true } as const;
@@ -24,6 +24,7 @@ export interface Image {
   readonly tip: Tip;
   /** Tip, history, sessions and what of the state is in no table. */
   readonly core: Uint8Array;
+  /** Those of the kind, in the order of their names, and before them what there is of `pagesOfKeys`. */
   readonly tables: readonly (readonly [name: string, root: Node])[];
   /** The replica's: one that was made anew since holds other nodes. */
   readonly of: Tables;
@@ -40,11 +41,20 @@ export function takeImage(replica: Replica): Image | Problem {
   const parts = [plainTip, history, packSessions(sessions), tables.plainPart(state)];
   try {
     const core = new Packr(options).pack(parts);
-    const roots = [...tables.trees].map(([name, tree]) => [name, tree.freeze()] as const);
+    const roots = [...treesOf(replica)].map(([name, tree]) => [name, tree.freeze()] as const);
     return { kind, hash, tip, core, tables: roots, of: tables };
   } catch (error) {
     return { problem: `the state of ${kind.name} cannot be packed: ${(error as Error).message}` };
   }
+}
+
+/** No kind can have a table of this name. */
+export const pagesOfKeys = '$keys';
+
+/** All that a snapshot stores as tables. Groups that use few keys or none have no pages of them. */
+export function treesOf({ sessions, tables }: Replica): ReadonlyMap<string, Tree> {
+  const { tree } = sessions.keyPages;
+  return tree.size === 0 ? tables.trees : new Map([[pagesOfKeys, tree], ...tables.trees]);
 }
 
 export interface Core {
@@ -54,15 +64,15 @@ export interface Core {
   readonly plain: unknown;
 }
 
-/** Throws if the bytes are no core. */
-export function decodeCore(core: Uint8Array): Core {
+/** Throws if the bytes are no core. `keys`: the root of `pagesOfKeys`. */
+export function decodeCore(core: Uint8Array, layout?: Layout, keys?: Node): Core {
   const [tip, history, sessions, plain] = unpackr.unpack(core) as [
     Tip,
     EpochNote[],
     unknown,
     unknown,
   ];
-  return { tip, history, sessions: unpackSessions(sessions), plain };
+  return { tip, history, sessions: unpackSessions(sessions, layout, keys), plain };
 }
 
 /** What two members that stand at the same record must agree on (I5): hashes of the core's pieces. */

@@ -13,7 +13,7 @@ import { isWhole, type NodeName, packName, unpackName } from './pages.js';
 const packr = new Packr({ useRecords: false });
 const unpackr = new Unpackr({ useRecords: false, copyBuffers: true });
 
-const manifestVersion = 1;
+const manifestVersion = 2;
 /** The last thing in a manifest: what ends before it was cut off. */
 const completed = 'complete';
 

@@ -23,7 +23,7 @@ import { newTables } from '../state/tables.js';
 import { type Branch, type Node, newBranch } from '../state/tree.js';
 import type { Assembly, Want, WorkKind } from '../sync/assembly.js';
 import { untagged } from './chunk-tags.js';
-import { decodeCore, digestOfParts, type Problem } from './image.js';
+import { decodeCore, digestOfParts, type Problem, pagesOfKeys, treesOf } from './image.js';
 import { LargeValues } from './large-values.js';
 import { isHeldAs, LeafTask, nodeAt, type Place } from './leaf-task.js';
 import { decodeManifest, type Manifest } from './manifest.js';
@@ -80,9 +80,10 @@ export class Restoring implements Assembly {
 
   constructor(options: RestoreOptions) {
     this.#options = options;
-    const trees = options.held?.tables.trees ?? new Map();
+    const { held } = options;
+    const trees = held === null ? [] : [...treesOf(held)];
     // Frozen: whoever writes to what is held leaves these nodes as they are.
-    this.#held = new Map([...trees].map(([name, tree]) => [name, tree.freeze()]));
+    this.#held = new Map(trees.map(([name, tree]) => [name, tree.freeze()]));
     this.#values = new LargeValues();
   }
 
@@ -201,7 +202,9 @@ export class Restoring implements Assembly {
       return { problem: `its manifest is that of ${snapshotId}, with a core of ${coreSizeBytes}` };
     }
     const names = Object.keys(kind.tables ?? {}).sort();
-    if (manifest.tables.map(([table]) => table).join() !== names.join()) {
+    const given = manifest.tables.map(([table]) => table);
+    if (given[0] === pagesOfKeys) given.shift();
+    if (given.join() !== names.join()) {
       return { problem: `its tables are not those of kind ${kind.name}` };
     }
     this.#manifest = manifest;
@@ -335,14 +338,15 @@ export class Restoring implements Assembly {
     if (!equalBytes(digestOfParts(hash, manifest.core, names), body.digest)) {
       return { problem: `snapshot ${body.id} holds another state than its record's digest says` };
     }
-    const { tip, history, sessions, plain } = decodeCore(joined(this.#core));
+    const byName = new Map(names.map(([name], i) => [name, roots[i] as Node]));
+    const pages = byName.get(pagesOfKeys);
+    const { tip, history, sessions, plain } = decodeCore(joined(this.#core), kind.layout, pages);
     if (tip.seq !== body.at || tip.position !== body.position) {
       const problem =
         `snapshot ${body.id} was cut at seq ${tip.seq}, position ${tip.position}; ` +
         `its record says seq ${body.at}, position ${body.position}`;
       return { problem };
     }
-    const byName = new Map(names.map(([name], i) => [name, roots[i] as Node]));
     const tables = newTables(kind, kind.layout, byName);
     const { uses, core } = manifest;
     const base = { snapshotId: body.id, manifest: body.manifest, uses, core, roots };

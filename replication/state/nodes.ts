@@ -18,6 +18,8 @@ export interface Layout {
   readonly largeValueSizeBytes: number;
   /** Of snapshots; a digest is made of the hashes of such pieces. Default `limits.chunkSizeBytes`. */
   readonly chunkSizeBytes?: number;
+  /** Of the table of idempotency keys. Default 32, fewer if they are large. */
+  readonly answersInPage?: number;
   /** So much of a snapshot's chunks may be unused. Default: as much as is used, and 8 chunks. */
   readonly unusedSizeBytes?: number;
 }

@@ -66,6 +66,7 @@ export const traceKind: Kind<TraceState, TraceCommand, TraceEvent> = {
   version: 1,
   tables: { rows: table<TraceRow>() },
   layout: {
+    answersInPage: 4,
     leafSizeBytes: 320,
     branchChildren: 4,
     largeValueSizeBytes: 120,

@@ -138,8 +138,15 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'snapshots leave the session table out',
     file: 'replication/snapshot/image.ts',
-    find: 'sessions: unpackSessions(sessions), plain };',
-    replace: 'sessions: unpackSessions(sessions ? [[], []] : null), plain };',
+    find: 'sessions: unpackSessions(sessions, layout, keys), plain };',
+    replace:
+      'sessions: unpackSessions(sessions ? [[], [0, 0, []]] : null, layout ?? keys), plain };',
+  },
+  {
+    name: 'a restored member knows no key that is in a page',
+    file: 'replication/key-pages.ts',
+    find: 'of entriesOf(pages.tree.root, {})) {\n    const start',
+    replace: 'of entriesOf(pages.tree.root, { limit: 0 })) {\n    const start',
   },
   {
     name: 'an image is not frozen: pages are stored as they are later',

@@ -2,6 +2,7 @@
 import { epoch, position, seq } from '../../../replication/ids.js';
 import type { Kind } from '../../../replication/kind.js';
 import { applyEvent, blankReplica, type Replica } from '../../../replication/replica.js';
+import { recordRun } from '../../../replication/sessions.js';
 import { type Table, table } from '../../../replication/state/table.js';
 import { ChunkMap, type CutHow, recorded, restoreWhole } from '../../support/snapshots.js';
 import { hash } from './support.js';
@@ -18,7 +19,13 @@ type Change = { readonly key: string; readonly value: unknown };
 export const rows = {
   name: 'rows',
   version: 1,
-  layout: { leafSizeBytes: 300, branchChildren: 6, largeValueSizeBytes: 150, chunkSizeBytes: 900 },
+  layout: {
+    leafSizeBytes: 300,
+    branchChildren: 6,
+    largeValueSizeBytes: 150,
+    chunkSizeBytes: 900,
+    answersInPage: 4,
+  },
   tables: { rows: table<unknown>(), other: table<unknown>() },
   init: () => ({ count: 0 }),
   apply(state: RowsState, { key, value }: Change) {
@@ -53,6 +60,12 @@ export class Rows {
     return this;
   }
 
+  /** Answers under so many keys more, four to a page. */
+  key(count: number, from = 0): this {
+    for (let i = from; i < from + count; i++) recordKeyed(this.replica, keyFor(i), i);
+    return this;
+  }
+
   cut(how: CutHow = {}) {
     return recorded(this.replica, this.store, how);
   }
@@ -77,7 +90,19 @@ export function write(replica: Replica, key: string, value: unknown): void {
   };
 }
 
+export function recordKeyed({ sessions }: Replica, key: string, result: unknown): void {
+  const run = { first: 1, count: 1, eventCounts: null, results: [result], rejections: null };
+  const answer = { ...run, epoch: 1, baseSeq: 7, duplicate: false };
+  recordRun(sessions, { ...run, session: null, floor: 1, keys: [key] }, answer, 0);
+}
+
 export function contentsOf(replica: Replica) {
   const { count, rows: table, other } = replica.state as RowsState;
-  return { count, rows: [...table.entries()], other: [...other.entries()], tip: replica.tip };
+  return {
+    count,
+    rows: [...table.entries()],
+    other: [...other.entries()],
+    keys: [...replica.sessions.byKey],
+    tip: replica.tip,
+  };
 }

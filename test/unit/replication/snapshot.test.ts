@@ -166,7 +166,7 @@ describe('a snapshot', () => {
 
 /**
  * Two snapshots of one state, the second on top of the first: manifests, directories, leaves, changes of
- * leaves and large values as this version stores them. The hashes are the simulation's.
+ * leaves, large values and pages of keys as this version stores them. The hashes are the simulation's.
  */
 describe('what is stored', () => {
   interface Fixture {
@@ -178,7 +178,7 @@ describe('what is stored', () => {
   const bytesOf = (hex: string) => Uint8Array.from(Buffer.from(hex, 'hex'));
   const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
   const written = JSON.parse(
-    readFileSync(join(import.meta.dirname, 'fixtures/snapshots-v3.json'), 'utf8'),
+    readFileSync(join(import.meta.dirname, 'fixtures/snapshots-v4.json'), 'utf8'),
   ) as Fixture;
   const bodies = written.bodies.map((parts) =>
     unpackSnapshot(parts.map((part, i) => (i === 3 || i === 7 ? bytesOf(String(part)) : part))),
@@ -188,16 +188,20 @@ describe('what is stored', () => {
 
   /** What it holds is written here, and nowhere else. */
   function cutTwice() {
-    const group = new Rows().fill(24).apply('large', '0123456789'.repeat(100));
+    const group = new Rows().fill(24).key(9).apply('large', '0123456789'.repeat(100));
     group.replica.tip = { ...group.replica.tip, hash: hash(Uint8Array.of(1)) };
     const first = group.cut();
     const before = contentsOf(group.replica);
-    group.apply(keyFor(3), 'changed').apply(keyFor(5), null).apply('large too', 'x'.repeat(200));
+    group
+      .key(5, 7)
+      .apply(keyFor(3), 'changed')
+      .apply(keyFor(5), null)
+      .apply('large too', 'x'.repeat(200));
     const second = group.cut({ cutter: 1, mark: 4 });
     return { group, first, second, contents: [before, contentsOf(group.replica)] };
   }
 
-  it('is read from the bytes that version 3 wrote', () => {
+  it('is read from the bytes that version 4 wrote', () => {
     const { group, contents } = cutTwice();
     let held: Replica | null = null;
     for (const [i, body] of bodies.entries()) {
@@ -210,7 +214,7 @@ describe('what is stored', () => {
     }
   });
 
-  it('is still written as version 3 writes it', () => {
+  it('is still written as version 4 writes it', () => {
     const { group, first, second } = cutTwice();
     expect([first.body, second.body]).toEqual(bodies);
     expect([...group.store.chunks.values()].map(hexOf)).toEqual(written.chunks);
@@ -219,9 +223,9 @@ describe('what is stored', () => {
   it('has a manifest that tells which version wrote it', () => {
     const manifest = store.chunks.get(keyOf((bodies[0] as SnapshotBody).manifest)) as Uint8Array;
     const later = Uint8Array.from(manifest);
-    expect(later[1]).toBe(1);
-    later[1] = 2;
-    const problem = 'manifest version 2, this program reads 1';
+    expect(later[1]).toBe(2);
+    later[1] = 3;
+    const problem = 'manifest version 3, this program reads 2';
     expect(decodeManifest(later)).toEqual({ problem });
     store.put(hash(later), later);
     const body = { ...(bodies[0] as SnapshotBody), manifest: hash(later) };
