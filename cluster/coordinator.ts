@@ -9,6 +9,7 @@ import type { MemberReport, PromotionCause } from '../replication/effects.js';
 import { type End, isSameEnd } from '../replication/ends.js';
 import { type Epoch, epoch, type Seq, sameWriter, type WriterId } from '../replication/ids.js';
 import { type Attention, forgetGroup, newAttention, takeDue, vacantAtEase } from './attention.js';
+import { type Draining, notDraining } from './draining.js';
 import { eraOf, lossOf } from './losses.js';
 import {
   brokerBack,
@@ -57,6 +58,7 @@ export interface Coordinator {
   readonly membership: Membership;
   readonly groups: Map<string, GroupState>;
   readonly cordoned: Set<string>;
+  readonly draining: Draining;
   readonly attention: Attention;
   readonly telling: Telling;
   /** The pause of all groups. */
@@ -141,6 +143,7 @@ export function newCoordinator(
     membership,
     groups: new Map(),
     cordoned: new Set(),
+    draining: notDraining(),
     attention: newAttention(),
     telling: newTelling(),
     hold: noHold,

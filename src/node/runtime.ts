@@ -11,6 +11,7 @@ import {
   newCoordinator,
   stepNode,
 } from '../../cluster/coordinator.js';
+import { leave, startDraining, stopDraining } from '../../cluster/draining.js';
 import { tickEveryMs } from '../../cluster/membership.js';
 import { withMemberOn } from '../../cluster/placement.js';
 import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
@@ -56,6 +57,11 @@ export interface RuntimeOptions {
   superseded(by: NodeInfo): void;
   /** An operator wants this process to end, and its supervisor to start it anew. */
   restartAsked(): void;
+}
+
+interface DrainRequest {
+  /** On whose behalf, so that no other takes it back. */
+  readonly order: string;
 }
 
 interface EndRequest {
@@ -127,7 +133,14 @@ export class Runtime {
   async start(): Promise<void> {
     const { connections, names, logger } = this.#options;
     serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#members.require(group));
-    this.rpc.serve('start-draining', () => this.startDraining());
+    this.rpc.serve('start-draining', ({ order }: DrainRequest) => {
+      startDraining(this.coordinator, order);
+      this.#tick();
+    });
+    this.rpc.serve('stop-draining', ({ order }: DrainRequest) => {
+      stopDraining(this.coordinator, order);
+      this.#tick();
+    });
     this.rpc.serve('end', ({ incarnation }: EndRequest) => this.#end(incarnation));
     this.rpc.serve('examine', () => selfOf(this.#options));
     this.#stopListening = this.#listen();
@@ -166,10 +179,9 @@ export class Runtime {
     if (connected) this.#registry?.doubt();
   }
 
-  /** From here on this node gets no new members and is no candidate. */
-  startDraining(): void {
-    this.coordinator.info = { ...this.coordinator.info, draining: true };
-    this.coordinator.nextBeatAtMs = 0;
+  /** From here on this node gets no new members and is no candidate: its process ends soon. */
+  leave(): void {
+    leave(this.coordinator);
     this.#tick();
   }
 
