@@ -36,6 +36,7 @@ import type { EndsMemory } from './ends-memory.js';
 import { FetchMeter } from './fetched.js';
 import { listen } from './listening.js';
 import { Members } from './members.js';
+import { tellPromotion } from './promoting.js';
 import { Registry } from './registry.js';
 import { isNoResponders, Rpc } from './rpc.js';
 import { serveNode } from './verbs.js';
@@ -308,7 +309,7 @@ export class Runtime {
         this.#members.stop(effect.group);
         break;
       case 'promote':
-        logger.warn({ group: effect.group, ...effect.cause }, 'promoting');
+        tellPromotion(logger, effect.group, effect.cause);
         this.#members.driver(effect.group)?.input({ kind: 'promote', ...effect.cause });
         break;
       case 'suspect':
