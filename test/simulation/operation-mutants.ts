@@ -67,12 +67,6 @@ export const operationMutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'a request to drain that comes late is followed though it was taken back',
-    file: 'cluster/draining.ts',
-    find: '  if (draining.takenBack.includes(order)) return;\n',
-    replace: '',
-  },
-  {
     name: 'a member that begins anew need not have forgotten',
     file: 'cluster/operations/reinit.ts',
     find: "  return { kind: 'next', step: 'forgetting', detail, data: { node: member.nodeId } };",
