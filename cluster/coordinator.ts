@@ -61,6 +61,8 @@ export interface Coordinator {
   readonly draining: Draining;
   readonly attention: Attention;
   readonly telling: Telling;
+  /** Groups of whose log a member has told another end since they were last taken. */
+  readonly newEnds: Set<string>;
   /** The pause of all groups. */
   hold: Hold;
   /** Of what the registry holds for the cluster as a whole. */
@@ -146,6 +148,7 @@ export function newCoordinator(
     draining: notDraining(),
     attention: newAttention(),
     telling: newTelling(),
+    newEnds: new Set(),
     hold: noHold,
     clusterRevision: 0,
     nextBeatAtMs: now.monoMs,
@@ -275,7 +278,7 @@ function onBeat(
     if (report.era !== eraOf(group.config)) continue;
     const before = group.reports.get(report.index);
     if (before === undefined || !isRepetition(before, report)) {
-      group.reports.set(report.index, report);
+      keepReport(node, group, report);
     }
     const isOpening = report.state === 'active' && before?.state !== 'active';
     if (isOpening) node.attention.openedAtMs.set(info.id, now.monoMs);
@@ -286,6 +289,23 @@ function onBeat(
     node.attention.due.add(report.group);
     consider(node, group, now, out);
   }
+}
+
+function keepReport(
+  node: Coordinator,
+  { config, reports }: GroupState,
+  report: MemberReport,
+): void {
+  const before = reports.get(report.index)?.known ?? null;
+  if (!isSameEnd(before, report.known)) node.newEnds.add(config.name);
+  reports.set(report.index, report);
+}
+
+/** Whoever keeps them asks often: a thousand idle groups cost nothing. */
+export function takeNewEnds({ newEnds, groups }: Coordinator): GroupState[] {
+  const taken = [...newEnds].flatMap((name) => groups.get(name) ?? []);
+  newEnds.clear();
+  return taken;
 }
 
 /** In everything: what is known already stays, and its like is gone at once. */
@@ -355,7 +375,7 @@ function onOwnReport(
   const group = node.groups.get(report.group);
   if (group === undefined || group.ownIndex !== report.index) return;
   const before = group.reports.get(report.index);
-  group.reports.set(report.index, report);
+  keepReport(node, group, report);
   if (report !== before) {
     node.telling.untold.add(report.group);
     node.attention.due.add(report.group);

@@ -10,6 +10,7 @@ import {
   type NodeInput,
   newCoordinator,
   stepNode,
+  takeNewEnds,
 } from '../../cluster/coordinator.js';
 import { leave, startDraining, stopDraining } from '../../cluster/draining.js';
 import { tickEveryMs } from '../../cluster/membership.js';
@@ -263,7 +264,7 @@ export class Runtime {
   #tick(): void {
     this.#members.reportStirred();
     this.#feed({ kind: 'tick' });
-    this.#options.ends.note(this.coordinator.groups.values(), instant().monoMs);
+    this.#options.ends.note(takeNewEnds(this.coordinator), instant().monoMs);
   }
 
   /** Others wait for what was just reported, but not for each of a thousand such reports alone. */
