@@ -9,6 +9,7 @@ import type { MemberReport, PromotionCause } from '../replication/effects.js';
 import { type End, isSameEnd } from '../replication/ends.js';
 import { type Epoch, epoch, type Seq, sameWriter, type WriterId } from '../replication/ids.js';
 import { type Attention, forgetGroup, newAttention, takeDue, vacantAtEase } from './attention.js';
+import { type Draining, notDraining } from './draining.js';
 import { eraOf, lossOf } from './losses.js';
 import {
   brokerBack,
@@ -57,8 +58,11 @@ export interface Coordinator {
   readonly membership: Membership;
   readonly groups: Map<string, GroupState>;
   readonly cordoned: Set<string>;
+  readonly draining: Draining;
   readonly attention: Attention;
   readonly telling: Telling;
+  /** Groups of whose log a member has told another end since they were last taken. */
+  readonly newEnds: Set<string>;
   /** The pause of all groups. */
   hold: Hold;
   /** Of what the registry holds for the cluster as a whole. */
@@ -143,8 +147,10 @@ export function newCoordinator(
     membership,
     groups: new Map(),
     cordoned: new Set(),
+    draining: notDraining(),
     attention: newAttention(),
     telling: newTelling(),
+    newEnds: new Set(),
     hold: noHold,
     clusterRevision: 0,
     nextBeatAtMs: now.monoMs,
@@ -276,7 +282,7 @@ function onBeat(
     if (report.era !== ownEra) continue;
     const before = group.reports.get(report.index);
     if (before === undefined || !isRepetition(before, report)) {
-      group.reports.set(report.index, report);
+      keepReport(node, group, report);
     }
     const isOpening = report.state === 'active' && before?.state !== 'active';
     if (isOpening) node.attention.openedAtMs.set(info.id, now.monoMs);
@@ -287,6 +293,23 @@ function onBeat(
     node.attention.due.add(report.group);
     consider(node, group, now, out);
   }
+}
+
+function keepReport(
+  node: Coordinator,
+  { config, reports }: GroupState,
+  report: MemberReport,
+): void {
+  const before = reports.get(report.index)?.known ?? null;
+  if (!isSameEnd(before, report.known)) node.newEnds.add(config.name);
+  reports.set(report.index, report);
+}
+
+/** Whoever keeps them asks often: a thousand idle groups cost nothing. */
+export function takeNewEnds({ newEnds, groups }: Coordinator): GroupState[] {
+  const taken = [...newEnds].flatMap((name) => groups.get(name) ?? []);
+  newEnds.clear();
+  return taken;
 }
 
 /** In everything: what is known already stays, and its like is gone at once. */
@@ -356,7 +379,7 @@ function onOwnReport(
   const group = node.groups.get(report.group);
   if (group === undefined || group.ownIndex !== report.index) return;
   const before = group.reports.get(report.index);
-  group.reports.set(report.index, report);
+  keepReport(node, group, report);
   if (report !== before) {
     node.telling.untold.add(report.group);
     node.attention.due.add(report.group);

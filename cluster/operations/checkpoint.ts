@@ -1,5 +1,13 @@
 /** What is put on record when an operation goes on, waits or ends. */
-import { cut, type Operation, type OperationState, type Outcome, withStep } from './operation.js';
+import {
+  cut,
+  type Ending,
+  type Operation,
+  type OperationKind,
+  type OperationState,
+  type Outcome,
+  withStep,
+} from './operation.js';
 
 /** Shorter parks are not put on record by themselves. */
 export const longParkMs = 1000;
@@ -50,7 +58,40 @@ export function parkedUntil(
   };
 }
 
-export function ended(
+/** Its last step is done: as what it ends, if it was to end otherwise. */
+export function finished(operation: Operation, detail: string, nowMs: number): Operation {
+  const { ending } = operation;
+  if (ending === undefined) return ended(operation, 'done', detail, nowMs);
+  return endedAs(operation, ending, nowMs);
+}
+
+/** It cannot go on: what it did is taken back, or that is over too, well or not. */
+export function concluded(
+  operation: Operation,
+  kind: Pick<OperationKind<unknown>, 'takesBack'> | undefined,
+  how: Ending,
+  nowMs: number,
+): Operation {
+  const { ending, step } = operation;
+  if (ending !== undefined) {
+    const detail = `${ending.error.detail}; ${how.error.detail}`;
+    return endedAs(operation, { ...ending, error: { ...ending.error, detail } }, nowMs);
+  }
+  const { takesBack } = kind ?? {};
+  if (!takesBack?.after.includes(step)) return endedAs(operation, how, nowMs);
+  const { detail } = how.error;
+  return {
+    ...advanced(operation, { kind: 'next', step: takesBack.step, detail }, nowMs),
+    ending: how,
+  };
+}
+
+function endedAs(operation: Operation, { state, error }: Ending, nowMs: number): Operation {
+  const lastError = { ...error, detail: cut(error.detail) };
+  return ended({ ...operation, lastError }, state, error.detail, nowMs);
+}
+
+function ended(
   operation: Operation,
   state: Exclude<OperationState, 'running'>,
   detail: string,

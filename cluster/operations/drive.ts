@@ -125,3 +125,13 @@ export function backOff(retries: number, jitter: number): number {
   const spanMs = Math.min(longestBackOffMs, backOffMs * 2 ** Math.min(retries - 1, 20));
   return spanMs * (0.5 + jitter / 2);
 }
+
+/** What a step is given whose call failed: it was not looked anew. */
+export const unseen = ({ wallMs }: OperationInstant): Seen => ({
+  nowMs: wallMs,
+  group: null,
+  view: { nodes: [], groups: [] },
+  nodes: [],
+  lostZone: null,
+  placeable: {},
+});

@@ -10,7 +10,7 @@
  */
 import { errorAdvice, UnderstudyError } from '../../replication/errors.js';
 import { limits } from '../../replication/limits.js';
-import { advanced, ended, longParkMs, parkedUntil } from './checkpoint.js';
+import { advanced, concluded, finished, longParkMs, parkedUntil } from './checkpoint.js';
 import {
   backOff,
   type Drive,
@@ -19,11 +19,12 @@ import {
   forgetFormerRun,
   type Loaded,
   type OperationInstant,
+  unseen,
 } from './drive.js';
 import {
   type At,
-  cut,
   type Driver,
+  type Ending,
   type Failure,
   holderOf,
   isOver,
@@ -226,7 +227,9 @@ function act(drive: Drive, seen: Seen, now: OperationInstant, out: DriveEffect[]
 }
 
 const isCancelled = (kind: OperationKind<unknown> | undefined, operation: Operation): boolean =>
-  operation.cancelledBy !== null && kind?.sealed?.includes(operation.step) !== true;
+  operation.ending === undefined &&
+  operation.cancelledBy !== null &&
+  kind?.sealed?.includes(operation.step) !== true;
 
 function decide(kind: OperationKind<unknown>, at: At<unknown>): Outcome<unknown> {
   const { step } = at.operation;
@@ -275,15 +278,6 @@ function onFailed(drive: Drive, error: Failure, now: OperationInstant, out: Driv
   fail(drive, { ...error, detail: `${error.detail}; tried ${retries} times` }, now, out);
 }
 
-const unseen = ({ wallMs }: OperationInstant): Seen => ({
-  nowMs: wallMs,
-  group: null,
-  view: { nodes: [], groups: [] },
-  nodes: [],
-  lostZone: null,
-  placeable: {},
-});
-
 /** The record cannot be read or written now. Nothing is known to have changed: look again later. */
 function comeBack(drive: Drive, now: OperationInstant, out: DriveEffect[]): void {
   drive.hops += 1;
@@ -317,7 +311,7 @@ function settle(
       out.push({ kind: 'call', effect: ++drive.effect, call: outcome.call });
       break;
     case 'done':
-      save(drive, 'saving', ended(operation, 'done', outcome.detail, now.wallMs), out);
+      save(drive, 'saving', finished(operation, outcome.detail, now.wallMs), out);
       break;
     case 'failed':
       fail(drive, outcome.error, now, out);
@@ -364,14 +358,17 @@ function finishCancelled(
   out: DriveEffect[],
 ): void {
   const detail = `cancelled by ${operation.cancelledBy} at step ${operation.step}`;
-  const lastError: Failure = { code: 'conflict', detail };
-  save(drive, 'saving', ended({ ...operation, lastError }, 'cancelled', detail, now.wallMs), out);
+  conclude(drive, { state: 'cancelled', error: { code: 'conflict', detail } }, now, out);
 }
 
 function fail(drive: Drive, error: Failure, now: OperationInstant, out: DriveEffect[]): void {
-  const lastError = { ...error, detail: cut(error.detail) };
-  const operation = { ...(drive.operation as Operation), lastError };
-  save(drive, 'saving', ended(operation, 'failed', error.detail, now.wallMs), out);
+  conclude(drive, { state: 'failed', error }, now, out);
+}
+
+function conclude(drive: Drive, how: Ending, now: OperationInstant, out: DriveEffect[]): void {
+  const operation = drive.operation as Operation;
+  const kind = drive.kinds.get(operation.kind);
+  save(drive, 'saving', concluded(operation, kind, how, now.wallMs), out);
 }
 
 /** Somebody cancelled it, or took it over from a driver that was taken for dead. */

@@ -2,9 +2,16 @@
 import { UnderstudyError } from '../../replication/errors.js';
 import type { Plan } from '../plan.js';
 import { planDrain, planRebalance } from '../rebalance.js';
-import { nodeLock } from './common.js';
+import { lookMs, nodeLock } from './common.js';
 import { callTo, carryOut, type Moving, nothingMoved } from './moving.js';
-import type { At, OperationKind, OperationRequest, Outcome } from './operation.js';
+import {
+  type At,
+  holderOf,
+  type Operation,
+  type OperationKind,
+  type OperationRequest,
+  type Outcome,
+} from './operation.js';
 
 export interface MovesData extends Moving {
   /** The node to empty; null: level all of them. */
@@ -25,15 +32,34 @@ export function requestRebalance(by: string): OperationRequest {
 const planOf = ({ data, seen }: At<MovesData>): Plan =>
   data.node === null ? planRebalance(seen.view) : planDrain(data.node, seen.view);
 
-/** From here on the node gets no members and is no candidate; one that is down does not either. */
-function marking({ data, seen, answer }: At<MovesData>): Outcome<MovesData> {
-  const node = data.node as string;
+/** One run of it: a node that heard it being taken back does not follow a copy that comes after. */
+const orderOf = (operation: Operation) => ({
+  order: `${holderOf(operation)}@${operation.createdAtMs}`,
+});
+
+/**
+ * From here on the node gets no members and is no candidate; one that is down does not either. Its word for
+ * it is a beat, which may be lost: it is asked again until one was heard.
+ */
+function marking({ operation, seen, answer }: At<MovesData>): Outcome<MovesData> {
+  const node = operation.target;
   const found = seen.nodes.find(({ id }) => id === node);
   if (found === undefined) throw new UnderstudyError('node-not-found', `there is no node ${node}`);
-  if (found.state === 'up' && answer === undefined) {
-    return { kind: 'call', call: callTo(node, 'start-draining', {}) };
+  if (found.state !== 'up') return { kind: 'next', step: 'moving' };
+  if (answer !== undefined) return { kind: 'park', wakeAfterMs: lookMs };
+  return { kind: 'call', call: callTo(node, 'start-draining', orderOf(operation)) };
+}
+
+/** What has moved stays where it is; the node is one like the others again. */
+function puttingBack({ operation, seen, answer }: At<MovesData>): Outcome<MovesData> {
+  const node = operation.target;
+  const found = seen.nodes.find(({ id }) => id === node);
+  if (answer !== undefined || found === undefined) return { kind: 'done', detail: 'put back' };
+  if (found.state !== 'down') {
+    return { kind: 'call', call: callTo(node, 'stop-draining', orderOf(operation)) };
   }
-  return { kind: 'next', step: 'moving' };
+  const detail = `${node} is down: should it come back in the same life, it takes nothing until it is started anew`;
+  return { kind: 'failed', error: { code: 'node-not-found', detail } };
 }
 
 function moving(at: At<MovesData>): Outcome<MovesData> {
@@ -55,16 +81,17 @@ const started = ({ data }: At<MovesData>): Outcome<MovesData> => ({
   step: data.node === null ? 'moving' : 'marking',
 });
 
-const common = { sees: 'cluster', steps: { started, marking, moving } } as const;
-
 export const drain: OperationKind<MovesData> = {
-  ...common,
   name: 'drain',
-  locks: ({ data }) => [nodeLock(data.node as string)],
+  sees: 'cluster',
+  steps: { started, marking, moving, 'putting-back': puttingBack },
+  takesBack: { after: ['marking', 'moving'], step: 'putting-back' },
+  locks: ({ target }) => [nodeLock(target)],
 };
 
 export const rebalance: OperationKind<MovesData> = {
-  ...common,
   name: 'rebalance',
+  sees: 'cluster',
+  steps: { started, moving },
   locks: () => ['rebalance'],
 };

@@ -27,6 +27,11 @@ export interface Failure {
 
 export type OperationState = OperationDocument['state'];
 
+export interface Ending {
+  readonly state: 'failed' | 'cancelled';
+  readonly error: Failure;
+}
+
 /** One step in an operation's history. */
 export interface StepNote {
   readonly name: string;
@@ -57,6 +62,8 @@ export interface Operation<Data = unknown> {
   readonly driver: Driver | null;
   /** Who wants it to end; null: nobody. */
   readonly cancelledBy: string | null;
+  /** What it ends as when it has taken back what it did; absent: it goes on. */
+  readonly ending?: Ending;
   readonly data: Data;
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
@@ -123,6 +130,11 @@ export interface OperationKind<Data> {
   locks(operation: Operation<Data>): readonly string[];
   /** Steps that are not left when somebody cancels: what they began has to come to an end. */
   readonly sealed?: readonly string[];
+  /**
+   * Before it ends failed or cancelled in one of the steps in `after`, it goes through `step`, which takes
+   * back what they did, is not left when somebody cancels, and ends with `done`.
+   */
+  readonly takesBack?: { readonly after: readonly string[]; readonly step: string };
   /** Kinds of operations that are cancelled if they hold what this one needs. */
   readonly preempts?: readonly string[];
   /** A call was refused for good, or the step itself refuses. Without it the operation fails. */

@@ -68,7 +68,7 @@ export class EndsMemory {
     return found?.createdAtMs === createdAtMs ? found.end : null;
   }
 
-  /** Called often: it writes when there is something new and it is time. */
+  /** Called often, with what may be new: it writes when there is something new and it is time. */
   note(groups: Iterable<Seen>, nowMs: number): void {
     for (const { config, reports } of groups) this.#noteGroup(config, furthestEnd(reports));
     const isDue = this.#isDirty && nowMs - this.#writtenAtMs >= writeEveryMs;

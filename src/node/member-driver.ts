@@ -11,6 +11,7 @@ import type {
   ReadRequest,
   ReadResult,
 } from '../../replication/effects.js';
+import { isSameEnd } from '../../replication/ends.js';
 import { execute, type OutwardEffect, type Running, stopAll } from '../../replication/execute.js';
 import { type Member, newMember, report, step, wakeAtMs } from '../../replication/member.js';
 import { syncOf } from '../../replication/syncing.js';
@@ -109,7 +110,9 @@ export class MemberDriver {
       now.seq === known.seq &&
       now.snapshotSeq === known.snapshotSeq &&
       now.syncedThrough === known.syncedThrough &&
-      now.error === known.error;
+      now.error === known.error &&
+      // Rejections and barriers are acknowledged too, and no seq comes of them.
+      isSameEnd(now.known, known.known);
     if (!same) this.#report = now;
     return this.#report;
   }

@@ -200,7 +200,7 @@ class NodeProcess implements RunningNode {
   async drainAndStop(): Promise<void> {
     const [runtime, backend] = [this.#runtime, this.#backend];
     if (runtime !== null && backend !== null) {
-      runtime.startDraining();
+      runtime.leave();
       const groups = runtime.activeGroups();
       const hand = async () => {
         for (let group = groups.pop(); group !== undefined; group = groups.pop()) {

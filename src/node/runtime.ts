@@ -10,7 +10,9 @@ import {
   type NodeInput,
   newCoordinator,
   stepNode,
+  takeNewEnds,
 } from '../../cluster/coordinator.js';
+import { leave, startDraining, stopDraining } from '../../cluster/draining.js';
 import { tickEveryMs } from '../../cluster/membership.js';
 import { withMemberOn } from '../../cluster/placement.js';
 import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
@@ -35,6 +37,7 @@ import type { EndsMemory } from './ends-memory.js';
 import { FetchMeter } from './fetched.js';
 import { listen } from './listening.js';
 import { Members } from './members.js';
+import { tellPromotion } from './promoting.js';
 import { Registry } from './registry.js';
 import { isNoResponders, Rpc } from './rpc.js';
 import { serveNode } from './verbs.js';
@@ -56,6 +59,11 @@ export interface RuntimeOptions {
   superseded(by: NodeInfo): void;
   /** An operator wants this process to end, and its supervisor to start it anew. */
   restartAsked(): void;
+}
+
+interface DrainRequest {
+  /** On whose behalf, so that no other takes it back. */
+  readonly order: string;
 }
 
 interface EndRequest {
@@ -127,7 +135,14 @@ export class Runtime {
   async start(): Promise<void> {
     const { connections, names, logger } = this.#options;
     serveNode(this.rpc, this.#options.info.incarnation, (group) => this.#members.require(group));
-    this.rpc.serve('start-draining', () => this.startDraining());
+    this.rpc.serve('start-draining', ({ order }: DrainRequest) => {
+      startDraining(this.coordinator, order);
+      this.#tick();
+    });
+    this.rpc.serve('stop-draining', ({ order }: DrainRequest) => {
+      stopDraining(this.coordinator, order);
+      this.#tick();
+    });
     this.rpc.serve('end', ({ incarnation }: EndRequest) => this.#end(incarnation));
     this.rpc.serve('examine', () => selfOf(this.#options));
     this.#stopListening = this.#listen();
@@ -166,10 +181,9 @@ export class Runtime {
     if (connected) this.#registry?.doubt();
   }
 
-  /** From here on this node gets no new members and is no candidate. */
-  startDraining(): void {
-    this.coordinator.info = { ...this.coordinator.info, draining: true };
-    this.coordinator.nextBeatAtMs = 0;
+  /** From here on this node gets no new members and is no candidate: its process ends soon. */
+  leave(): void {
+    leave(this.coordinator);
     this.#tick();
   }
 
@@ -250,7 +264,7 @@ export class Runtime {
   #tick(): void {
     this.#members.reportStirred();
     this.#feed({ kind: 'tick' });
-    this.#options.ends.note(this.coordinator.groups.values(), instant().monoMs);
+    this.#options.ends.note(takeNewEnds(this.coordinator), instant().monoMs);
   }
 
   /** Others wait for what was just reported, but not for each of a thousand such reports alone. */
@@ -296,7 +310,7 @@ export class Runtime {
         this.#members.stop(effect.group);
         break;
       case 'promote':
-        logger.warn({ group: effect.group, ...effect.cause }, 'promoting');
+        tellPromotion(logger, effect.group, effect.cause);
         this.#members.driver(effect.group)?.input({ kind: 'promote', ...effect.cause });
         break;
       case 'suspect':

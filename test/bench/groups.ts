@@ -4,7 +4,7 @@
  * One broker, three nodes, so many groups of three members: what their creation takes, what they take
  * while they are idle, and how long each group that a node led is without an active after `kill -9` of
  * that node, as a client sees it that delivers one event to each. `--on-one`: that node led them all.
- * `--profile` leaves the survivors' CPU profiles of that time.
+ * `--profile` leaves the CPU profiles of all while they are idle, and of the survivors at that time.
  */
 import { cpus, loadavg, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -64,6 +64,19 @@ async function deliverAll(client: Client, groups: readonly string[]): Promise<nu
   );
 }
 
+async function beginProfiles(nodes: readonly MeasuredNode[]): Promise<void> {
+  if (values.profile === undefined) return;
+  await Promise.all(nodes.map(({ child }) => child.ask('profile')));
+}
+
+async function endProfiles(nodes: readonly MeasuredNode[], of: string): Promise<void> {
+  const { profile } = values;
+  if (profile === undefined) return;
+  for (const { id, child } of nodes) {
+    await child.ask('profiled', join(profile, `${id}${of}.cpuprofile`));
+  }
+}
+
 async function die(cluster: GroupsCluster, client: Client): Promise<void> {
   const { admin } = cluster;
   const all = await admin.groups();
@@ -77,17 +90,12 @@ async function die(cluster: GroupsCluster, client: Client): Promise<void> {
   const survivors = cluster.nodes.filter((node) => node !== victim);
   const pids = [...survivors.map(({ child }) => child.pid), cluster.broker.pid, process.pid];
   const before = pids.map(cpuMsOf);
-  const { profile } = values;
-  if (profile !== undefined) await Promise.all(survivors.map(({ child }) => child.ask('profile')));
+  await beginProfiles(survivors);
   const killedMs = performance.now();
   await victim.child.kill();
   const answered = await deliverAll(client, names);
   const cpuMs = pids.map((pid, i) => (cpuMsOf(pid) - (before[i] ?? 0)).toFixed(0));
-  if (profile !== undefined) {
-    for (const { id, child } of survivors) {
-      await child.ask('profiled', join(profile, `${id}.cpuprofile`));
-    }
-  }
+  await endProfiles(survivors, '');
   const outages = answered.map((atMs) => atMs - killedMs);
   const openings = names.map((name) => (cluster.opened.get(name) ?? Number.NaN) - killedMs);
   print(`from the kill to the notice of each group's new active: ${distribution(openings)}`);
@@ -136,6 +144,9 @@ async function main(): Promise<void> {
     // Over the interval of snapshots: each has then been cut and fetched.
     await cluster.idleCpu(12_000);
     print(`idle: CPU by node ${percents(await cluster.idleCpu(idleMs))}`);
+    await beginProfiles(cluster.nodes);
+    await cluster.idleCpu(idleMs);
+    await endProfiles(cluster.nodes, '-idle');
     printMemory(blank, await cluster.memory());
     await die(cluster, client);
     await client.close();

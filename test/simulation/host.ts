@@ -99,7 +99,7 @@ export class Host extends Process {
     const isDue = this.world.scheduler.now() >= this.#rereadAtMs;
     if (isDue && !this.partitioned) this.#readRegistry();
     this.hear({ kind: 'tick' });
-    this.#ends.note(this.coordinator.groups);
+    this.#ends.note(this.coordinator);
     this.desk.tick();
     for (const hosted of [...this.#members.values()]) this.#tellCoordinator(hosted);
     this.later(tickEveryMs * (0.8 + this.world.faults.next() * 0.4), () => this.#tick(life));

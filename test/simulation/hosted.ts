@@ -1,6 +1,8 @@
 /** A member of a group as its simulated node keeps it, and what nodes tell each other of groups. */
+
 import type { GroupConfig, NodeInfo } from '../../cluster/types.js';
 import type { MemberReport } from '../../replication/effects.js';
+import { isSameEnd } from '../../replication/ends.js';
 import type { Ports, Running } from '../../replication/execute.js';
 import type { Epoch, Position, Seq } from '../../replication/ids.js';
 import type { Member } from '../../replication/member.js';
@@ -57,6 +59,7 @@ export function saysTheSame(known: MemberReport | undefined, now: MemberReport):
     known.syncedThrough === now.syncedThrough &&
     known.snapshotSeq === now.snapshotSeq &&
     known.hot === now.hot &&
-    known.lastSyncMs === now.lastSyncMs
+    known.lastSyncMs === now.lastSyncMs &&
+    isSameEnd(known.known, now.known)
   );
 }

@@ -3,12 +3,13 @@
  * must find a seed that shows the damage, or it proves nothing about the rest.
  */
 import { flowMutants } from './flow-mutants.js';
+import { lossMutants } from './loss-mutants.js';
 import { operationMutants } from './operation-mutants.js';
 
 export interface Mutant {
   readonly name: string;
   /** Whose runs have to show it; none: those about records. */
-  readonly world?: 'flow';
+  readonly world?: 'flow' | 'loss';
   readonly file: string;
   /** Must occur exactly once in the file. */
   readonly find: string;
@@ -396,5 +397,6 @@ export const mutants: readonly Mutant[] = [
     replace: '',
   },
   ...operationMutants,
+  ...lossMutants,
   ...flowMutants,
 ];

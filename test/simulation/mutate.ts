@@ -15,7 +15,7 @@ export interface Verdict {
 /** Within so many seeds a mutant has to show, or the simulation proves nothing about its rule. */
 export const seedBudget = 3000;
 
-/** The simulation with a mutant applied; of a world of machines only the violation tells. Throws if its text is not found exactly once. */
+/** The simulation with a mutant applied; of worlds of their own only the violation tells. Throws if its text is not found exactly once. */
 export async function loadMutant(mutant: Mutant, dir: string): Promise<RunSeed> {
   const source = await readFile(join(root, mutant.file), 'utf8');
   const pieces = source.split(mutant.find);
@@ -24,7 +24,7 @@ export async function loadMutant(mutant: Mutant, dir: string): Promise<RunSeed> 
   }
   const outfile = join(dir, `${mutant.name.replace(/\W+/g, '-')}.mjs`);
   const contents = pieces.join(mutant.replace);
-  const entry = mutant.world === 'flow' ? 'flow-run.ts' : 'run.ts';
+  const entry = mutant.world === undefined ? 'run.ts' : `${mutant.world}-run.ts`;
   await bundle(`test/simulation/${entry}`, outfile, { file: mutant.file, contents });
   const { runSeed } = (await import(pathToFileURL(outfile).href)) as { runSeed: RunSeed };
   return runSeed;

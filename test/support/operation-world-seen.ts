@@ -34,7 +34,7 @@ export function seenIn(world: OperationWorld): Seen {
 }
 
 function planNode(world: OperationWorld, id: string): PlanNode {
-  const open = world.draining.has(id) ? 'draining' : 'open';
+  const open = world.drains.nodes.has(id) ? 'draining' : 'open';
   const zone = world.zones[id] ?? null;
   return { id, zone, kinds: ['k'], state: world.down.has(id) ? 'down' : open };
 }

@@ -21,6 +21,7 @@ import { requestReplace } from '../../cluster/operations/replace.js';
 import { requestSwitchover } from '../../cluster/operations/switchover.js';
 import type { Move } from '../../cluster/plan.js';
 import { UnderstudyError } from '../../replication/errors.js';
+import { Drains } from './operation-world-drains.js';
 import { seenIn } from './operation-world-seen.js';
 
 /** What an effect does; `answer` may be called at once, later or never. */
@@ -40,6 +41,7 @@ interface Asked {
   readonly by: string;
   readonly ids: readonly string[];
   readonly incarnation: string;
+  readonly order: string;
 }
 
 const leading = new Set(['active', 'handing-off']);
@@ -59,7 +61,7 @@ export class OperationWorld {
   readonly down = new Set<string>();
   /** Nodes that take requests and do nothing. */
   readonly frozen = new Set<string>();
-  readonly draining = new Set<string>();
+  readonly drains = new Drains();
   /** Nodes that nothing starts again. */
   readonly unsupervised = new Set<string>();
   /** Lives of nodes that ended because they were told to. */
@@ -227,7 +229,7 @@ export class OperationWorld {
     this.after(this.absenceMs, () => {
       this.#lives.set(node, Number(incarnation) + 1);
       this.down.delete(node);
-      this.draining.delete(node);
+      this.drains.nodes.delete(node);
       const member = this.group?.members.find(({ nodeId }) => nodeId === node);
       if (member !== undefined) this.#beginAnew(member.index, {});
     });
@@ -242,8 +244,8 @@ export class OperationWorld {
     if (node !== null && this.frozen.has(node)) {
       return this.after(timeoutMs, () => answer({ kind: 'failed', error: failureOf(late) }));
     }
-    const value = (of: unknown) => answer({ kind: 'answered', value: of });
-    this.#verb(node ?? '', verb, request as Asked, value);
+    const asked = request as Asked;
+    this.#verb(node ?? '', verb, asked, (value) => answer({ kind: 'answered', value }));
   }
 
   #verb(node: string, verb: string, request: Asked, value: (of: unknown) => void): void {
@@ -276,9 +278,9 @@ export class OperationWorld {
         break;
       }
       case 'start-draining':
-        this.draining.add(node);
-        value(null);
-        break;
+        return value(this.drains.start(node, request.order));
+      case 'stop-draining':
+        return value(this.drains.stop(node, request.order));
       case 'inspect': {
         const { state, lastSync, syncedThrough, error } = this.on(node);
         const lastSyncMs = lastSync === null ? null : 1;

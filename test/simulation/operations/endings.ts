@@ -104,3 +104,13 @@ export const checkPromotions: Check = (world, judge, operation) => {
   if (other === undefined && claims.length <= 1) return;
   throw wrong(operation, `it opened epochs ${claims.map((claim) => claim.epoch).join(', ')}`);
 };
+
+/** A drain that did not come to its end leaves no node that takes nothing, unless it says so. */
+export const checkPutBack: Check = (world, _, operation) => {
+  const { kind, state, target, lastError } = operation;
+  if (kind !== 'drain' || state === 'done' || /is down: |tried/.test(lastError?.detail ?? ''))
+    return;
+  const host = world.hosts.find(({ name }) => name === target);
+  if (host?.coordinator.info.draining !== true) return;
+  throw wrong(operation, `${target} is being emptied still`);
+};

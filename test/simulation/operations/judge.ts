@@ -17,7 +17,7 @@ import { limits } from '../../../replication/limits.js';
 import { Violation } from '../checker.js';
 import type { Host } from '../host.js';
 import type { World } from '../world.js';
-import { checkEnding, checkPromotions } from './endings.js';
+import { checkEnding, checkPromotions, checkPutBack } from './endings.js';
 
 /** Who writes: whoever begins it, wants it to end, or drives it. */
 export type Writing = 'begin' | 'cancel' | 'drive';
@@ -149,8 +149,8 @@ export class OperationJudge {
         throw new Violation('I11', `${who} at ${step} before it has taken it over`);
       }
     }
-    const sealed = operationKinds.get(after.kind)?.sealed ?? [];
-    const goesOn = !isOver(after) && step !== before.step;
+    const { sealed = [], takesBack } = operationKinds.get(after.kind) ?? {};
+    const goesOn = !isOver(after) && step !== before.step && step !== takesBack?.step;
     if (before.cancelledBy !== null && goesOn && !sealed.includes(before.step)) {
       throw new Violation('I11', `${id} goes on from ${before.step} to ${step} though cancelled`);
     }
@@ -185,7 +185,9 @@ export class OperationJudge {
       throw new Violation('I11', `${holder} has ended and still holds ${key}`);
     }
     for (const id of store.ids) {
-      checkPromotions(this.world, this, store.latest(id)?.operation as Operation);
+      const operation = store.latest(id)?.operation as Operation;
+      checkPromotions(this.world, this, operation);
+      checkPutBack(this.world, this, operation);
     }
   }
 }

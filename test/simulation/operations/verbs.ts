@@ -1,5 +1,6 @@
 /** What a simulated node does for operations, as `src/node/verbs.ts` and `own.ts` say of a real one. */
 import type { GroupDocument } from '../../../cluster/documents.js';
+import { startDraining, stopDraining } from '../../../cluster/draining.js';
 import { failureOf } from '../../../cluster/operations/engine.js';
 import type { Operation, OperationRequest } from '../../../cluster/operations/operation.js';
 import { requestReplace } from '../../../cluster/operations/replace.js';
@@ -31,6 +32,7 @@ interface Asked {
   readonly by: string;
   readonly ids: readonly string[];
   readonly incarnation: string;
+  readonly order: string;
 }
 
 export interface Served {
@@ -79,10 +81,13 @@ export const verbs: Verbs = {
   inspect(served) {
     served.answer({ value: { report: report(memberOf(served)) } });
   },
-  'start-draining'({ host, answer }) {
-    const { coordinator } = host;
-    coordinator.info = { ...coordinator.info, draining: true };
-    coordinator.nextBeatAtMs = 0;
+  'start-draining'({ host, request, answer }) {
+    startDraining(host.coordinator, request.order);
+    host.hear({ kind: 'tick' });
+    answer({ value: null });
+  },
+  'stop-draining'({ host, request, answer }) {
+    stopDraining(host.coordinator, request.order);
     host.hear({ kind: 'tick' });
     answer({ value: null });
   },

@@ -1,6 +1,7 @@
 /** A node with a thousand members: what it looks at, and what it tells, as little happens. */
 import { describe, expect, it } from 'vitest';
 import { newAttention, takeDue } from '../../../cluster/attention.js';
+import { takeNewEnds } from '../../../cluster/coordinator.js';
 import { beatReports } from '../../../cluster/telling.js';
 import { groupOf, Judge, of, reportOf, timings } from './support.js';
 
@@ -189,5 +190,24 @@ describe('promotions that a death asks for at once', () => {
     const places = ['g8', 'g5', 'g0', 'g3'].map((name) => asked.indexOf(name));
     expect(asked).toHaveLength(10);
     expect(places).toEqual([0, 1, 2, 9]);
+  });
+});
+
+describe('what is known of where logs end', () => {
+  const end = (position: number) => ({ era: 0, epoch: 1, seq: 1, position, tag: 'ab' });
+  const newOf = ({ node }: Judge) => takeNewEnds(node).map(({ config }) => config.name);
+
+  it('is asked for of those groups only whose log has gone on, and once', () => {
+    const judge = crowd(300);
+    newOf(judge);
+    judge.run(5000, nodes);
+    expect(newOf(judge)).toEqual([]);
+    const report = { ...reportOf(0, 'active', { synced: 5 }), group: 'g7', known: end(9) };
+    judge.beat('n0', [report]);
+    judge.beat('n0', [report]);
+    judge.report({ ...reportOf(1, 'standby', { synced: 5 }), group: 'g9', known: end(4) });
+    expect(newOf(judge)).toEqual(['g7', 'g9']);
+    judge.beat('n0', [report]);
+    expect(newOf(judge)).toEqual([]);
   });
 });

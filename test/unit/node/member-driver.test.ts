@@ -161,6 +161,17 @@ describe('a member with work to do beside everything else', () => {
     expect(driver.report()).toMatchObject({ seq: 1, snapshotSeq: 1 });
   });
 
+  test('reports where the log ends, although no seq came of the last record', () => {
+    active().deliver(batchOf([add('a')]), () => undefined);
+    while (store.drain());
+    const before = driver.report();
+    driver.deliver(batchOf([add('no')], { first: 2 }), () => undefined);
+    while (store.drain());
+    const after = driver.report();
+    expect([before.seq, after.seq]).toEqual([1, 1]);
+    expect(after.known?.position).toBeGreaterThan(before.known?.position ?? 0);
+  });
+
   test('gets none after the end', () => {
     active();
     vi.advanceTimersByTime(100);

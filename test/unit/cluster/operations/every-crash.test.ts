@@ -25,6 +25,8 @@ interface Scenario {
   readonly end: readonly [active: string, nodes: string] | null;
   /** Lives of nodes, in order; none without it. */
   readonly ended?: readonly string[];
+  /** It takes back what it did, and says so. */
+  readonly fails?: boolean;
   readonly prepare?: (world: OperationWorld) => void;
 }
 
@@ -60,6 +62,16 @@ const scenarios: readonly Scenario[] = [
     end: ['a', 'adc'],
   },
   { kind: 'drain', request: () => requestDrain('a', 'ops'), promotions: 1, end: ['b', 'dbc'] },
+  {
+    kind: 'drain',
+    request: () => requestDrain('b', 'ops'),
+    promotions: 0,
+    end: ['a', 'abc'],
+    fails: true,
+    prepare: (world) => {
+      world.down.add('d');
+    },
+  },
   {
     kind: 'rebalance',
     request: () => requestRebalance('ops'),
@@ -108,9 +120,20 @@ const begun = ({ request, prepare }: Scenario): { world: OperationWorld; id: str
 /** All that is left when nothing is under way any more. */
 const stateOf = (world: OperationWorld, id: string) => {
   world.settle();
-  const { group, idTaken, logSize, locks, opened, draining, ended } = world;
+  const { group, idTaken, logSize, locks, opened, drains, ended } = world;
   const { state, lastError, step } = world.operation(id);
-  return { group, idTaken, logSize, locks, opened, draining, ended, state, lastError, step };
+  return {
+    group,
+    idTaken,
+    logSize,
+    locks,
+    opened,
+    draining: drains.nodes,
+    ended,
+    state,
+    lastError,
+    step,
+  };
 };
 
 const once = (scenario: Scenario) => {
@@ -134,8 +157,12 @@ test('there is a scenario for every kind of operation', () => {
 describe.each(scenarios)('$kind', (scenario) => {
   const expected = once(scenario);
 
+  const outcome = scenario.fails
+    ? { state: 'failed', draining: new Set() }
+    : { state: 'done', lastError: null };
+
   test('is done when nothing goes wrong, and leaves no lock behind', () => {
-    expect(expected.end).toMatchObject({ state: 'done', lastError: null, locks: {} });
+    expect(expected.end).toMatchObject({ ...outcome, locks: {} });
     expect(expected.end.opened).toHaveLength(scenario.promotions);
     expect(expected.end.ended).toEqual(scenario.ended ?? []);
     const { group } = expected.end;
@@ -168,7 +195,7 @@ describe.each(scenarios)('$kind', (scenario) => {
       frozen.feed({ kind: 'wake' });
       world.settle();
       expect({ at, end: stateOf(world, id) }).toEqual({ at, end: expected.end });
-      expect(other.ended ?? frozen.ended).toMatchObject({ state: 'done' });
+      expect(other.ended ?? frozen.ended).toMatchObject({ state: outcome.state });
     }
   });
 

@@ -48,7 +48,7 @@ describe('a replacement', () => {
   });
 
   test('without a node that can take it is refused', () => {
-    world.draining.add('d');
+    world.drains.nodes.add('d');
     expect(() => replaceOf(1)).toThrow(expect.objectContaining({ code: 'placement-failed' }));
   });
 
@@ -116,7 +116,7 @@ describe('a drain', () => {
     expect(operation).toMatchObject({ state: 'done', lastError: null });
     expect(nodes()).toBe('dbc');
     expect(world.opened.map(({ by }) => by)).toEqual(['hand-off']);
-    expect(world.draining).toEqual(new Set(['a']));
+    expect(world.drains.nodes).toEqual(new Set(['a']));
     const kinds = [...world.records.values()].map(({ operation: one }) => [one.kind, one.by]);
     expect(kinds).toEqual([
       ['drain', 'ops'],
@@ -134,12 +134,64 @@ describe('a drain', () => {
 
   test('of a node that was started anew meanwhile marks it again', () => {
     const driver = begin(requestDrain('a', 'ops'));
-    world.after(15, () => world.draining.delete('a'));
+    world.after(15, () => world.drains.nodes.delete('a'));
     driver.run();
     expect(world.calls.filter((call) => call === 'start-draining a').length).toBe(2);
-    expect(world.draining).toEqual(new Set(['a']));
+    expect(world.drains.nodes).toEqual(new Set(['a']));
     const names = new Set(world.operation(driver.id).steps.map(({ name }) => name));
     expect(names).toEqual(new Set(['started', 'marking', 'moving', 'done']));
+  });
+
+  test('waits until it is heard that the node is being emptied, and asks it again meanwhile', () => {
+    world.drains.unheardBeats = 20;
+    const { save } = world;
+    let saves = 0;
+    world.save = (operation, revision) => {
+      if (operation.kind === 'drain') saves += 1;
+      return save.call(world, operation, revision);
+    };
+    const driver = begin(requestDrain('d', 'ops'));
+    driver.run();
+    expect(world.operation(driver.id)).toMatchObject({ state: 'done' });
+    expect(world.calls.filter((call) => call === 'start-draining d')).toHaveLength(21);
+    expect(saves).toBeLessThan(8);
+  });
+
+  test('that fails puts the node back, and says why it failed', () => {
+    world.down.add('d');
+    const operation = run(requestDrain('a', 'ops'));
+    const names = operation.steps.map(({ name }) => name);
+    expect(names).toEqual(['started', 'marking', 'moving', 'putting-back', 'failed']);
+    expect(operation.steps.at(-1)?.detail).toBe(operation.lastError?.detail);
+    expect(world.calls).toContain('stop-draining a');
+    expect([...world.drains.nodes]).toEqual([]);
+  });
+
+  test('that was taken back is not begun again by a request that comes late; the next one is', () => {
+    world.down.add('d');
+    const late: (() => void)[] = [];
+    const { call } = world;
+    world.call = (asked, answer) => {
+      if (asked.verb === 'start-draining') late.push(() => call.call(world, asked, () => {}));
+      call.call(world, asked, answer);
+    };
+    run(requestDrain('a', 'ops'));
+    for (const send of late) send();
+    expect([...world.drains.nodes]).toEqual([]);
+    world.down.delete('d');
+    expect(run(requestDrain('a', 'ops'))).toMatchObject({ state: 'done', run: 2 });
+    expect([...world.drains.nodes]).toEqual(['a']);
+  });
+
+  test('that fails while the node is down tells that it was not put back', () => {
+    world.down.add('d');
+    const driver = begin(requestDrain('a', 'ops'));
+    world.after(2000, () => world.kill('a'));
+    driver.run();
+    expect(world.operation(driver.id).lastError).toMatchObject({
+      code: 'placement-failed',
+      detail: expect.stringMatching(/stays: .*; a is down: should it come back in the same life/),
+    });
   });
 
   test('says which member stays, and why, once everything else is moved', () => {
@@ -193,7 +245,12 @@ describe('a drain', () => {
     });
     driver.run();
     world.settle();
-    expect(world.operation(driver.id)).toMatchObject({ state: 'cancelled' });
+    const { state, lastError } = world.operation(driver.id);
+    expect({ state, lastError }).toEqual({
+      state: 'cancelled',
+      lastError: { code: 'conflict', detail: 'cancelled by boss at step moving' },
+    });
+    expect([...world.drains.nodes]).toEqual([]);
     expect(nodes()).toBe('abc');
     expect(world.see().group?.activeNode).toBe('b');
   });

@@ -86,7 +86,7 @@ describe('before a node is restarted', () => {
   });
 
   test('standbys on nodes that are emptied are nobody to lead', () => {
-    world.draining.add('b').add('c');
+    world.drains.nodes.add('b').add('c');
     expect(broken('a').map(([name]) => name)).toEqual(['standby-elsewhere']);
     expect(broken('b')).toEqual([]);
   });
@@ -115,7 +115,7 @@ describe('a restart', () => {
     expect(world.opened.map(({ by }) => by)).toEqual(['hand-off']);
     expect(world.see().group).toMatchObject({ activeNode: 'b' });
     expect(world.group?.members.map(({ nodeId }) => nodeId).join('')).toBe('abc');
-    expect(world.draining).toEqual(new Set());
+    expect(world.drains.nodes).toEqual(new Set());
   });
 
   test('of all goes through them by name, the one that was asked last, and never two at once', () => {
