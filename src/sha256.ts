@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Hash } from '../replication/ports.js';
 
 /**
@@ -19,4 +19,4 @@ export const sha256: Hash = (bytes) => {
   return found;
 };
 
-const hashed: Hash = (bytes) => createHash('sha256').update(bytes).digest();
+const hashed: Hash = (bytes) => hash('sha256', bytes, 'buffer');

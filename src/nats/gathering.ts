@@ -10,6 +10,8 @@
 
 /** What is read at once where no message is being gathered; a longer line is not waited for (B2). */
 const deskSizeBytes = 64 * 1024;
+/** After a large message mostly comes another one: of its line and headers, and little that has to be moved. */
+const headSizeBytes = 4 * 1024;
 /** As large as the broker can be told to let messages be. */
 const messageSizeBytes = 64 * 1024 * 1024;
 
@@ -22,6 +24,7 @@ export class Gathering {
   /** What comes is read here; its first bytes may be a line whose end has not come. */
   readonly #desk = Buffer.allocUnsafeSlow(deskSizeBytes);
   #lineSizeBytes = 0;
+  #readSizeBytes = deskSizeBytes;
   /** The message that lacks its end, and how much of it is there. */
   #message: Buffer | null = null;
   #used = 0;
@@ -29,7 +32,8 @@ export class Gathering {
 
   /** Where the next bytes belong. */
   room(): Uint8Array {
-    return this.#message?.subarray(this.#used) ?? this.#desk.subarray(this.#lineSizeBytes);
+    const message = this.#message?.subarray(this.#used);
+    return message ?? this.#desk.subarray(this.#lineSizeBytes, this.#readSizeBytes);
   }
 
   /** So many have been written there; returns what can be passed on. */
@@ -39,12 +43,14 @@ export class Gathering {
     this.#used += sizeBytes;
     if (this.#used < message.length) return [];
     this.#message = null;
+    this.#readSizeBytes = headSizeBytes;
     return [message];
   }
 
   #scan(sizeBytes: number): readonly Uint8Array[] {
     const desk = this.#desk.subarray(0, sizeBytes);
     this.#lineSizeBytes = 0;
+    this.#readSizeBytes = deskSizeBytes;
     let at = 0;
     while (at < sizeBytes && !this.#isBlind) {
       const end = desk.indexOf(lf, at);
