@@ -17,6 +17,9 @@ const firstCooldownMs = 1000;
 const longestCooldownMs = 15_000;
 const storeCooldownMs = 2000;
 
+/** So many times as soon as the store a peer must be able to answer to be asked (L4). */
+const peerCost = 2;
+
 export const cacheBit = 1;
 export const storeBit = 2;
 
@@ -162,7 +165,8 @@ export function soonest(ledger: Ledger, bits: number, width: number): Account | 
 }
 
 function compare(a: Account, b: Account, width: number): number {
-  const waitMs = ({ turnMs, inFlight }: Account) => (turnMs ?? 0) * (inFlight + 1);
+  const waitMs = ({ turnMs, inFlight, source }: Account) =>
+    (turnMs ?? 0) * (inFlight + 1) * (source.kind === 'peer' ? peerCost : 1);
   const load = (account: Account) => account.inFlight / capacityOf(account, width);
   return waitMs(a) - waitMs(b) || load(a) - load(b) || a.asked - b.asked;
 }

@@ -306,9 +306,10 @@ describe('a ledger', () => {
     ] as const) {
       onUseful(account, 1, turnMs);
     }
-    ledger.store.inFlight = 6;
+    // A peer's time counts twice.
+    ledger.store.inFlight = 14;
     expect(soonest(ledger, all, 16)).toBe(ledger.store);
-    ledger.store.inFlight = 8;
+    ledger.store.inFlight = 16;
     expect(soonest(ledger, all, 16)).toBe(two);
     two.inFlight = 1;
     expect(soonest(ledger, all, 16)).toBe(ledger.store);
