@@ -1,4 +1,4 @@
-import { createHash, webcrypto } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Hash } from '../replication/ports.js';
 
 /**
@@ -8,6 +8,10 @@ import type { Hash } from '../replication/ports.js';
 const known = new WeakMap<Uint8Array, Uint8Array>();
 const worthKnowingSizeBytes = 64 * 1024;
 
+/**
+ * At once, also what is large: another thread has to be given a copy, and making that takes as long as hashing
+ * where the processor has instructions for it.
+ */
 export const sha256: Hash = (bytes) => {
   if (bytes.length < worthKnowingSizeBytes) return hashed(bytes);
   const found = known.get(bytes) ?? hashed(bytes);
@@ -15,11 +19,4 @@ export const sha256: Hash = (bytes) => {
   return found;
 };
 
-const hashed: Hash = (bytes) => createHash('sha256').update(bytes).digest();
-
-/** In another thread, so that `sha256` finds it done. Never rejects. */
-export async function hashAhead(bytes: Uint8Array): Promise<void> {
-  if (bytes.length < worthKnowingSizeBytes || known.has(bytes)) return;
-  const found = await webcrypto.subtle.digest('SHA-256', bytes).catch(() => null);
-  if (found !== null) known.set(bytes, new Uint8Array(found));
-}
+const hashed: Hash = (bytes) => hash('sha256', bytes, 'buffer');

@@ -26,6 +26,7 @@ import {
   aliveBits,
   isNetwork,
   nextCoolMs,
+  noteTurn,
   onUseful,
   storeBit,
   storyOf,
@@ -137,11 +138,11 @@ function onFetched(sync: Sync, request: Request, result: Fetched, out: Effect[])
 }
 
 function onChunk(sync: Sync, request: Request, bytes: Uint8Array, out: Effect[]): void {
-  const { task, from } = request;
+  const { task, from, sentAtMs, among } = request;
   const { hash, sizeBytes } = task.want;
   const found = sync.config.hash(bytes);
   if (!equalBytes(found, hash)) return onWrong(sync, request, found, out);
-  onUseful(from, sizeBytes);
+  onUseful(from, sizeBytes, (sync.nowMs - sentAtMs) / among);
   if (isNetwork(from)) quicken(sync.pace, sizeBytes, sync.nowMs);
   sync.quietSinceMs = sync.nowMs;
   sync.stalls = 0;
@@ -263,6 +264,7 @@ function expire(sync: Sync, out: Effect[]): void {
     // Blaming the source of another one may have drained this one already.
     if (sync.nowMs - sentAtMs < answerMs || !coordinator.active.has(call)) continue;
     from.said.late += 1;
+    noteTurn(from, (sync.nowMs - sentAtMs) / request.among);
     requeue(coordinator, request);
     if (isNetwork(from)) slow(sync.pace, sentAtMs, sync.nowMs);
     blame(sync, from, sentAtMs, `it did not answer within ${answerMs / 1000} s`, out);

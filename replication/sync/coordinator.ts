@@ -41,6 +41,8 @@ export interface Request {
   readonly worker: Worker;
   readonly from: Account;
   readonly sentAtMs: number;
+  /** As many as its source had then, this one included: they share what it can give. */
+  readonly among: number;
 }
 
 export interface Coordinator {
@@ -105,10 +107,11 @@ export function assign(
 ): Request {
   const worker = coordinator.workers.find((each) => each.call === null) ?? hire(coordinator);
   worker.call = call;
-  const request: Request = { call, task, worker, from, sentAtMs: nowMs };
+  const among = from.inFlight + 1;
+  const request: Request = { call, task, worker, from, sentAtMs: nowMs, among };
   coordinator.pending.splice(placeOf(coordinator.pending, task.order), 1);
   coordinator.active.set(call, request);
-  from.inFlight += 1;
+  from.inFlight = among;
   from.asked += 1;
   return request;
 }

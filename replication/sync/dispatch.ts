@@ -2,7 +2,7 @@
 import type { Effect } from '../effects.js';
 import { assign, type Task } from './coordinator.js';
 import { press, relief } from './pace.js';
-import { type Account, aliveBits, cacheBit, freeBits, leastBusy, storeBit } from './sources.js';
+import { type Account, aliveBits, cacheBit, freeBits, soonest, storeBit } from './sources.js';
 import { coordinatorOf, coordinatorsOf, neverMs, requestsOf, type Sync } from './sync.js';
 
 /** Asks for as much as sources, width and watermarks allow. */
@@ -66,7 +66,7 @@ function sourceFor(sync: Sync, task: Task, alive: number, free: number): Account
     sync.storeWakeMs = Math.min(sync.storeWakeMs, task.storeAfterMs);
   }
   const bits = liked & free & ~resting;
-  return bits === 0 ? null : leastBusy(ledger, bits, pace.width);
+  return bits === 0 ? null : soonest(ledger, bits, pace.width);
 }
 
 function ask(sync: Sync, task: Task, from: Account, out: Effect[]): void {

@@ -6,6 +6,8 @@
  *    however long its servers elect: without it there is mostly nobody.
  * L2 Not to have a chunk is no fault.
  * L3 A node is one peer, however often it is named, and stays what it is when it goes and comes back.
+ * L4 Who is quicker is asked more. Bytes from a peer pass two connections and a disk more than the store's, and
+ *    may cost a node that is busy serving: only where the store is the bottleneck do they come sooner.
  */
 import type { Source } from '../effects.js';
 import { limits } from '../limits.js';
@@ -14,6 +16,9 @@ const strikesToExclude = 3;
 const firstCooldownMs = 1000;
 const longestCooldownMs = 15_000;
 const storeCooldownMs = 2000;
+
+/** So many times as soon as the store a peer must be able to answer to be asked (L4). */
+const peerCost = 2;
 
 export const cacheBit = 1;
 export const storeBit = 2;
@@ -29,6 +34,8 @@ export interface Account {
   asked: number;
   /** Verified bytes that it gave. */
   sizeBytes: number;
+  /** How long it takes for a chunk when it has nothing else to do for us; null: not known yet. */
+  turnMs: number | null;
   /** In a row. */
   strikes: number;
   struckAtMs: number;
@@ -66,6 +73,7 @@ function newAccount(source: Source, name: string, bit: number): Account {
     inFlight: 0,
     asked: 0,
     sizeBytes: 0,
+    turnMs: null,
     strikes: 0,
     struckAtMs: Number.NEGATIVE_INFINITY,
     cooldownMs: firstCooldownMs,
@@ -146,25 +154,36 @@ function capacityOf({ source }: Account, width: number): number {
   }
 }
 
-/** The one of these with the most room, so that all of them are of use; null: there is none. */
-export function leastBusy(ledger: Ledger, bits: number, width: number): Account | null {
+/** The one of these that will have answered first; of equals the one with the most room. Null: there is none. */
+export function soonest(ledger: Ledger, bits: number, width: number): Account | null {
   let best: Account | null = null;
-  const load = (account: Account) => account.inFlight / capacityOf(account, width);
   for (const account of accountsOf(ledger)) {
     if ((account.bit & bits) === 0) continue;
-    const better = best === null ? -1 : load(account) - load(best) || account.asked - best.asked;
-    if (better < 0) best = account;
+    if (best === null || compare(account, best, width) < 0) best = account;
   }
   return best;
 }
 
+function compare(a: Account, b: Account, width: number): number {
+  const waitMs = ({ turnMs, inFlight, source }: Account) =>
+    (turnMs ?? 0) * (inFlight + 1) * (source.kind === 'peer' ? peerCost : 1);
+  const load = (account: Account) => account.inFlight / capacityOf(account, width);
+  return waitMs(a) - waitMs(b) || load(a) - load(b) || a.asked - b.asked;
+}
+
 /** It gave a chunk that is right. */
-export function onUseful(account: Account, sizeBytes: number): void {
+export function onUseful(account: Account, sizeBytes: number, turnMs: number): void {
   account.sizeBytes += sizeBytes;
+  noteTurn(account, turnMs);
   account.strikes = 0;
   account.coolUntilMs = Number.NEGATIVE_INFINITY;
   // By half only: who fails every other time is not to be asked every second.
   account.cooldownMs = Math.max(firstCooldownMs, account.cooldownMs / 2);
+}
+
+/** So long it took for a chunk, or was waited for in vain. */
+export function noteTurn(account: Account, turnMs: number): void {
+  account.turnMs = account.turnMs === null ? turnMs : (3 * account.turnMs + turnMs) / 4;
 }
 
 /** L1. Returns whether this was one too many. */

@@ -6,7 +6,6 @@ import { promisify } from 'node:util';
 import { deflateRaw, inflateRaw } from 'node:zlib';
 import { limits } from '../../replication/limits.js';
 import type { Fetched } from '../../replication/ports.js';
-import { hashAhead } from '../sha256.js';
 import { plain } from './replies.js';
 
 const asIs = 0;
@@ -64,9 +63,7 @@ function marked(how: number, bytes: Uint8Array): Uint8Array {
  * Never rejects.
  */
 export async function unpackChunk(packed: Uint8Array): Promise<Fetched> {
-  const bytes = await unpacked(plain(packed));
-  await hashAhead(bytes);
-  return { kind: 'chunk', bytes };
+  return { kind: 'chunk', bytes: await unpacked(plain(packed)) };
 }
 
 async function unpacked(packed: Uint8Array): Promise<Uint8Array> {

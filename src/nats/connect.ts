@@ -1,7 +1,8 @@
 /** How a node connects to the broker: which connections, under which names, with which patience. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { AuthorizationError, connect, type NatsConnection } from 'nats';
+import { AuthorizationError, type NatsConnection } from 'nats';
 import { UnderstudyError } from '../../replication/errors.js';
+import { connect } from './transport.js';
 
 export interface ConnectOptions {
   readonly servers: readonly string[];

@@ -21,6 +21,7 @@ import type { Notice } from '../nats/subjects.js';
 import { sha256 } from '../sha256.js';
 import { instant } from './clock.js';
 import type { FetchMeter } from './fetched.js';
+import { HeapRoom } from './heap-room.js';
 import { Hosted } from './hosted.js';
 import { identityOf } from './identity.js';
 import { attestVerb, lostVerb } from './listening.js';
@@ -56,6 +57,7 @@ export class Members {
   readonly #owner: MembersOwner;
   readonly #hosted = new Map<string, Hosted>();
   readonly #actors: Actors = newActors();
+  readonly #room = new HeapRoom();
   #postman: NodeJS.Immediate | null = null;
   /** Those that may have something new to say of themselves. */
   #stirred = new Set<string>();
@@ -137,6 +139,7 @@ export class Members {
   ): void {
     this.#hosted.get(group)?.stop();
     this.#hosted.delete(group);
+    this.#room.note(group, false);
     const ending = end(this.#actors, group, how, why);
     if (ending !== null) this.#tellEnding(ending);
   }
@@ -203,6 +206,7 @@ export class Members {
       closed: () => this.#hosted.get(group)?.closeIntake(),
       stepped: (sync) => {
         follow(sync);
+        this.#room.note(group, sync !== null);
         this.#stirred.add(group);
       },
       changed: (report) => {

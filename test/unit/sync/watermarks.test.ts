@@ -4,10 +4,10 @@ import { newPace, press, quicken, rateOf, slow } from '../../../replication/sync
 import {
   type Account,
   freeBits,
-  leastBusy,
   newLedger,
   nextCoolMs,
   onUseful,
+  soonest,
   storeBit,
   strike,
 } from '../../../replication/sync/sources.js';
@@ -254,12 +254,12 @@ describe('a ledger', () => {
     let nowMs = 0;
     for (let i = 0; i < 12; i++) {
       nowMs += 20_000;
-      if (i % 3 === 2) onUseful(peer, 1);
+      if (i % 3 === 2) onUseful(peer, 1, 0);
       else strike(peer, nowMs - 1, nowMs);
       if (i % 3 !== 2) pauses.push(peer.coolUntilMs - nowMs);
     }
     expect(pauses).toEqual([1000, 2000, 2000, 4000, 4000, 8000, 7500, 15_000]);
-    for (let i = 0; i < 9; i++) onUseful(peer, 1);
+    for (let i = 0; i < 9; i++) onUseful(peer, 1, 0);
     strike(peer, nowMs, nowMs + 1);
     expect(peer.coolUntilMs - nowMs - 1).toBe(1000);
     expect(peer.excluded).toBeNull();
@@ -287,12 +287,42 @@ describe('a ledger', () => {
     one.inFlight = 1;
     ledger.store.inFlight = 2;
     two.asked = 9;
-    expect(leastBusy(ledger, all, 16)).toBe(two);
+    expect(soonest(ledger, all, 16)).toBe(two);
     two.inFlight = 3;
-    expect(leastBusy(ledger, all, 16)).toBe(ledger.store);
-    expect(leastBusy(ledger, all, 4)).toBe(one);
-    expect(leastBusy(ledger, two.bit, 4)).toBe(two);
-    expect(leastBusy(ledger, 0, 4)).toBeNull();
+    expect(soonest(ledger, all, 16)).toBe(ledger.store);
+    expect(soonest(ledger, all, 4)).toBe(one);
+    expect(soonest(ledger, two.bit, 4)).toBe(two);
+    expect(soonest(ledger, 0, 4)).toBeNull();
+  });
+
+  it('has the one asked that will have answered first, however much is asked of it already (L4)', () => {
+    const ledger = newLedger(['n1', 'n2']);
+    const [one, two] = [...ledger.peers.values()] as [Account, Account];
+    const all = one.bit | two.bit | storeBit;
+    for (const [account, turnMs] of [
+      [one, 10],
+      [two, 8],
+      [ledger.store, 1],
+    ] as const) {
+      onUseful(account, 1, turnMs);
+    }
+    // A peer's time counts twice.
+    ledger.store.inFlight = 14;
+    expect(soonest(ledger, all, 16)).toBe(ledger.store);
+    ledger.store.inFlight = 16;
+    expect(soonest(ledger, all, 16)).toBe(two);
+    two.inFlight = 1;
+    expect(soonest(ledger, all, 16)).toBe(ledger.store);
+    for (let i = 0; i < 9; i++) onUseful(ledger.store, 1, 9);
+    expect(soonest(ledger, all, 16)).toBe(one);
+  });
+
+  it('takes what was asked of somebody at the same time for one after the other', () => {
+    const rig = begun(pieces('a', 'b', 'c'), ['n1']).cold();
+    expect(rig.asked()).toEqual(['n1 a', 'store b', 'n1 c']);
+    rig.pass(30).give('n1', 'c');
+    expect(rig.account('n1').turnMs).toBe(15);
+    expect(rig.give('store', 'b').account('store').turnMs).toBe(30);
   });
 
   it('holds so many peers and no more', () => {
