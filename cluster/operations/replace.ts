@@ -116,9 +116,12 @@ function settled(data: ReplaceData, to: string, { nowMs }: Seen): Outcome<Replac
 function placing(at: At<ReplaceData>): Outcome<ReplaceData> {
   const { data, seen, answer } = at;
   const to = data.to as string;
-  const { nodeId } = theGroup(at).members[data.index] as MemberDocument;
+  const { members } = theGroup(at);
+  const { nodeId } = members[data.index] as MemberDocument;
   if (nodeId === to) return settled(data, to, seen);
   if (nodeId !== data.from) throw movedAway(data, nodeId);
+  // A lost member was placed there meanwhile, for which nobody waits for locks: another place is chosen.
+  if (members.some((member) => member.nodeId === to)) return { kind: 'next', step: 'started' };
   if (answer !== undefined) return { kind: 'park', wakeAfterMs: lookMs };
   standbyOf(theGroup(at), data.index);
   const { group, groupId, index, from } = data;

@@ -97,6 +97,27 @@ describe('a replacement', () => {
     expect(world.calls).toEqual([]);
   });
 
+  test('goes elsewhere when another member was placed where it was to go, or says that it cannot', () => {
+    const takenBeforePlacing = (id: string) => {
+      const { save } = world;
+      world.save = (operation, revision) => {
+        if (operation.step === 'placing') world.change(2, { nodeId: 'd' });
+        return save.call(world, operation, revision);
+      };
+      return run({ ...replaceOf(1), id });
+    };
+    expect(takenBeforePlacing('replace.first')).toMatchObject({ state: 'done' });
+    expect(nodes()).toBe('acd');
+    world.change(1, { nodeId: 'b' });
+    world.change(2, { nodeId: 'c' });
+    world.down.add('c');
+    expect(takenBeforePlacing('replace.second')).toMatchObject({
+      state: 'failed',
+      lastError: { code: 'placement-failed' },
+    });
+    expect(nodes()).toBe('abd');
+  });
+
   test('that is placed gives the group free while the member syncs', () => {
     const driver = begin(replaceOf(1));
     const held: (readonly string[])[] = [];
