@@ -1,4 +1,5 @@
 /** What is put on record when an operation goes on, waits or ends. */
+import { limits } from '../../replication/limits.js';
 import {
   cut,
   type Ending,
@@ -8,6 +9,9 @@ import {
   type Outcome,
   withStep,
 } from './operation.js';
+
+/** For why what was done could not be taken back, beside why it had to be. */
+const roomChars = 256;
 
 /** Shorter parks are not put on record by themselves. */
 export const longParkMs = 1000;
@@ -79,10 +83,10 @@ export function concluded(
   }
   const { takesBack } = kind ?? {};
   if (!takesBack?.after.includes(step)) return endedAs(operation, how, nowMs);
-  const { detail } = how.error;
+  const detail = how.error.detail.slice(0, limits.operationDetailChars - roomChars);
   return {
     ...advanced(operation, { kind: 'next', step: takesBack.step, detail }, nowMs),
-    ending: how,
+    ending: { ...how, error: { ...how.error, detail } },
   };
 }
 

@@ -22,6 +22,49 @@ beforeEach(() => {
   looks = 0;
 });
 
+describe('what takes back what it did', () => {
+  const stepsOf = (tell: string, back: () => Outcome<Data>) =>
+    kindOf(() => ({ kind: 'failed', error: { code: 'conflict', detail: tell } }), {
+      steps: { back },
+      takesBack: { after: ['started'], step: 'back' },
+    });
+
+  test('ends as it was to, and with the same words', () => {
+    world.drive(stepsOf('no', () => done)).run();
+    const { state, lastError, steps, ending } = world.stored;
+    expect({ state, lastError }).toEqual({
+      state: 'failed',
+      lastError: { code: 'conflict', detail: 'no' },
+    });
+    expect(steps.map(({ name }) => name)).toEqual(['started', 'back', 'failed']);
+    expect(ending?.state).toBe('failed');
+  });
+
+  test('says so if it could not, however much it had to say before', () => {
+    const error = { code: 'internal', detail: 'stays as it is' } as const;
+    world.drive(stepsOf('x'.repeat(5000), () => ({ kind: 'failed', error }))).run();
+    const { state, lastError } = world.stored;
+    expect([state, lastError?.code]).toEqual(['failed', 'conflict']);
+    expect(lastError?.detail).toMatch(/^x+; stays as it is$/);
+  });
+
+  test('is not left when somebody cancels meanwhile', () => {
+    let looked = 0;
+    const driver = world.drive(
+      stepsOf('no', () => {
+        looked += 1;
+        if (looked > 1) return done;
+        const { operation, revision } = world.records.get('test.x') as NonNullable<Loaded>;
+        world.save({ ...operation, cancelledBy: 'boss' }, revision);
+        return park(10);
+      }),
+    );
+    driver.run();
+    expect(looked).toBeGreaterThan(1);
+    expect(world.stored).toMatchObject({ state: 'failed', lastError: { detail: 'no' } });
+  });
+});
+
 describe('an id', () => {
   test('that is asked for again finds the operation, running or done', () => {
     const first = world.start(request(), driverOf('a'));
