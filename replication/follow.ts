@@ -307,8 +307,8 @@ function diverge(
   follow.evidence = { state, position: tip.position };
   forgetMarks(follow.marks);
   follower.replica = null;
-  const { position, snapshotPosition, snapshotSeq } = tip;
-  const goal = { snapshotPosition, snapshotSeq, through: position, distrust: true };
+  const { position: through, snapshotPosition, snapshotSeq } = tip;
+  const goal = { snapshotPosition, snapshotSeq, writer: tip.writer, through, distrust: true };
   return [{ kind: 'diverged', detail }, ...fill(follower, follow, goal, out)];
 }
 

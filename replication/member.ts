@@ -465,10 +465,10 @@ function noteTip(member: Member, tip: Tip): void {
 }
 
 function restoreNewest(member: Member, now: Instant, out: Effect[]): void {
-  const { snapshotPosition, snapshotSeq } = member.tip;
+  const { snapshotPosition, snapshotSeq, writer } = member.tip;
   const holds = member.replica !== null && member.lastSyncMs !== null;
   if (snapshotPosition === 0 || (holds && (member.replica?.tip.seq ?? 0) >= snapshotSeq)) return;
-  const goal = { snapshotPosition, snapshotSeq, through: null };
+  const goal = { snapshotPosition, snapshotSeq, writer, through: null };
   const held = member.replica ?? member.remains;
   const recovery = newRecovery(member.config, member.calls, null, goal, held);
   member.role = { state: 'restoring', recovery };
@@ -694,8 +694,8 @@ function rollBack(member: Member, now: Instant, out: Effect[]): void {
 function rebuildIfSpoilt(member: Member, active: Active, now: Instant, out: Effect[]): void {
   const role = member.role as Extract<Role, { state: 'active' }>;
   if (!active.spoilt || active.writer.inFlight !== null || role.rebuild !== null) return;
-  const { position: through, snapshotPosition, snapshotSeq } = active.writer.tip;
-  const goal = { snapshotPosition, snapshotSeq, through };
+  const { position: through, snapshotPosition, snapshotSeq, writer } = active.writer.tip;
+  const goal = { snapshotPosition, snapshotSeq, writer, through };
   role.rebuild = newRecovery(member.config, member.calls, null, goal, active.replica);
   onRebuild(member, beginRecovery(role.rebuild, out), now, out);
 }

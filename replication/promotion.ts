@@ -262,8 +262,9 @@ function startRecovery(
   out: Effect[],
 ): PromotionResult {
   const { config, calls, replica } = promotion;
-  const { snapshotPosition, snapshotSeq } = tip;
-  const recovery = newRecovery(config, calls, replica, { snapshotPosition, snapshotSeq, through });
+  const { snapshotPosition, snapshotSeq, writer } = tip;
+  const goal = { snapshotPosition, snapshotSeq, writer, through };
+  const recovery = newRecovery(config, calls, replica, goal);
   promotion.recovery = recovery;
   return onRecovery(promotion, beginRecovery(recovery, out), now, out);
 }

@@ -11,7 +11,7 @@
 import { equalBytes } from './bytes.js';
 import type { Effect, Input, Instant, MemberConfig } from './effects.js';
 import { UnderstudyError } from './errors.js';
-import type { Position, Seq } from './ids.js';
+import type { Position, Seq, WriterId } from './ids.js';
 import type { ReadOutcome } from './ports.js';
 import { decodeRecord, isRecord, type LogRecord, type SnapshotBody } from './record.js';
 import { applyRecord, blankReplica, misfit, type Replica } from './replica.js';
@@ -26,6 +26,8 @@ export interface Goal {
   /** The newest snapshot record, 0: there is none. */
   readonly snapshotPosition: Position;
   readonly snapshotSeq: Seq;
+  /** Who writes the log now, and so is the one that can store lost chunks anew, whoever cut them. */
+  readonly writer: WriterId | null;
   /** Replay up to here; null: the snapshot alone is the goal. */
   readonly through: Position | null;
   /** Restore the snapshot even if a replay would be short: what the kind computes is in doubt. */
@@ -41,8 +43,8 @@ export interface Recovery {
   readonly held: Replica | null;
   phase: 'finding' | 'fetching' | 'replaying' | 'verifying' | 'pausing';
   call: number;
-  /** The snapshot that is being fetched, and who recorded it. */
-  fetch: { readonly sync: Sync; readonly restoring: Restoring; readonly writer: string } | null;
+  /** The snapshot that is being fetched. */
+  fetch: { readonly sync: Sync; readonly restoring: Restoring } | null;
   attempts: number;
   resumeAtMs: number;
   replayed: number;
@@ -181,7 +183,7 @@ function onFound(
 
 function fetch(
   recovery: Recovery,
-  { epoch, writer }: LogRecord,
+  { epoch }: LogRecord,
   body: SnapshotBody,
   now: Instant,
   out: Effect[],
@@ -193,7 +195,7 @@ function fetch(
   const sync = newSync({ hash }, calls, generation, restoring, calls.peers);
   recovery.phase = 'fetching';
   recovery.call = 0;
-  recovery.fetch = { sync, restoring, writer: writer.node };
+  recovery.fetch = { sync, restoring };
   return onSync(recovery, beginSync(sync, now, out), out);
 }
 
@@ -209,10 +211,12 @@ export function recoveryHasWork({ phase, fetch }: Recovery): boolean {
 
 function onSync(recovery: Recovery, result: SyncResult, out: Effect[]): RecoveryResult {
   if (result.kind === 'busy') return busy;
-  const { restoring, writer } = recovery.fetch as NonNullable<Recovery['fetch']>;
+  const { restoring } = recovery.fetch as NonNullable<Recovery['fetch']>;
   if (result.kind === 'failed') {
     const { problem, lost } = result;
-    if (lost.length > 0) out.push({ kind: 'report-lost', node: writer, hashes: lost });
+    const node = recovery.goal.writer?.node;
+    if (lost.length > 0 && node !== undefined)
+      out.push({ kind: 'report-lost', node, hashes: lost });
     return withoutSnapshot(recovery, problem, out);
   }
   const restored = restoring.finish();

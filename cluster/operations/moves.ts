@@ -54,8 +54,9 @@ function marking({ operation, seen, answer }: At<MovesData>): Outcome<MovesData>
 function puttingBack({ operation, seen, answer }: At<MovesData>): Outcome<MovesData> {
   const node = operation.target;
   const found = seen.nodes.find(({ id }) => id === node);
-  if (answer !== undefined || found === undefined) return { kind: 'done', detail: 'put back' };
-  if (found.state !== 'down') {
+  if (answer !== undefined) return { kind: 'done', detail: 'put back' };
+  // A driver that has just started may not have heard of it: whether it is there, the call shows.
+  if (found?.state !== 'down') {
     return { kind: 'call', call: callTo(node, 'stop-draining', orderOf(operation)) };
   }
   const detail = `${node} is down: should it come back in the same life, it takes nothing until it is started anew`;

@@ -265,17 +265,17 @@ export function stepCutting(cutting: Cutting, input: Input, now: Instant, out: E
 
 /**
  * Somebody could not get these: the next snapshot, which is due now, puts them anew. One that was cut
- * elsewhere can only be followed by one that is put anew as a whole.
+ * elsewhere, or before this member led, can only be followed by one that is put anew as a whole.
  */
 export function doubt(
   cutting: Cutting,
-  { base }: Replica,
+  { base, tip }: Replica,
   hashes: readonly Uint8Array[],
   now: Instant,
 ): void {
   const found = doubtedIn(base, hashes);
   for (const key of found) cutting.doubted.add(key);
-  const isElsewhere = cutting.newestId !== null && base?.snapshotId !== cutting.newestId;
+  const isElsewhere = tip.snapshotPosition > 0 && base?.snapshotId !== cutting.newestId;
   if (found.length === 0 && !isElsewhere) return;
   if (found.length === 0) cutting.isAlone = true;
   // Who keeps asking must neither keep the active cutting nor put off what is due already.

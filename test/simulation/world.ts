@@ -9,6 +9,7 @@ import {
 } from '../../cluster/types.js';
 import type { Batch, BatchAnswer } from '../../replication/batch.js';
 import type { ReadRequest, ReadResult } from '../../replication/effects.js';
+import type { Member } from '../../replication/member.js';
 import { JetStreamModel, stranger } from '../support/jetstream-model.js';
 import { type Random, type VirtualScheduler, virtualScheduler } from '../support/scheduler.js';
 import { Bus, type Peer } from './bus.js';
@@ -290,7 +291,7 @@ export class World {
       if (this.operating.mayGoOn)
         deadline = Math.max(deadline, this.scheduler.now() + healWithinMs);
       const answered = this.clients.reduce((sum, client) => sum + client.answered, 0);
-      if (answeredBefore < 0 && this.isWhole()) {
+      if (answeredBefore < 0 && this.#hasHealed()) {
         answeredBefore = answered;
         for (const client of this.clients) client.stopped = true;
       } else if (answeredBefore >= 0 && this.#isSettled()) {
@@ -306,14 +307,26 @@ export class World {
 
   /** One active per group, every other member synced and healthy. */
   isWhole(): boolean {
+    return this.#areAll(({ role }) => role.state === 'standby');
+  }
+
+  /** The same while snapshots follow each other so fast that standbys are always fetching one. */
+  #hasHealed(): boolean {
+    return this.#areAll(
+      ({ role, lastSyncMs }) =>
+        role.state === 'standby' || (role.state === 'restoring' && lastSyncMs !== null),
+    );
+  }
+
+  #areAll(isWell: (standby: Member) => boolean): boolean {
     return this.groupNames.every((group) => {
-      const members = this.registry.get(group)?.config.members ?? [];
-      const states = members.map(({ node }) => {
-        const host = this.hosts.find((each) => each.name === node);
-        return host?.member(group)?.role.state;
-      });
-      const actives = states.filter((state) => state === 'active').length;
-      return actives === 1 && states.every((state) => state === 'active' || state === 'standby');
+      const places = this.registry.get(group)?.config.members ?? [];
+      const members = places.map(({ node }) =>
+        this.hosts.find((each) => each.name === node)?.member(group),
+      );
+      const standbys = members.filter((member) => member?.role.state !== 'active');
+      const isOne = standbys.length === members.length - 1;
+      return isOne && standbys.every((member) => member !== undefined && isWell(member));
     });
   }
 

@@ -70,6 +70,20 @@ describe('an active that is told of lost chunks', () => {
     expect(rig.member.role).toMatchObject({ active: { cutting: { doubted: new Set() } } });
   });
 
+  it('cuts another one if the newest snapshot was cut before it led: it may have another one', () => {
+    const rig = rowsRig();
+    const { role } = rig.member;
+    if (role.state !== 'active') throw new Error(role.state);
+    role.active.cutting.newestId = null;
+    const before = snapshotsIn(rig.store).length;
+    rig.feed({ kind: 'chunks-lost', hashes: [Uint8Array.of(1, 2, 3)] });
+    rig.settle();
+    expect(snapshotsIn(rig.store)).toHaveLength(before + 1);
+    // Once: from here on it knows which is the newest.
+    rig.feed({ kind: 'chunks-lost', hashes: [Uint8Array.of(1, 2, 3)] });
+    expect(rig.pending).toEqual([]);
+  });
+
   it('goes on doubting them if the next one fails, whatever it fails with', () => {
     const rig = rowsRig();
     const lost = pagesIn(rig).slice(0, 2);
