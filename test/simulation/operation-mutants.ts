@@ -49,12 +49,6 @@ export const operationMutants: readonly Mutant[] = [
     replace: 'const isFree = driver === null && isGone(',
   },
   {
-    name: 'a failover is left in the middle when it is cancelled',
-    file: 'cluster/operations/failover.ts',
-    find: "  sealed: ['promoting'],\n",
-    replace: '',
-  },
-  {
     name: 'an operation goes on though it is cancelled',
     file: engine,
     find: 'kind?.sealed?.includes(operation.step) !== true;',

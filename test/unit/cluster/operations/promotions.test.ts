@@ -240,6 +240,23 @@ describe('a failover', () => {
     expect(world.opened).toHaveLength(1);
   });
 
+  test('that is cancelled after it has asked for a promotion says what came of that', () => {
+    const driver = begin(failover('b'));
+    const { call } = world;
+    world.call = (asked, answer) => {
+      const found = world.records.get(driver.id);
+      if (asked.verb === 'promote' && found !== undefined) {
+        const operation = { ...found.operation, cancelledBy: 'boss' };
+        const revision = world.save(operation, found.revision) as number;
+        driver.feed({ kind: 'changed', operation, revision });
+      }
+      call.call(world, asked, answer);
+    };
+    driver.run();
+    expect(world.operation(driver.id)).toMatchObject({ state: 'done', cancelledBy: 'boss' });
+    expect(world.opened).toEqual([{ epoch: 2, node: 'b', by: driver.id }]);
+  });
+
   test('cancels a switchover that keeps the group', () => {
     const planned = begin(switchover({ candidate: 'c' }));
     world.change(2, { syncedThrough: 0 });
