@@ -34,7 +34,7 @@ describe('shrinking a failing seed', () => {
   const isLarge = ({ schedule, endedMs }: RunResult) => schedule.length >= 6 && endedMs > 3000;
 
   it.each([
-    { mutant: 'a claim after a stranger', invariant: 'I1' },
+    { mutant: 'a restored member knows no key', invariant: 'I2' },
     { mutant: 'a deposed active keeps', invariant: 'I5' },
   ])('leaves few faults of "$mutant"', { timeout: 120_000 }, async ({ mutant, invariant }) => {
     const broken = await breakWith(mutant);

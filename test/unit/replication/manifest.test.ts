@@ -57,8 +57,8 @@ describe('a manifest', () => {
   });
 
   it('of another version says so, whatever else is in it', () => {
-    const problem = 'manifest version 2, this program reads 1';
-    expect(decodeManifest(packr.pack([2, { what: 'ever' }]))).toEqual({ problem });
+    const problem = 'manifest version 3, this program reads 2';
+    expect(decodeManifest(packr.pack([3, { what: 'ever' }]))).toEqual({ problem });
   });
 
   test.each<[string, Uint8Array]>([
