@@ -9,7 +9,7 @@ import { program } from '../support/node-process.js';
 test.each([
   ['lost-pages', /lost pages.*loss accepted/],
   ['poison-on-replay', /trial-\w+ poisoned/],
-  ['foreign-writer', /got /],
+  ['foreign-writer', /got, from a stranger, /],
   ['kill-at-points', /killed at /],
 ])(
   '%s',
