@@ -324,13 +324,15 @@ function recordKeys(table: Sessions, keys: readonly (string | null)[], answer: A
 }
 
 function recordKey(table: Sessions, key: string, answer: KeyedAnswer): void {
-  addKey(table, key, answer);
-  noteKey(table.keyPages, key, answer, sizeOfAnswer(key, answer));
+  noteKey(table.keyPages, key, answer, addKey(table, key, answer));
 }
 
-function addKey(table: Sessions, key: string, answer: KeyedAnswer): void {
+/** Returns its size. */
+function addKey(table: Sessions, key: string, answer: KeyedAnswer): number {
+  const sizeBytes = sizeOfAnswer(key, answer);
   table.byKey.set(key, answer);
-  table.keysSizeBytes += sizeOfAnswer(key, answer);
+  table.keysSizeBytes += sizeBytes;
+  return sizeBytes;
 }
 
 function forgetKey(table: Sessions, key: string): void {
