@@ -16,6 +16,7 @@ import type { Violation } from './check/violation.js';
 import { programDoor } from './clients/program.js';
 import type { Ground } from './cluster/cluster.js';
 import { type History, nowMs } from './history.js';
+import { isWhole } from './rounds.js';
 import type { Scenario } from './scenarios/scenario.js';
 import type { Stage } from './stage.js';
 import { until } from './until.js';
@@ -81,7 +82,7 @@ async function collectGroup(
   await until(`${name} syncs`, () => cluster.admin.sync(name), leftMs());
   const whole = async () => {
     const group = await cluster.admin.group(name);
-    return group.reprotected && group.health.healthy === group.health.total ? group : null;
+    return isWhole(group) ? group : null;
   };
   const detail = await until(`${name} is whole`, whole, leftMs()).catch(() =>
     cluster.admin.group(name),

@@ -1,4 +1,5 @@
 /** One round of faults after the other, each mended before the next. */
+import type { GroupDetail } from '../../cluster/documents.js';
 import type { AdminClient } from '../client/admin.js';
 import type { Violation } from './check/violation.js';
 import { type History, nowMs } from './history.js';
@@ -76,10 +77,12 @@ export async function areWhole(
   groups: readonly string[],
 ): Promise<boolean> {
   const documents = await Promise.all(groups.map((name) => admin.group(name)));
-  return documents.every(
-    ({ health, reprotected, activeNode, quarantined }) =>
-      health.healthy === health.total && reprotected && activeNode !== null && !quarantined,
-  );
+  return documents.every(isWhole);
+}
+
+/** Somebody serves, and every member is in step. */
+export function isWhole({ health, reprotected, activeNode, quarantined }: GroupDetail): boolean {
+  return health.healthy === health.total && reprotected && activeNode !== null && !quarantined;
 }
 
 const violation = (detail: string): Violation => ({ check: 'liveness', group: null, detail });
