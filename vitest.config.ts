@@ -22,12 +22,13 @@ export default defineConfig({
         },
       })),
       {
-        // Each of these files starts several servers and node processes of its own: one file at a time.
+        // Each of these files starts several servers and node processes of its own, and waits for them most of
+        // the time: two at a time keep two cores busy, and more would only make each other slow.
         extends: true as const,
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts', 'test/**/*.cluster.test.ts'],
-          fileParallelism: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },

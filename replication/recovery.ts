@@ -219,9 +219,7 @@ function onSync(recovery: Recovery, result: SyncResult, out: Effect[]): Recovery
       out.push({ kind: 'report-lost', node, hashes: lost });
     return withoutSnapshot(recovery, problem, out);
   }
-  const restored = restoring.finish();
-  if ('problem' in restored) return withoutSnapshot(recovery, restored.problem, out);
-  recovery.replica = restored;
+  recovery.replica = restoring.finish();
   recovery.restored = true;
   return replay(recovery, out);
 }

@@ -362,9 +362,14 @@ export function unpackSessions(packed: unknown, layout?: Layout, pages?: Node): 
     addSession(table, { ...session, floor, runs, lastAtMs });
   }
   unpackOpenPage(table.keyPages, openPage, sizeOfAnswer);
+  return table;
+}
+
+/** Makes an unpacked table know its keys, an answer at each step: there may be as many as `limits.keys`. */
+export function* restoreKeys(table: Sessions): Generator<void> {
   for (const [key, answer] of answersIn(table.keyPages)) {
     forgetKey(table, key);
     addKey(table, ownText(key), answer);
+    yield;
   }
-  return table;
 }

@@ -1,7 +1,7 @@
 /**
  * Puts a snapshot together from its chunks, beside what is held already, which stays as it is.
  *
- * manifest → directories, level by level → ranges and core → large values → a replica
+ * manifest → directories, level by level → ranges and core → large values → a replica → its keys
  *
  * Q1 Everything is named by its content: a page that does not have its name's hash, a digest that is not
  *    the recorded one, a manifest of another kind end it, whoever vouched for them (I7).
@@ -18,6 +18,7 @@ import type { Kind } from '../kind.js';
 import type { Hash } from '../ports.js';
 import type { SnapshotBody } from '../record.js';
 import type { Replica } from '../replica.js';
+import { restoreKeys } from '../sessions.js';
 import type { Segment } from '../state/stored.js';
 import { newTables } from '../state/tables.js';
 import { type Branch, type Node, newBranch } from '../state/tree.js';
@@ -52,9 +53,10 @@ interface Page {
   readonly bytes: Uint8Array;
 }
 
-/** What a directory's page costs for each of its bytes, and a place, as if it were bytes of leaves. */
+/** What a directory's page costs for each of its bytes, a place, and a key, as if it were bytes of leaves. */
 const pageFactor = 16;
 const placeSizeBytes = 4096;
+const keySizeBytes = 1024;
 
 export class Restoring implements Assembly {
   readonly #options: RestoreOptions;
@@ -71,7 +73,10 @@ export class Restoring implements Assembly {
   #leaves = 0;
   readonly #core: Uint8Array[] = [];
   readonly #values: LargeValues;
-  #phase: 'directories' | 'ranges' | 'values' = 'directories';
+  #phase: 'directories' | 'ranges' | 'values' | 'keys' = 'directories';
+  #replica: Replica | null = null;
+  /** Those that the replica does not know yet. */
+  #keys: Iterator<void> | null = null;
   /** What is to be done with the chunks that were asked for. */
   readonly #waiting = new Map<string, OnChunk[]>();
   readonly #came = new Set<string>();
@@ -92,7 +97,8 @@ export class Restoring implements Assembly {
   }
 
   get hasWork(): boolean {
-    return this.#ready.length + this.#pages.length + this.#places.length > 0;
+    const { length } = this.#ready;
+    return this.#keys !== null || length + this.#pages.length + this.#places.length > 0;
   }
 
   begin(): readonly Want[] {
@@ -129,6 +135,10 @@ export class Restoring implements Assembly {
 
   /** Q5. Returns what it cost. */
   #workOnce(): number | Problem {
+    if (this.#keys !== null) {
+      if (this.#keys.next().done) this.#keys = null;
+      return keySizeBytes;
+    }
     const task = this.#ready.pop();
     if (task !== undefined) {
       this.#waitingSizeBytes -= task.sizeBytes;
@@ -295,17 +305,23 @@ export class Restoring implements Assembly {
   /** On to the next level or phase, if this one lacks nothing any more. */
   #advance(): Problem | null {
     while (this.#manifest !== null && this.#isLevelDone) {
-      if (this.#phase === 'values') return null;
-      let problem: Problem | null;
-      if (this.#phase === 'directories') {
-        this.#level -= 1;
-        problem = this.#openLevel();
-      } else {
-        problem = this.#wantValues();
-      }
+      if (this.#phase === 'keys') return null;
+      const problem = this.#nextPhase();
       if (problem !== null) return problem;
     }
     return null;
+  }
+
+  #nextPhase(): Problem | null {
+    switch (this.#phase) {
+      case 'directories':
+        this.#level -= 1;
+        return this.#openLevel();
+      case 'ranges':
+        return this.#wantValues();
+      default:
+        return this.#assemble();
+    }
   }
 
   #wantValues(): Problem | null {
@@ -317,17 +333,9 @@ export class Restoring implements Assembly {
     return null;
   }
 
-  /** Once nothing is wanted and there is no work. Nothing is half-installed (I7). */
-  finish(): Replica | Problem {
-    const { body } = this.#options;
-    try {
-      return this.#assemble();
-    } catch (error) {
-      return { problem: `snapshot ${body.id} cannot be read: ${(error as Error).message}` };
-    }
-  }
-
-  #assemble(): Replica | Problem {
+  /** Everything is there but the keys. */
+  #assemble(): Problem | null {
+    this.#phase = 'keys';
     const { kind, hash, body } = this.#options;
     const manifest = this.#manifest as Manifest;
     this.#values.requireAll();
@@ -336,14 +344,14 @@ export class Restoring implements Assembly {
     const roots = this.#roots.map(({ node }) => node as Node);
     const names = manifest.tables.map(([name, root]) => [name, root.hash] as const);
     if (!equalBytes(digestOfParts(hash, manifest.core, names), body.digest)) {
-      return { problem: `snapshot ${body.id} holds another state than its record's digest says` };
+      return { problem: "it holds another state than its record's digest says" };
     }
     const byName = new Map(names.map(([name], i) => [name, roots[i] as Node]));
     const pages = byName.get(pagesOfKeys);
     const { tip, history, sessions, plain } = decodeCore(joined(this.#core), kind.layout, pages);
     if (tip.seq !== body.at || tip.position !== body.position) {
       const problem =
-        `snapshot ${body.id} was cut at seq ${tip.seq}, position ${tip.position}; ` +
+        `it was cut at seq ${tip.seq}, position ${tip.position}; ` +
         `its record says seq ${body.at}, position ${body.position}`;
       return { problem };
     }
@@ -352,7 +360,15 @@ export class Restoring implements Assembly {
     const base = { snapshotId: body.id, manifest: body.manifest, uses, core, roots };
     const state = tables.attach(plain);
     const { coreSizeBytes } = body;
-    return { kind, hash, state, tables, sessions, history, tip, coreSizeBytes, base };
+    this.#replica = { kind, hash, state, tables, sessions, history, tip, coreSizeBytes, base };
+    this.#keys = restoreKeys(sessions);
+    return null;
+  }
+
+  /** Once nothing is wanted and there is no work. Nothing is half-installed (I7). */
+  finish(): Replica {
+    if (this.#replica === null || this.hasWork) throw new Error('there is more to be done first');
+    return this.#replica;
   }
 }
 

@@ -76,7 +76,7 @@ export class Client {
   }
 }
 
-/** Throws `broker-unavailable` or `unauthorized`. */
+/** Throws `invalid-config`, `broker-unavailable` or `unauthorized`, as `connectTo` does. */
 export async function createClient(options: ClientOptions = {}): Promise<Client> {
   const { servers = 'nats://127.0.0.1:4222', name = 'understudy-client' } = options;
   const { user, pass, inboxPrefix } = options;

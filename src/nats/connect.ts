@@ -1,10 +1,12 @@
 /** How a node connects to the broker: which connections, under which names, with which patience. */
+import { isIPv6 } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AuthorizationError, type NatsConnection } from 'nats';
 import { UnderstudyError } from '../../replication/errors.js';
 import { connect } from './transport.js';
 
 export interface ConnectOptions {
+  /** Each `nats://host:port`, `tls://host:port` or `host:port`. */
   readonly servers: readonly string[];
   /** Shown by the broker in its monitoring and its advisories. */
   readonly name: string;
@@ -22,9 +24,11 @@ const defaultPatienceMs = 15_000;
 
 /**
  * Connects, trying again until `patienceMs` has passed; later the connection restores itself for ever.
- * Throws `unauthorized` if the broker refuses the user, `broker-unavailable` if nobody answers.
+ * Throws `invalid-config` if a server is no address, `unauthorized` if the broker refuses the user, `broker-unavailable` if nobody answers.
  */
 export async function connectTo(options: ConnectOptions): Promise<NatsConnection> {
+  const wrong = options.servers.find((server) => !isAddress(server));
+  if (wrong !== undefined) throw noAddress(wrong);
   const patienceMs = options.patienceMs ?? defaultPatienceMs;
   const deadlineMs = performance.now() + patienceMs;
   for (;;) {
@@ -36,6 +40,23 @@ export async function connectTo(options: ConnectOptions): Promise<NatsConnection
     }
     await delay(retryMs);
   }
+}
+
+/** What is none would be dialled in vain, and taken for a broker that is away. */
+function isAddress(server: string): boolean {
+  const address = server.includes('://') ? server : `nats://${server}`;
+  if (isIPv6(server)) return true;
+  if (!URL.canParse(address)) return false;
+  const { protocol, hostname } = new URL(address);
+  return ['nats:', 'tls:'].includes(protocol) && hostname !== '';
+}
+
+function noAddress(server: string): UnderstudyError {
+  return new UnderstudyError(
+    'invalid-config',
+    `"${server}" is not the address of a broker. Give nats://HOST:PORT, tls://HOST:PORT or HOST:PORT; ` +
+      'brokers are not spoken to over WebSockets.',
+  );
 }
 
 /** A lost connection is dialled at once, then every 100 to 200 ms; a hung broker is noticed in 3 s. */

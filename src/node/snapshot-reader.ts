@@ -31,8 +31,7 @@ export async function restoreSnapshot(
     wants.push(...more);
     await setImmediate();
   }
-  const replica = restoring.finish();
-  return 'problem' in replica ? null : replica;
+  return restoring.finish();
 }
 
 async function fetched(

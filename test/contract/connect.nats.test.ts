@@ -23,6 +23,23 @@ it('says which servers did not answer, when its patience is over', async () => {
   });
 });
 
+it.each(['ws://127.0.0.1:4222', 'http://broker', '127.0.0.1:99999', 'nats://', 'a b', ''])(
+  'does not dial %j',
+  async (server) => {
+    const options = { servers: [broker.url, server], name: 'x', patienceMs: 600_000 };
+    await expect(connectTo(options)).rejects.toMatchObject({
+      code: 'invalid-config',
+      message: expect.stringContaining(`"${server}" is not the address of a broker`) as unknown,
+    });
+  },
+);
+
+it.each(['nats://', ''])('dials %jHOST:PORT', async (protocol) => {
+  const server = `${protocol}${new URL(broker.url).host}`;
+  const connection = await connectTo({ servers: [server], name: 'x' });
+  await connection.close();
+});
+
 it('waits for a broker that starts later', async () => {
   const { dataDir, port, url } = broker;
   await broker.stop();

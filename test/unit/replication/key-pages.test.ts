@@ -3,8 +3,10 @@ import { describe, expect, it } from 'vitest';
 import type { Replica } from '../../../replication/replica.js';
 import { beginDigest, stepDigest } from '../../../replication/snapshot/cut.js';
 import { type Image, pagesOfKeys, takeImage } from '../../../replication/snapshot/image.js';
+import { Restoring } from '../../../replication/snapshot/restoring.js';
 import { seededRandom } from '../../support/scheduler.js';
-import { keyFor, Rows, recordKeyed } from './rows.js';
+import { keyFor, Rows, recordKeyed, rows } from './rows.js';
+import { hash } from './support.js';
 
 function imageOf(replica: Replica): Image {
   const image = takeImage(replica);
@@ -41,6 +43,27 @@ describe('pages of keys', () => {
     expect(imageOf(group.replica).core.length).toBeLessThan(1000);
     group.key(40, 4000).cut();
     expect(sizeOf() - whole).toBeLessThan(whole / 10);
+  });
+
+  it('are taken apart bit by bit, and a replica is not given away before it knows all keys', () => {
+    const count = 1000;
+    const group = new Rows().key(count);
+    const { body } = group.cut();
+    const restoring = new Restoring({ kind: rows, hash, body, held: null });
+    const wants = [...restoring.begin()];
+    let steps = 0;
+    while (wants.length > 0 || restoring.hasWork) {
+      expect(() => restoring.finish()).toThrow('there is more to be done first');
+      const want = wants.pop();
+      if (want === undefined) steps += 1;
+      const more = want
+        ? restoring.accept(want.hash, group.store.get(want.hash) as Uint8Array)
+        : restoring.work(1);
+      if ('problem' in more) throw new Error(more.problem);
+      wants.push(...more);
+    }
+    expect(steps).toBeGreaterThan(count);
+    expect(answersOf(restoring.finish())).toEqual(answersOf(group.replica));
   });
 
   it('are gone when everything in them is forgotten, and what is forgotten does not come back', () => {

@@ -310,9 +310,7 @@ describe('what is held during a restore', () => {
       wants.push(...more);
     }
     between();
-    const restored = restoring.finish();
-    if ('problem' in restored) throw new Error(restored.problem);
-    return restored;
+    return restoring.finish();
   }
 
   it('may be written to: neither shows in the other', () => {

@@ -4,14 +4,8 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it, vi } from 'vitest';
 import { type AnswerRun, decodeValue, encodeValue } from '../../../replication/batch.js';
 import { limits } from '../../../replication/limits.js';
-import {
-  emptySessions,
-  packSessions,
-  recordRun,
-  refusal,
-  type Sessions,
-  unpackSessions,
-} from '../../../replication/sessions.js';
+import { emptySessions, recordRun, refusal, type Sessions } from '../../../replication/sessions.js';
+import { restoredSessions } from '../../support/sessions.js';
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -73,7 +67,7 @@ function heapSizeBytes(): number {
 function expectHonest(table: Sessions, inUseBytes: number): void {
   const { answersSizeBytes, keysSizeBytes } = table;
   expect(inUseBytes).toBeLessThanOrEqual(answersSizeBytes + keysSizeBytes);
-  const again = unpackSessions(packSessions(table), undefined, table.keyPages.tree.root);
+  const again = restoredSessions(table);
   expect(again).toMatchObject({ answersSizeBytes, keysSizeBytes });
   expect([...again.byKey.keys()]).toEqual([...table.byKey.keys()]);
 }

@@ -13,9 +13,9 @@ import {
   recordRun,
   refusal,
   type Sessions,
-  unpackSessions,
 } from '../../../replication/sessions.js';
 import { seededRandom } from '../../support/scheduler.js';
+import { restoredSessions } from '../../support/sessions.js';
 import { ChunkMap, cutWhole, restoreWhole } from '../../support/snapshots.js';
 import { sampleReplica } from './samples.js';
 
@@ -325,7 +325,7 @@ describe('the size of the table', () => {
       const floor = 1 + random.below(i + 1);
       note(table, `s${random.below(300)}`, i + 1, count, { floor, keys, results, atMs });
     }
-    const again = unpackSessions(packSessions(table), undefined, table.keyPages.tree.root);
+    const again = restoredSessions(table);
     expect([...again.byKey]).toEqual([...table.byKey]);
     expect(again.answersSizeBytes).toBe(table.answersSizeBytes);
     expect(again.keysSizeBytes).toBe(table.keysSizeBytes);
@@ -377,7 +377,7 @@ it('is the same after a snapshot, in the same order', () => {
   note(table, 'b', 1, 3, { results: [1, 2, 3], keys: ['x', null, 'y'] });
   note(table, 'a', 4, 1, { floor: 4, rejections: [[0, 'no', '']], atMs: 5 });
   note(table, 'b', 9, 1, { atMs: 6 });
-  const copy = unpackSessions(packSessions(table));
+  const copy = restoredSessions(table);
   expect(packSessions(copy)).toEqual(packSessions(table));
   expect([...copy.bySession.keys()]).toEqual(['a', 'b']);
 });
