@@ -1,7 +1,8 @@
 /**
  * The yardsticks of `bench:snapshots`: as fast as our client reads messages of a chunk's size from one
- * stream. Nothing is done with what arrives; or the least that a sync has to do with it, which is to hash
- * it, as a chunk and as the leaves in it, and to write it to a file.
+ * stream, asking for them in whatever way is fastest, or as programs usually read, through a consumer.
+ * Nothing is done with what arrives; or the least that a sync has to do with it, which is to hash it, as
+ * a chunk and as the leaves in it, and to write it to a file.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -84,6 +85,25 @@ async function read({ count, manner, keep = false }: RawRequest): Promise<RawRea
   return { bytesPerSecond: (sizeBytes / tookMs) * 1000, cpuMs: (user + system) / 1000 };
 }
 
+/** An ordered consumer, as the client library sets it up by itself. */
+async function consume({ count }: Pick<RawRequest, 'count'>): Promise<RawRead> {
+  const consumer = await jetstream(connection).consumers.get(stream);
+  const beganMs = performance.now();
+  const cpuBefore = process.cpuUsage();
+  let sizeBytes = 0;
+  let left = count;
+  const messages = await consumer.consume();
+  for await (const { data } of messages) {
+    sizeBytes += data.length;
+    left -= 1;
+    if (left === 0) break;
+  }
+  const tookMs = performance.now() - beganMs;
+  await messages.close();
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { bytesPerSecond: (sizeBytes / tookMs) * 1000, cpuMs: (user + system) / 1000 };
+}
+
 async function hashAndWrite(dir: string, data: Uint8Array): Promise<void> {
   const hash = createHash('sha256').update(data).digest('hex');
   for (let at = 0; at < data.length; at += limits.leafSizeBytes) {
@@ -98,4 +118,4 @@ function question(seq: number, batch: number): string {
   return JSON.stringify(batch === 1 ? { seq } : { seq, next_by_subj: 'raw.>', batch });
 }
 
-answerParent({ fill, read });
+answerParent({ fill, read, consume });

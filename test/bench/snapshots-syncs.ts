@@ -94,6 +94,7 @@ export async function syncBlank({ cluster, rounds }: Run, stateSizeBytes: number
     `raw reader at its best: ${manner.inFlight} requests in flight, ${manner.batch} messages each`,
   );
   const ratios: number[] = [];
+  const usuals: number[] = [];
   const leasts: number[] = [];
   const overs: number[] = [];
   const alls: number[] = [];
@@ -101,23 +102,27 @@ export async function syncBlank({ cluster, rounds }: Run, stateSizeBytes: number
     const brokerCpuMs = cpuMsOf(cluster.broker.pid);
     const raw = await cluster.raw.ask<RawRead>('read', { count, manner });
     const rawCpu = `${cpu(raw.cpuMs)} itself, ${cpu(cpuMsOf(cluster.broker.pid) - brokerCpuMs)} broker`;
+    const usual = await cluster.raw.ask<RawRead>('consume', { count });
     const least = await cluster.raw.ask<RawRead>('read', { count, manner, keep: true });
     const fetched = await syncAnew(cluster, node, false);
     const ratio = rateOf(fetched) / raw.bytesPerSecond;
     const what = round === 0 ? 'blank sync, not counted' : `blank sync, round ${round}`;
     row(
       what,
-      `raw ${mib(raw.bytesPerSecond)}/s (${rawCpu}), hashed and written ${mib(least.bytesPerSecond)}/s ` +
+      `raw ${mib(raw.bytesPerSecond)}/s (${rawCpu}), through a consumer ${mib(usual.bytesPerSecond)}/s, ` +
+        `hashed and written ${mib(least.bytesPerSecond)}/s ` +
         `(${cpu(least.cpuMs)} itself); ratio ${ratio.toFixed(2)}: ${told(fetched)}`,
     );
     if (round === 0) continue;
     ratios.push(ratio);
+    usuals.push(rateOf(fetched) / usual.bytesPerSecond);
     leasts.push(least.bytesPerSecond / raw.bytesPerSecond);
     const { peakSizeBytes, firstSizeBytes } = fetched.sync;
     overs.push(peakSizeBytes - fetched.settledSizeBytes);
     alls.push((peakSizeBytes - firstSizeBytes) / stateSizeBytes);
   }
   row('**blank sync against raw reading**', spread(ratios, percent));
+  row('blank sync against reading through a consumer', spread(usuals, percent));
   row(
     'raw reading that hashes and writes what it reads, against raw reading',
     spread(leasts, percent),
