@@ -57,6 +57,8 @@ interface Page {
 const pageFactor = 16;
 const placeSizeBytes = 4096;
 const keySizeBytes = 1024;
+/** Learned in some milliseconds: fewer are not worth a slice. */
+const keysAtOnce = 1024;
 
 export class Restoring implements Assembly {
   readonly #options: RestoreOptions;
@@ -136,8 +138,8 @@ export class Restoring implements Assembly {
   /** Q5. Returns what it cost. */
   #workOnce(): number | Problem {
     if (this.#keys !== null) {
-      if (this.#keys.next().done) this.#keys = null;
-      return keySizeBytes;
+      this.#learnKeys(this.#keys);
+      return keysAtOnce * keySizeBytes;
     }
     const task = this.#ready.pop();
     if (task !== undefined) {
@@ -361,8 +363,18 @@ export class Restoring implements Assembly {
     const state = tables.attach(plain);
     const { coreSizeBytes } = body;
     this.#replica = { kind, hash, state, tables, sessions, history, tip, coreSizeBytes, base };
-    this.#keys = restoreKeys(sessions);
+    this.#learnKeys(restoreKeys(sessions));
     return null;
+  }
+
+  #learnKeys(keys: Iterator<void>): void {
+    this.#keys = keys;
+    for (let i = 0; i < keysAtOnce; i++) {
+      if (keys.next().done) {
+        this.#keys = null;
+        return;
+      }
+    }
   }
 
   /** Once nothing is wanted and there is no work. Nothing is half-installed (I7). */
