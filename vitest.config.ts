@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { closingLine } from './test/support/closing-line.js';
 
@@ -12,6 +13,8 @@ export default defineConfig({
     reporters: ['default', closingLine],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // Left to itself, vitest leaves one core idle.
+    maxWorkers: availableParallelism(),
     projects: [
       ...Object.entries(quick).map(([name, dirs]) => ({
         extends: true as const,
