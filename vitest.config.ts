@@ -25,8 +25,8 @@ export default defineConfig({
         },
       })),
       {
-        // Each of these files starts several servers and node processes of its own, and waits for them most of
-        // the time: two at a time keep two cores busy, and more would only make each other slow.
+        // Each of these files starts several servers and node processes of its own: two at a time keep two
+        // cores busy, and more would only make each other slow.
         extends: true as const,
         test: {
           name: 'integration',

@@ -99,8 +99,8 @@ export class Restoring implements Assembly {
   }
 
   get hasWork(): boolean {
-    const { length } = this.#ready;
-    return this.#keys !== null || length + this.#pages.length + this.#places.length > 0;
+    if (this.#keys !== null) return true;
+    return this.#ready.length + this.#pages.length + this.#places.length > 0;
   }
 
   begin(): readonly Want[] {

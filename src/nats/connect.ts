@@ -44,8 +44,8 @@ export async function connectTo(options: ConnectOptions): Promise<NatsConnection
 
 /** What is none would be dialled in vain, and taken for a broker that is away. */
 function isAddress(server: string): boolean {
-  const address = server.includes('://') ? server : `nats://${server}`;
   if (isIPv6(server)) return true;
+  const address = server.includes('://') ? server : `nats://${server}`;
   if (!URL.canParse(address)) return false;
   const { protocol, hostname } = new URL(address);
   return ['nats:', 'tls:'].includes(protocol) && hostname !== '';

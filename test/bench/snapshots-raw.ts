@@ -51,13 +51,21 @@ export interface RawRequest {
   readonly keep?: boolean;
 }
 
+/** Of what `run` reads; it returns how much that was. */
+async function measured(run: () => Promise<number>): Promise<RawRead> {
+  const beganMs = performance.now();
+  const cpuBefore = process.cpuUsage();
+  const sizeBytes = await run();
+  const tookMs = performance.now() - beganMs;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { bytesPerSecond: (sizeBytes / tookMs) * 1000, cpuMs: (user + system) / 1000 };
+}
+
 async function read({ count, manner, keep = false }: RawRequest): Promise<RawRead> {
   const { inFlight, batch } = manner;
   const dir = keep ? await mkdtemp(join(tmpdir(), 'understudy-raw-')) : null;
   const kept: Promise<void>[] = [];
   const requests = new Requests(connection, { timeoutMs: 10_000, inFlight, waiting: count });
-  const beganMs = performance.now();
-  const cpuBefore = process.cpuUsage();
   let sizeBytes = 0;
   const readFrom = (seq: number) =>
     new Promise<void>((resolve, reject) => {
@@ -76,32 +84,29 @@ async function read({ count, manner, keep = false }: RawRequest): Promise<RawRea
       });
     });
   const seqs = Array.from({ length: Math.ceil(count / batch) }, (_, i) => 1 + i * batch);
-  await Promise.all(seqs.map(readFrom));
-  await Promise.all(kept);
-  const tookMs = performance.now() - beganMs;
+  const result = await measured(async () => {
+    await Promise.all(seqs.map(readFrom));
+    await Promise.all(kept);
+    return sizeBytes;
+  });
   requests.close();
-  const { user, system } = process.cpuUsage(cpuBefore);
   if (dir !== null) await rm(dir, { recursive: true });
-  return { bytesPerSecond: (sizeBytes / tookMs) * 1000, cpuMs: (user + system) / 1000 };
+  return result;
 }
 
 /** An ordered consumer, as the client library sets it up by itself. */
 async function consume({ count }: Pick<RawRequest, 'count'>): Promise<RawRead> {
   const consumer = await jetstream(connection).consumers.get(stream);
-  const beganMs = performance.now();
-  const cpuBefore = process.cpuUsage();
-  let sizeBytes = 0;
-  let left = count;
-  const messages = await consumer.consume();
-  for await (const { data } of messages) {
-    sizeBytes += data.length;
-    left -= 1;
-    if (left === 0) break;
-  }
-  const tookMs = performance.now() - beganMs;
-  await messages.close();
-  const { user, system } = process.cpuUsage(cpuBefore);
-  return { bytesPerSecond: (sizeBytes / tookMs) * 1000, cpuMs: (user + system) / 1000 };
+  return await measured(async () => {
+    let sizeBytes = 0;
+    let left = count;
+    for await (const { data } of await consumer.consume()) {
+      sizeBytes += data.length;
+      left -= 1;
+      if (left === 0) break;
+    }
+    return sizeBytes;
+  });
 }
 
 async function hashAndWrite(dir: string, data: Uint8Array): Promise<void> {
