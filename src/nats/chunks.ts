@@ -32,7 +32,7 @@ export function natsChunks(options: NatsChunksOptions): ChunkStore {
     announce: (snapshotId, reused, done) => announce(store, snapshotId, reused, done),
     put: (hash, bytes, done) => void put(store, hash, bytes, done),
     pin: (snapshotId, chunks, done) => pin(store, snapshotId, chunks, done),
-    get: (hash, done) => void get(store, hash).then(done),
+    get: (hash, done) => get(store, hash, done),
     dropBefore: (snapshotId) => void dropBefore(store, snapshotId),
   };
 }
@@ -132,29 +132,39 @@ function pin(
   bulk.send(subject, encodePin({ kind: 'whole', chunks }), onReply, headers);
 }
 
-async function get(store: Store, hash: Uint8Array): Promise<Fetched> {
-  let found = await getPacked(store, hash);
-  for (let left = attempts; left > 1 && found.kind !== 'chunk'; left--) {
-    await delay(retryMs);
-    found = await getPacked(store, hash);
-  }
-  return found.kind === 'chunk' ? await unpackChunk(found.bytes) : found;
+/**
+ * Nothing that waits for the answer gets to hold it, as a promise would: what has waited for long is old for V8, and
+ * keeps what it holds until all that is old is looked at, though both are garbage by then.
+ */
+function get(
+  store: Store,
+  hash: Uint8Array,
+  done: (result: Fetched) => void,
+  left = attempts,
+): void {
+  getPacked(store, hash, (found) => {
+    if (found.kind === 'chunk') void unpackChunk(found.bytes).then(done);
+    else if (left > 1) setTimeout(get, retryMs, store, hash, done, left - 1);
+    else done(found);
+  });
 }
 
 const notFound = 404;
 
-function getPacked({ bulk, names }: Store, hash: Uint8Array): Promise<Fetched> {
+function getPacked(
+  { bulk, names }: Store,
+  hash: Uint8Array,
+  done: (result: Fetched) => void,
+): void {
   const subject = names.chunk(hexOf(hash));
-  return new Promise((done) => {
-    bulk.send(`$JS.API.DIRECT.GET.${names.snapshotStream}.${subject}`, '', (reply) => {
-      const failure = failureOf(reply);
-      const code = reply.kind === 'message' ? (reply.message.headers?.code ?? 0) : 0;
-      if (reply.kind === 'message' && failure === null && code === 0) {
-        done({ kind: 'chunk', bytes: reply.message.data });
-      } else if (code === notFound) done({ kind: 'none' });
-      else done({ kind: 'failed', reason: `chunk ${subject}: ${failure ?? `status ${code}`}` });
-      return 'done';
-    });
+  bulk.send(`$JS.API.DIRECT.GET.${names.snapshotStream}.${subject}`, '', (reply) => {
+    const failure = failureOf(reply);
+    const code = reply.kind === 'message' ? (reply.message.headers?.code ?? 0) : 0;
+    if (reply.kind === 'message' && failure === null && code === 0) {
+      done({ kind: 'chunk', bytes: reply.message.data });
+    } else if (code === notFound) done({ kind: 'none' });
+    else done({ kind: 'failed', reason: `chunk ${subject}: ${failure ?? `status ${code}`}` });
+    return 'done';
   });
 }
 
