@@ -30,6 +30,16 @@ export function tagOf(hash: Uint8Array): string {
   return tag;
 }
 
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
 /** Something to look a hash up by. */
 export function keyOf(hash: Uint8Array): string {
   return String.fromCharCode.apply(null, hash as unknown as number[]);

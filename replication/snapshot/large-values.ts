@@ -1,5 +1,5 @@
 /** The large values of a snapshot on their way into its leaves; equal ones are there once. */
-import { equalBytes, keyOf } from '../bytes.js';
+import { equalBytes, joined, keyOf } from '../bytes.js';
 import { LargeValue } from '../state/tree.js';
 import type { NamedValue } from './pages.js';
 
@@ -47,13 +47,8 @@ export class LargeValues {
    * are there, too. Throws if they are not as large as the value's name says.
    */
   #fill(key: string, { named, parts, puts }: OpenValue): void {
-    const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    const bytes = joined(parts);
     if (bytes.length !== named.sizeBytes) throw new Error('a large value has another size');
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
     this.#open.delete(key);
     const whole = new LargeValue(bytes, named.pieces);
     for (const put of puts) put(whole);

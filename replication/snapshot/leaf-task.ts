@@ -1,6 +1,7 @@
 /** A leaf of a snapshot on its way into a tree: what of it is held, and what of it has come. */
 import { equalBytes } from '../bytes.js';
 import type { Hash } from '../ports.js';
+import type { Room } from '../state/leaf-memory.js';
 import { childIn } from '../state/nodes.js';
 import { PackedLeaf } from '../state/packed-leaf.js';
 import { mergedPage, type PlainPage, plainPage } from '../state/plain-page.js';
@@ -65,6 +66,14 @@ function startsWith(all: readonly Segment[], first: readonly Segment[], least: n
   });
 }
 
+/** One of a leaf's segments that is waited for. */
+export interface LeafPart {
+  readonly task: LeafTask;
+  /** Its place among the leaf's segments. */
+  readonly at: number;
+  readonly segment: Segment;
+}
+
 /** Stands for a large value until that is there. */
 const noBytes = new Uint8Array(0);
 
@@ -73,7 +82,10 @@ export class LeafTask {
   /** Q3 */
   readonly #ground: Leaf | null;
   readonly #skipped: number;
-  readonly #pages: (Uint8Array | undefined)[] = [];
+  /** What has come, in its place among the leaf's segments; null: nothing so far. */
+  #pages: (Uint8Array | undefined)[] | null = null;
+  /** What has come, if that is all of the leaf and stays packed. */
+  #packed: PackedLeaf | null = null;
   #lacks: number;
 
   constructor(place: Place) {
@@ -85,9 +97,14 @@ export class LeafTask {
     this.#lacks = place.name.segments.length - this.#skipped;
   }
 
-  /** What has to be fetched, by its place among the leaf's segments. */
-  get missing(): readonly (readonly [number, Segment])[] {
-    return [...this.#place.name.segments.entries()].slice(this.#skipped);
+  /** What has to be fetched. */
+  get missing(): readonly LeafPart[] {
+    const { segments } = this.#place.name;
+    const parts: LeafPart[] = [];
+    for (let at = this.#skipped; at < segments.length; at++) {
+      parts.push({ task: this, at, segment: segments[at] as Segment });
+    }
+    return parts;
   }
 
   get isReady(): boolean {
@@ -99,30 +116,50 @@ export class LeafTask {
     return this.#place.name.sizeBytes;
   }
 
-  /** Returns whether that was the last one. */
-  add(at: number, page: Uint8Array): boolean {
-    this.#pages[at] = page;
+  /**
+   * Returns whether that was the last one. What is kept of the page is a copy: its chunk is garbage before V8 takes it
+   * for old, and would look at all that is old because of it.
+   */
+  add(at: number, page: Uint8Array, room: Room): boolean {
+    const plain = this.#place.name.segments.length === 1 ? plainPage(page) : null;
+    if (plain !== null && !plain.isChange) this.#packed = packedIn(room, plain);
+    else {
+      this.#pages ??= [];
+      this.#pages[at] = new Uint8Array(page);
+    }
     this.#lacks -= 1;
     return this.isReady;
   }
 
-  build(hash: Hash, large: LargeValues, uses: ChunkUses): Problem | null {
+  build(hash: Hash, large: LargeValues, uses: ChunkUses, room: Room): Problem | null {
     const { name, held } = this.#place;
-    const ground = isSame(this.#place) ? (held as Leaf) : this.#ground;
-    const pages = this.#pages.filter((page) => page !== undefined);
-    const content = plainContent(ground, pages) ?? mergePages(ground, pages);
+    const content = this.#packed ?? this.#putTogether(room);
     if (content === null) return { problem: 'a leaf begins with what was changed of it' };
-    const isPlain = 'bytes' in content;
-    if (!equalBytes(hash(isPlain ? content.bytes : leafContent(content)), name.hash))
+    if (!equalBytes(hash(leafContent(content)), name.hash))
       return { problem: 'a leaf is not what its name says' };
-    const leaf = isPlain ? new PackedLeaf(content) : leafOf(content, knownValues(held), large);
+    const isPacked = content instanceof PackedLeaf;
+    const leaf = isPacked ? content : leafOf(content, knownValues(held), large);
+    leaf.hash = name.hash;
     // Q6
     const isFound = !isSame(this.#place);
-    if (!isFound) useSegments(uses, name.segments, -1);
-    const stored = isFound ? { segments: name.segments } : null;
-    this.#place.node = Object.assign(leaf, { hash: name.hash, stored });
+    if (isFound) leaf.stored = name;
+    else useSegments(uses, name.segments, -1);
+    this.#place.node = leaf;
     return null;
   }
+
+  #putTogether(room: Room): PackedLeaf | Content | null {
+    const ground = isSame(this.#place) ? (this.#place.held as Leaf) : this.#ground;
+    const pages = (this.#pages ?? []).filter((page) => page !== undefined);
+    this.#pages = null;
+    return plainContent(ground, pages, room) ?? mergePages(ground, pages);
+  }
+}
+
+function packedIn(room: Room, { bytes, count, sizeBytes }: PlainPage): PackedLeaf {
+  const own = room(bytes.length);
+  own.set(bytes);
+  return new PackedLeaf({ bytes: own, count, sizeBytes });
 }
 
 function leafOf(content: Content, known: readonly LargeValue[], large: LargeValues): Leaf {
@@ -160,11 +197,12 @@ interface Content {
   values: (PageValue | StoredValue)[];
 }
 
-/**
- * The leaf's page, put together without taking one apart; null: that takes more than bytes. It has memory of its
- * own, as what follows from `mergePages` has: chunks are not to be kept for what they are a part of.
- */
-function plainContent(ground: Leaf | null, pages: readonly Uint8Array[]): PlainPage | null {
+/** The leaf, put together without taking a page apart; null: that takes more than bytes. */
+function plainContent(
+  ground: Leaf | null,
+  pages: readonly Uint8Array[],
+  room: Room,
+): PackedLeaf | null {
   const first = ground === null ? [] : [ground.packed ?? null];
   const plain: PlainPage[] = [];
   for (const bytes of [...first, ...pages]) {
@@ -174,13 +212,9 @@ function plainContent(ground: Leaf | null, pages: readonly Uint8Array[]): PlainP
   }
   const [only, ...changes] = plain as [PlainPage, ...PlainPage[]];
   if (only.isChange) return null;
-  if (changes.length > 0) return plainPage(mergedPage(plain));
-  return { ...only, bytes: copied(only.bytes, ground) };
-}
-
-/** What is held has its own already. */
-function copied(bytes: Uint8Array, ground: Leaf | null): Uint8Array {
-  return ground === null ? new Uint8Array(bytes) : bytes;
+  if (changes.length === 0) return new PackedLeaf(only);
+  const merged = plainPage(mergedPage(plain, room));
+  return merged && new PackedLeaf(merged);
 }
 
 function mergePages(ground: Leaf | null, pages: readonly Uint8Array[]): Content | null {
@@ -189,7 +223,7 @@ function mergePages(ground: Leaf | null, pages: readonly Uint8Array[]): Content 
     values: ground.values.slice(),
   };
   for (const page of pages) {
-    const { keys, values } = decodeLeaf(new Uint8Array(page));
+    const { keys, values } = decodeLeaf(page);
     content = content === null ? { keys, values } : merged(content, { keys, values });
   }
   return content?.values.includes(null) ? null : content;

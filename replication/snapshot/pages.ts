@@ -143,7 +143,8 @@ export function encodeBranch(
 
 /** Throws if the bytes are no branch's page. */
 export function decodeBranch(bytes: Uint8Array): BranchPage {
-  const [level, bounds, chunks, rows] = unpackr.unpack(plainBytes(bytes)) as [
+  // A copy, which the names in it are views of: a page is a view of its chunk, which is not to be kept for them.
+  const [level, bounds, chunks, rows] = unpackr.unpack(new Uint8Array(bytes)) as [
     number,
     string[],
     Uint8Array[],
@@ -159,23 +160,16 @@ export function decodeBranch(bytes: Uint8Array): BranchPage {
   ) {
     throw new Error('no branch');
   }
-  const own = chunks.map(ownBytes);
   const children = rows.map(([hash, entries, sizeBytes, ...places]) => {
     return checkedName({
       level: level - 1,
-      hash: ownBytes(hash),
+      hash,
       entries,
       sizeBytes,
-      segments: segmentsIn(places, own),
+      segments: segmentsIn(places, chunks),
     });
   });
   return { level, bounds, children };
-}
-
-/** A copy: a page is a view of its chunk, which is not to be kept for the names in it. */
-function ownBytes(bytes: unknown): Uint8Array {
-  if (!(bytes instanceof Uint8Array)) throw new Error('no hash');
-  return Uint8Array.from(bytes);
 }
 
 function segmentsIn(places: readonly number[], chunks: readonly Uint8Array[]): Segment[] {

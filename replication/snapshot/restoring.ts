@@ -13,12 +13,13 @@
  * Q6 Where something is stored is believed only if it was found there, by this sync or an earlier one: for
  *    what it is there is a digest that others vouch for, for where it is there is not.
  */
-import { equalBytes, keyOf } from '../bytes.js';
+import { equalBytes, joined, keyOf } from '../bytes.js';
 import type { Kind } from '../kind.js';
 import type { Hash } from '../ports.js';
 import type { SnapshotBody } from '../record.js';
 import type { Replica } from '../replica.js';
 import { restoreKeys } from '../sessions.js';
+import { LeafMemory, ownRoom, type Room, type Stretches } from '../state/leaf-memory.js';
 import type { Segment } from '../state/stored.js';
 import { newTables } from '../state/tables.js';
 import { type Branch, type Node, newBranch } from '../state/tree.js';
@@ -26,7 +27,7 @@ import type { Assembly, Want, WorkKind } from '../sync/assembly.js';
 import { untagged } from './chunk-tags.js';
 import { decodeCore, digestOfParts, type Problem, pagesOfKeys, treesOf } from './image.js';
 import { LargeValues } from './large-values.js';
-import { isHeldAs, LeafTask, nodeAt, type Place } from './leaf-task.js';
+import { isHeldAs, type LeafPart, LeafTask, nodeAt, type Place } from './leaf-task.js';
 import { decodeManifest, type Manifest } from './manifest.js';
 import { type ChunkUses, useSegments } from './packing.js';
 import { branchHash, decodeBranch } from './pages.js';
@@ -34,6 +35,7 @@ import { branchHash, decodeBranch } from './pages.js';
 export interface RestoreOptions {
   readonly kind: Kind;
   readonly hash: Hash;
+  readonly stretches?: Stretches | undefined;
   readonly body: SnapshotBody;
   /** What the member holds already; it may be read meanwhile, and written to. */
   readonly held: Replica | null;
@@ -45,7 +47,8 @@ interface BranchTask {
   readonly children: readonly Place[];
 }
 
-type OnChunk = (bytes: Uint8Array) => Problem | null;
+/** What is to be done with a chunk, or what of it belongs to a leaf. */
+type Awaiting = ((bytes: Uint8Array) => Problem | null) | LeafPart;
 
 /** A directory's page that has come, and where it belongs. */
 interface Page {
@@ -75,23 +78,26 @@ export class Restoring implements Assembly {
   #leaves = 0;
   readonly #core: Uint8Array[] = [];
   readonly #values: LargeValues;
+  /** Null: something is held, and leaves that come in its place have memory of their own. */
+  readonly #memory: LeafMemory | null;
   #phase: 'directories' | 'ranges' | 'values' | 'keys' = 'directories';
   #replica: Replica | null = null;
   /** Those that the replica does not know yet. */
   #keys: Iterator<void> | null = null;
   /** What is to be done with the chunks that were asked for. */
-  readonly #waiting = new Map<string, OnChunk[]>();
+  readonly #waiting = new Map<string, Awaiting[]>();
   readonly #came = new Set<string>();
   #wants: Want[] = [];
   #waitingSizeBytes = 0;
 
   constructor(options: RestoreOptions) {
     this.#options = options;
-    const { held } = options;
+    const { held, stretches } = options;
     const trees = held === null ? [] : [...treesOf(held)];
     // Frozen: whoever writes to what is held leaves these nodes as they are.
     this.#held = new Map(trees.map(([name, tree]) => [name, tree.freeze()]));
     this.#values = new LargeValues();
+    this.#memory = trees.every(([, tree]) => tree.size === 0) ? new LeafMemory(stretches) : null;
   }
 
   get waitingSizeBytes(): number {
@@ -105,18 +111,18 @@ export class Restoring implements Assembly {
 
   begin(): readonly Want[] {
     const { manifest, manifestSizeBytes } = this.#options.body;
-    this.#await(manifest, (bytes) => this.#onManifest(bytes));
+    this.#await(keyOf(manifest), (bytes) => this.#onManifest(bytes));
     return [{ work: 'healing', hash: manifest, sizeBytes: manifestSizeBytes }];
   }
 
   accept(hash: Uint8Array, bytes: Uint8Array): readonly Want[] | Problem {
     const key = keyOf(hash);
-    const handlers = this.#waiting.get(key) ?? [];
+    const waiting = this.#waiting.get(key) ?? [];
     this.#waiting.delete(key);
     this.#came.add(key);
     return this.#guarded(() => {
-      for (const onChunk of handlers) {
-        const problem = onChunk(bytes);
+      for (const each of waiting) {
+        const problem = typeof each === 'function' ? each(bytes) : this.#onPart(each, bytes);
         if (problem !== null) return problem;
       }
       return this.#advance();
@@ -146,7 +152,7 @@ export class Restoring implements Assembly {
       this.#waitingSizeBytes -= task.sizeBytes;
       this.#leaves -= 1;
       const { uses } = this.#manifest as Manifest;
-      return task.build(this.#options.hash, this.#values, uses) ?? task.sizeBytes;
+      return task.build(this.#options.hash, this.#values, uses, this.#room) ?? task.sizeBytes;
     }
     const page = this.#pages.pop();
     if (page !== undefined) {
@@ -174,30 +180,20 @@ export class Restoring implements Assembly {
     return wants;
   }
 
-  #await(hash: Uint8Array, onChunk: OnChunk): void {
-    const key = keyOf(hash);
-    const handlers = this.#waiting.get(key);
-    if (handlers === undefined) this.#waiting.set(key, [onChunk]);
-    else handlers.push(onChunk);
+  #await(key: string, awaiting: Awaiting): void {
+    const waiting = this.#waiting.get(key);
+    if (waiting === undefined) this.#waiting.set(key, [awaiting]);
+    else waiting.push(awaiting);
   }
 
-  /** Whole chunks, if `segment` is none. */
-  #want(work: WorkKind, hash: Uint8Array, onChunk: OnChunk): Problem | null {
+  #want(work: WorkKind, hash: Uint8Array, awaiting: Awaiting): Problem | null {
     const key = keyOf(hash);
     const use = this.#manifest?.uses.get(key);
     if (use === undefined) return { problem: 'it needs a chunk that its manifest does not name' };
     if (this.#came.has(key)) return { problem: 'it needs a chunk again that was used already' };
     if (!this.#waiting.has(key)) this.#wants.push({ work, hash, sizeBytes: use.sizeBytes });
-    this.#await(hash, onChunk);
+    this.#await(key, awaiting);
     return null;
-  }
-
-  #wantSegment(work: WorkKind, { chunk, offset, sizeBytes }: Segment, onPage: OnChunk) {
-    return this.#want(work, chunk, (bytes) => {
-      if (offset + sizeBytes > bytes.length)
-        return { problem: 'a page is beyond the end of a chunk' };
-      return onPage(bytes.subarray(offset, offset + sizeBytes));
-    });
   }
 
   #onManifest(bytes: Uint8Array): Problem | null {
@@ -228,6 +224,10 @@ export class Restoring implements Assembly {
     return this.#openLevel();
   }
 
+  get #room(): Room {
+    return this.#memory?.room ?? ownRoom;
+  }
+
   /** Q4: one level of all tables after the other. */
   #openLevel(): Problem | null {
     const roots = this.#roots.filter(({ name }) => name.level === this.#level);
@@ -245,7 +245,9 @@ export class Restoring implements Assembly {
     }
     if (this.#level === 0) return this.#openLeaf(place);
     const [segment] = place.name.segments as [Segment];
-    return this.#wantSegment('healing', segment, (bytes) => {
+    return this.#want('healing', segment.chunk, (chunk) => {
+      const bytes = pageIn(chunk, segment);
+      if ('problem' in bytes) return bytes;
       this.#pages.push({ place, bytes });
       this.#waitingSizeBytes += bytes.length;
       return null;
@@ -284,14 +286,19 @@ export class Restoring implements Assembly {
   #openLeaf(place: Place): Problem | null {
     const task = new LeafTask(place);
     this.#leaves += 1;
-    for (const [i, segment] of task.missing) {
-      const problem = this.#wantSegment('ranges', segment, (page) => {
-        if (task.add(i, page)) this.#enqueue(task);
-        return null;
-      });
+    this.#memory?.expect(task.sizeBytes);
+    for (const part of task.missing) {
+      const problem = this.#want('ranges', part.segment.chunk, part);
       if (problem !== null) return problem;
     }
     if (task.isReady) this.#enqueue(task);
+    return null;
+  }
+
+  #onPart({ task, at, segment }: LeafPart, chunk: Uint8Array): Problem | null {
+    const page = pageIn(chunk, segment);
+    if ('problem' in page) return page;
+    if (task.add(at, page, this.#room)) this.#enqueue(task);
     return null;
   }
 
@@ -384,6 +391,11 @@ export class Restoring implements Assembly {
   }
 }
 
+function pageIn(chunk: Uint8Array, { offset, sizeBytes }: Segment): Uint8Array | Problem {
+  if (offset + sizeBytes > chunk.length) return { problem: 'a page is beyond the end of a chunk' };
+  return chunk.subarray(offset, offset + sizeBytes);
+}
+
 function hasHash({ name }: Place, hash: Uint8Array): boolean {
   return equalBytes(hash, name.hash);
 }
@@ -397,14 +409,4 @@ function branchOf({ place, bounds, children }: BranchTask, uses: ChunkUses): Bra
   const isFound = nodes.every(({ stored }) => stored !== null);
   if (!isFound) useSegments(uses, name.segments, -1);
   return Object.assign(branch, { hash: name.hash, stored: isFound ? { segment } : null });
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }

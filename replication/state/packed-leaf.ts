@@ -1,26 +1,32 @@
 /**
- * A leaf that stays packed until somebody looks at its entries: a standby that only keeps a state has one
- * object for each leaf, and none for its entries, which its collector would otherwise mark again and again
+ * A leaf that stays packed until somebody looks at its entries: a standby that only keeps a state has few
+ * objects for each leaf, and none for its entries, which its collector would otherwise mark again and again
  * while the state comes in. Nobody owns it, so no tree changes it in place.
  */
 import type { Leaf, Owner, StoredValue } from './nodes.js';
 import { entriesOfPage, type PlainPage } from './plain-page.js';
 import type { StoredLeaf } from './stored.js';
 
+const nobody: Owner = {};
+
+interface Entries {
+  readonly keys: string[];
+  readonly values: StoredValue[];
+}
+
 export class PackedLeaf implements Leaf {
   readonly level = 0;
-  owner: Owner = {};
+  readonly owner = nobody;
   hash: Uint8Array | null = null;
   stored: StoredLeaf | null = null;
   origin: Leaf | null = null;
   sizeBytes: number;
   readonly count: number;
   #packed: Uint8Array | null;
-  #keys: string[] = [];
-  #values: StoredValue[] = [];
+  #entries: Entries | null = null;
 
-  /** The page holds no changes, and its bytes are kept. */
-  constructor({ bytes, count, sizeBytes }: PlainPage) {
+  /** The page holds no changes. Its bytes are kept, and may be a part of something larger. */
+  constructor({ bytes, count, sizeBytes }: Pick<PlainPage, 'bytes' | 'count' | 'sizeBytes'>) {
     this.#packed = bytes;
     this.count = count;
     this.sizeBytes = sizeBytes;
@@ -32,20 +38,23 @@ export class PackedLeaf implements Leaf {
   }
 
   get keys(): string[] {
-    this.#unpack();
-    return this.#keys;
+    return this.#unpacked().keys;
   }
 
   get values(): StoredValue[] {
-    this.#unpack();
-    return this.#values;
+    return this.#unpacked().values;
   }
 
-  #unpack(): void {
-    if (this.#packed === null) return;
-    const { keys, values } = entriesOfPage(this.#packed);
-    this.#packed = null;
-    this.#keys = keys;
-    this.#values = values;
+  #unpacked(): Entries {
+    if (this.#packed !== null) {
+      this.#entries = entriesOfPage(ownBytes(this.#packed));
+      this.#packed = null;
+    }
+    return this.#entries as Entries;
   }
+}
+
+/** Values live longer than their leaf does: all they hold is what came with them in it. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }

@@ -4,6 +4,7 @@
  *
  * It reads for itself: a msgpack reader that is in the middle of something else cannot be asked.
  */
+import type { Room } from './leaf-memory.js';
 import { entrySizeBytes } from './nodes.js';
 
 /** Entry i's key, with the head that tells its length, is from keyAt[i] up to keyAt[i + 1]; its value likewise. */
@@ -88,7 +89,7 @@ interface Run {
 }
 
 /** The content of a leaf: the first page, and what was changed on top of it, oldest first. */
-export function mergedPage(pages: readonly PlainPage[]): Uint8Array {
+export function mergedPage(pages: readonly PlainPage[], room: Room): Uint8Array {
   const runs: Run[] = [];
   const next = pages.map(() => 0);
   for (;;) {
@@ -101,7 +102,7 @@ export function mergedPage(pages: readonly PlainPage[]): Uint8Array {
     if (last?.page === page && last.to === at) last.to = at + 1;
     else runs.push({ page, from: at, to: at + 1 });
   }
-  return written(runs);
+  return written(runs, room);
 }
 
 /** Of the least key that is left, the newest page with it; older ones are moved past it. None: -1. */
@@ -130,7 +131,7 @@ function compareKeys(a: PlainPage, i: number, b: PlainPage, j: number): number {
   return endX - x - (endY - y);
 }
 
-function written(runs: readonly Run[]): Uint8Array {
+function written(runs: readonly Run[], room: Room): Uint8Array {
   let count = 0;
   let keysSizeBytes = 0;
   let valuesSizeBytes = 0;
@@ -140,7 +141,7 @@ function written(runs: readonly Run[]): Uint8Array {
     valuesSizeBytes += (page.valueAt[to] as number) - (page.valueAt[from] as number);
   }
   const head = arrayHead(count);
-  const out = new Uint8Array(1 + 2 * head.length + keysSizeBytes + valuesSizeBytes);
+  const out = room(1 + 2 * head.length + keysSizeBytes + valuesSizeBytes);
   let at = 0;
   const put = (bytes: Uint8Array) => {
     out.set(bytes, at);
