@@ -15,6 +15,7 @@ import type {
 } from './ports.js';
 import type { EpochNote } from './replica.js';
 import type { Identity } from './signature.js';
+import type { Stretches } from './state/leaf-memory.js';
 import type { SyncProgress } from './sync/progress.js';
 
 /** The time a step happens at. Only `wallMs` may be off or jump; nothing safe depends on either. */
@@ -30,6 +31,8 @@ export interface MemberConfig {
   readonly groupId: string;
   readonly kind: Kind;
   readonly hash: Hash;
+  /** Memory for a state that comes in. Default: made when it is needed. */
+  readonly stretches?: Stretches;
   readonly id: WriterId;
   readonly identity: Identity;
   /** A warm standby holds the last snapshot; a hot one also follows the log. */

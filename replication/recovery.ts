@@ -189,8 +189,8 @@ function fetch(
   out: Effect[],
 ): RecoveryResult {
   const { config, calls, held } = recovery;
-  const { kind, hash, groupId } = config;
-  const restoring = new Restoring({ kind, hash, body, held });
+  const { kind, hash, stretches, groupId } = config;
+  const restoring = new Restoring({ kind, hash, stretches, body, held });
   const generation = generationOf(groupId, epoch, body.at);
   const sync = newSync({ hash }, calls, generation, restoring, calls.peers);
   recovery.phase = 'fetching';

@@ -29,6 +29,10 @@ export class HeapRoom {
 
   constructor(private readonly heap: Heap = theHeap) {}
 
+  get isGiven(): boolean {
+    return this.#syncing.size > 0;
+  }
+
   /** Whether the member of this group syncs, after whatever it did. */
   note(group: string, isSyncing: boolean): void {
     if (isSyncing === this.#syncing.has(group)) return;

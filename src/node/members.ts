@@ -28,6 +28,7 @@ import { attestVerb, lostVerb } from './listening.js';
 import { MemberDriver, messageOf } from './member-driver.js';
 import type { MemberEvents } from './member-options.js';
 import { PermitPool } from './permit-pool.js';
+import { PreparedMemory } from './prepared-memory.js';
 import type { RuntimeOptions } from './runtime.js';
 
 /** Packs in some milliseconds. */
@@ -58,6 +59,7 @@ export class Members {
   readonly #hosted = new Map<string, Hosted>();
   readonly #actors: Actors = newActors();
   readonly #room = new HeapRoom();
+  readonly #memory = new PreparedMemory();
   #postman: NodeJS.Immediate | null = null;
   /** Those that may have something new to say of themselves. */
   #stirred = new Set<string>();
@@ -109,6 +111,7 @@ export class Members {
         groupId,
         kind,
         hash: sha256,
+        stretches: this.#memory.stretches,
         id: { index, node: info.id, incarnation: info.incarnation },
         identity: identityOf(config, index),
         standby,
@@ -139,9 +142,14 @@ export class Members {
   ): void {
     this.#hosted.get(group)?.stop();
     this.#hosted.delete(group);
-    this.#room.note(group, false);
+    this.#noteSync(group, false);
     const ending = end(this.#actors, group, how, why);
     if (ending !== null) this.#tellEnding(ending);
+  }
+
+  #noteSync(group: string, isSyncing: boolean): void {
+    this.#room.note(group, isSyncing);
+    if (!this.#room.isGiven) this.#memory.rest();
   }
 
   /** The node ends; or another process has taken its place. */
@@ -206,7 +214,7 @@ export class Members {
       closed: () => this.#hosted.get(group)?.closeIntake(),
       stepped: (sync) => {
         follow(sync);
-        this.#room.note(group, sync !== null);
+        this.#noteSync(group, sync !== null);
         this.#stirred.add(group);
       },
       changed: (report) => {
