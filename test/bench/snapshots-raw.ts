@@ -2,15 +2,16 @@
  * The yardsticks of `bench:snapshots`: as fast as our client reads messages of a chunk's size from one
  * stream, asking for them in whatever way is fastest, or as programs usually read, through a consumer.
  * Nothing is done with what arrives; or the least that a sync has to do with it, which is to hash it, as
- * a chunk and as the leaves in it, and to write it to a file.
+ * a chunk and as the leaves in it, to write it to a file, and to hold a copy of it in memory.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect } from 'nats';
 import { limits } from '../../replication/limits.js';
+import { LeafMemory } from '../../replication/state/leaf-memory.js';
 import { Requests } from '../../src/nats/requests.js';
 import { answerParent } from './child.js';
 
@@ -47,7 +48,7 @@ export interface RawRead {
 export interface RawRequest {
   readonly count: number;
   readonly manner: Manner;
-  /** Hash and write down what arrives. */
+  /** Hash what arrives, write it down and hold it. */
   readonly keep?: boolean;
 }
 
@@ -65,6 +66,8 @@ async function read({ count, manner, keep = false }: RawRequest): Promise<RawRea
   const { inFlight, batch } = manner;
   const dir = keep ? await mkdtemp(join(tmpdir(), 'understudy-raw-')) : null;
   const kept: Promise<void>[] = [];
+  const memory = new LeafMemory();
+  memory.expect(count * limits.chunkSizeBytes);
   const requests = new Requests(connection, { timeoutMs: 10_000, inFlight, waiting: count });
   let sizeBytes = 0;
   const readFrom = (seq: number) =>
@@ -76,7 +79,10 @@ async function read({ count, manner, keep = false }: RawRequest): Promise<RawRea
         }
         const { data } = reply.message;
         sizeBytes += data.length;
-        if (dir !== null && data.length > 0) kept.push(hashAndWrite(dir, data));
+        if (dir !== null && data.length > 0) {
+          kept.push(hashAndWrite(dir, data));
+          memory.room(data.length).set(data);
+        }
         // A batch ends with a message of its own.
         if (batch > 1 && data.length > 0) return 'more';
         resolve();
@@ -110,13 +116,11 @@ async function consume({ count }: Pick<RawRequest, 'count'>): Promise<RawRead> {
 }
 
 async function hashAndWrite(dir: string, data: Uint8Array): Promise<void> {
-  const hash = createHash('sha256').update(data).digest('hex');
+  const name = hash('sha256', data, 'hex');
   for (let at = 0; at < data.length; at += limits.leafSizeBytes) {
-    createHash('sha256')
-      .update(data.subarray(at, at + limits.leafSizeBytes))
-      .digest();
+    hash('sha256', data.subarray(at, at + limits.leafSizeBytes), 'buffer');
   }
-  await writeFile(join(dir, hash), data);
+  await writeFile(join(dir, name), data);
 }
 
 function question(seq: number, batch: number): string {
