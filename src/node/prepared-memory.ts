@@ -45,8 +45,18 @@ export class PreparedMemory {
 
   #prepare(count: number): void {
     for (; this.#ready.length + this.#asked < count; this.#asked++) {
-      this.#thread ??= this.#begin();
+      this.#thread ??= this.#begun();
+      if (this.#thread === null) return;
       this.#thread.touch(new SharedArrayBuffer(stretchSizeBytes));
+    }
+  }
+
+  /** Null: none can be started, which Node may be told not to allow. It only saves time. */
+  #begun(): Thread | null {
+    try {
+      return this.#begin();
+    } catch {
+      return null;
     }
   }
 
@@ -58,7 +68,6 @@ export class PreparedMemory {
         this.#asked -= 1;
         this.#ready.push(stretch);
       },
-      // It only saves time: without it, what is asked for is made then.
       died: () => {
         if (thread === this.#thread) this.rest();
       },

@@ -73,6 +73,14 @@ it('does without a thread that dies, and tries another the next time', () => {
   expect(threads).toHaveLength(2);
 });
 
+it('does without threads where none can be started', () => {
+  const memory = new PreparedMemory(() => {
+    throw new Error('denied');
+  });
+  const take = () => memory.stretches(stretchSizeBytes, 9 * stretchSizeBytes).byteLength;
+  expect([take(), take()]).toEqual([stretchSizeBytes, stretchSizeBytes]);
+});
+
 it('has a thread that gives back what it is given', async () => {
   const stretch = new SharedArrayBuffer(1024 * 1024);
   const touched = await new Promise<SharedArrayBuffer>((resolve, reject) => {
