@@ -8,6 +8,9 @@ const quick = {
   simulation: ['simulation', 'scenario', 'history'],
 };
 
+/** Files that replace modules for all that is loaded after, or measure the heap. */
+const alone = 'test/**/*.alone.test.ts';
+
 export default defineConfig({
   test: {
     reporters: ['default', closingLine],
@@ -21,9 +24,13 @@ export default defineConfig({
         test: {
           name,
           include: dirs.map((dir) => `test/${dir}/**/*.test.ts`),
-          exclude: ['**/*.cluster.test.ts'],
+          exclude: ['**/*.cluster.test.ts', alone],
+          // Most unit tests run for less time than a process of their own would take to load modules; runs of the
+          // simulation are slower where other files have filled the heap.
+          isolate: name === 'simulation',
         },
       })),
+      { extends: true as const, test: { name: 'alone', include: [alone] } },
       {
         // Each of these files starts several servers and node processes of its own: two at a time keep two
         // cores busy, and more would only make each other slow.

@@ -250,9 +250,9 @@ describe('an NDJSON stream', () => {
     expect(JSON.stringify(body.problem)).not.toContain('secret');
   });
 
-  test('200,000 lines, every hundredth broken, one batch at a time', async () => {
+  test('50,000 lines, every hundredth broken, one batch at a time', async () => {
     const { ndjson, backend } = await serve();
-    const count = 200_000;
+    const count = 50_000;
     function* lines() {
       for (let i = 1; i <= count; i++) yield i % 100 === 0 ? '{"by":1\n' : '{"by":1}\n';
     }
@@ -270,8 +270,8 @@ describe('an NDJSON stream', () => {
     const { body } = await ndjson(path, pieces());
     expect(body.results).toHaveLength(count);
     expect(body.results[99].detail).toMatch(/^line 100: /);
-    expect(body.results[count - 2]).toEqual({ seq: 198_000, result: { total: 198_000 } });
-    expect(backend.total('c')).toBe(198_000);
+    expect(body.results[count - 2]).toEqual({ seq: 49_500, result: { total: 49_500 } });
+    expect(backend.total('c')).toBe(49_500);
     expect(backend.mostOutstanding).toBe(1);
     for (const { count: events, blob } of backend.batches) {
       expect(events).toBeLessThanOrEqual(limits.batchEvents);

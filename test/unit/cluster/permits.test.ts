@@ -10,6 +10,7 @@ import {
   type Permits,
   works,
 } from '../../../cluster/permits.js';
+import { sampleSize } from '../../support/sample.js';
 import { seededRandom } from '../../support/scheduler.js';
 
 const limits = { all: 4, patient: 2 };
@@ -118,7 +119,7 @@ describe('permits', () => {
   });
 
   it('are never more than there are, never idle while wanted, and never lost', () => {
-    for (let seed = 0; seed < 200; seed++) {
+    for (let seed = 0; seed < sampleSize(200, 50); seed++) {
       const random = seededRandom(`permits ${seed}`);
       const permits = newPermits({ all: 1 + random.below(6), patient: 1 + random.below(3) });
       const { all, patient } = permits.limits;

@@ -5,6 +5,7 @@ import { natsGarbage } from '../../../src/nats/garbage.js';
 import { decodePin, encodePin, type PinKind } from '../../../src/nats/pins.js';
 import type { OnReply, Reply } from '../../../src/nats/requests.js';
 import { namesFor } from '../../../src/nats/subjects.js';
+import { sampleSize } from '../../support/sample.js';
 import { type Random, seededRandom } from '../../support/scheduler.js';
 import { answered, lost, message, status } from './fake-replies.js';
 
@@ -237,7 +238,8 @@ class Servers {
 
 describe('reading the pins from three servers while they are replaced', () => {
   it('hands over all that stood at one moment after the mark', async () => {
-    const runs = Array.from({ length: 300 }, async (_, seed) => {
+    const count = sampleSize(300, 100);
+    const runs = Array.from({ length: count }, async (_, seed) => {
       const servers = new Servers(seededRandom(`pins ${seed}`));
       const mark = servers.store(names.pinMark);
       const marked = servers.ops.length;
@@ -249,6 +251,6 @@ describe('reading the pins from three servers while they are replaced', () => {
       );
       return states.some((state) => state.every(({ at }) => seen.has(position(at))));
     });
-    expect(await Promise.all(runs)).toEqual(Array(300).fill(true));
+    expect(await Promise.all(runs)).toEqual(Array(count).fill(true));
   });
 });
