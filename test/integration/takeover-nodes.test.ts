@@ -9,10 +9,8 @@ import type { AdminClient } from '../../src/client/admin.js';
 import { type Cluster, startSharedCluster } from '../support/cluster.js';
 import { type Killer, killerOf } from '../support/killer.js';
 import type { NodeProcess } from '../support/node-process.js';
+import { sampleOf } from '../support/sample.js';
 import { supervise } from '../support/supervise.js';
-
-const isWhole = process.env.TAKEOVER_STEPS === 'all';
-const steps = (all: readonly string[], sample: string) => (isWhole ? all : [sample]);
 
 const names = ['g', 'h'];
 const hosts = ['node-1', 'node-2', 'node-3', 'node-4'];
@@ -77,7 +75,7 @@ const memberCount = async (id: string): Promise<number> => {
 const drained = (step: string) => ({ kind: 'drain', step });
 const rebalanced = (step: string) => ({ kind: 'rebalance', step });
 
-test.each(steps(['started', 'marking', 'moving'], 'moving'))(
+test.each(sampleOf(['started', 'marking', 'moving'], ['moving']))(
   'a drain, and then a rebalance, whose driver is killed at %s are ended by another',
   async (step) => {
     const leaving = cluster.activeOf(await cluster.whole('g'));
@@ -98,7 +96,7 @@ test.each(steps(['started', 'marking', 'moving'], 'moving'))(
   90_000,
 );
 
-test.each(steps(['started', 'checking', 'handing-over', 'ending', 'returning'], 'ending'))(
+test.each(sampleOf(['started', 'checking', 'handing-over', 'ending', 'returning'], ['ending']))(
   'a restart whose driver is killed at %s is ended by another, and the node has ended once',
   async (step) => {
     const node = cluster.activeOf(await cluster.whole('g'));
@@ -119,7 +117,7 @@ test.each(steps(['started', 'checking', 'handing-over', 'ending', 'returning'], 
   60_000,
 );
 
-test.each(steps(['started', 'cutting', 'syncing'], 'syncing'))(
+test.each(sampleOf(['started', 'cutting', 'syncing'], ['syncing']))(
   'a sync whose driver is killed at %s is ended by another, and the standbys hold it',
   async (step) => {
     const group = await cluster.whole('g');

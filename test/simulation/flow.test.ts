@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
+import { sampleSize } from '../support/sample.js';
 import { runSeed } from './flow-run.js';
 
-const seeds = 200;
+const seeds = sampleSize(200, 60);
 
 it(`machines end once, step by step, over ${seeds} seeds of failovers`, {
   timeout: 300_000,

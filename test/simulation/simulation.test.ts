@@ -1,21 +1,23 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { sampleSize } from '../support/sample.js';
 import { root } from './bundle.js';
 import { twiceEvery } from './determinism.js';
 import { runPool, type SeedResult } from './pool.js';
 import { runSeed } from './run.js';
 
-/** As many as fit into a few minutes beside the other tests; `.ci/run` runs more. */
-const seeds = 1500;
+/** Some of what `.ci/run` runs, and among them one that is run twice. */
+const from = 801;
+const seeds = sampleSize(1500, 400);
 
 describe('simulation', () => {
   it(`holds I1-I5 and I9 over ${seeds} seeds`, { timeout: 900_000 }, async () => {
     const results: SeedResult[] = [];
-    await runPool({ from: 1, seeds, workers: 2, onResult: (result) => results.push(result) });
+    await runPool({ from, seeds, workers: 2, onResult: (result) => results.push(result) });
     expect(results).toHaveLength(seeds);
     expect(results.filter(({ violation }) => violation !== null)).toEqual([]);
-    expect(seeds).toBeGreaterThan(twiceEvery);
+    expect(results.some(({ seed }) => seed % twiceEvery === 0)).toBe(true);
     // Too little traffic or too few changes of the writer would prove nothing.
     const sum = (pick: (result: SeedResult) => number) =>
       results.reduce((total, result) => total + pick(result), 0);
