@@ -1,27 +1,29 @@
 /** The broker goes away and comes back: delivery stalls and resumes, and nobody panics. */
 import { expect, test } from 'vitest';
-import { startCluster } from '../support/cluster.js';
+import { clusterOfFile } from '../support/cluster.js';
 import { ledgerCommand, secondOpinion } from '../support/ledger-load.js';
 import { countingCommand, Load, settle } from '../support/load.js';
+
+const shared = clusterOfFile();
 
 test.each(['SIGKILL', 'SIGTERM'] as const)(
   'a broker ended with %s under load stalls delivery and nothing else',
   async (signal) => {
-    const cluster = await startCluster();
-    const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
-    const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+    const cluster = shared();
+    const before = await cluster.createGroup({ name: signal, kind: 'counter' });
+    const load = new Load((await cluster.client()).group(signal), { command: countingCommand });
     await load.more();
     await cluster.restartBroker(signal);
     await load.more(1000);
-    await settle(load, cluster.admin, 'c');
-    const after = await cluster.whole('c');
+    await settle(load, cluster.admin, signal);
+    const after = await cluster.whole(signal);
     expect(after.epoch - before.epoch).toBeLessThanOrEqual(1);
-    expect(await cluster.admin.history('c')).toHaveLength(after.epoch);
+    expect(await cluster.admin.history(signal)).toHaveLength(after.epoch);
   },
 );
 
 test('a cluster of which every process was killed continues where it was', async () => {
-  const cluster = await startCluster();
+  const cluster = shared();
   const before = await cluster.createGroup({ name: 'bank', kind: 'ledger' });
   const client = await cluster.client();
   const load = new Load(client.group('bank'), { command: ledgerCommand });

@@ -4,11 +4,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { startCluster } from '../support/cluster.js';
+import { clusterOfFile } from '../support/cluster.js';
 import { CommandProcess } from '../support/command.js';
 import { readEvents } from '../support/load.js';
 import { until } from '../support/until.js';
 
+const shared = clusterOfFile();
 const lineCount = 20_000;
 
 function tempFile(name: string, text: string): string {
@@ -30,7 +31,7 @@ function secondOpinion(file: string) {
 }
 
 test('a delivery survives the node it talks to and the active, and its summary is true', async () => {
-  const cluster = await startCluster();
+  const cluster = shared();
   const group = await cluster.createGroup({ name: 'bank', kind: 'ledger' });
   const lines = readFileSync('examples/ledger.ndjson', 'utf8').split('\n').slice(0, lineCount);
   const [gateway] = cluster.standbysOf(group);
@@ -68,14 +69,14 @@ test('a delivery survives the node it talks to and the active, and its summary i
 }, 60_000);
 
 test('a keyed file delivered again reports duplicates only, also after a failover', async () => {
-  const cluster = await startCluster();
-  const group = await cluster.createGroup({ name: 'bank', kind: 'ledger' });
+  const cluster = shared();
+  const group = await cluster.createGroup({ name: 'keyed', kind: 'ledger' });
   const count = 5000;
   const lines = Array.from({ length: count }, (_, i) => `{"type":"open","account":"a-${i}"}`);
   const file = tempFile('keyed.ndjson', lines.join('\n'));
   const run = async () => {
     const url = cluster.nodes.map(({ adminUrl }) => adminUrl).join(',');
-    const args = ['deliver', 'bank', file, '--key-field', 'account', '--json', '--url', url];
+    const args = ['deliver', 'keyed', file, '--key-field', 'account', '--json', '--url', url];
     const command = new CommandProcess(args);
     expect(await command.exited).toEqual({ code: 0, signal: null });
     expect(command.stderr).toBe('');
@@ -87,14 +88,14 @@ test('a keyed file delivered again reports duplicates only, also after a failove
   expect(await run()).toEqual(fresh);
   expect(await run()).toEqual(known);
   await cluster.activeOf(group).kill();
-  await cluster.after('bank', group.epoch);
+  await cluster.after('keyed', group.epoch);
   expect(await run()).toEqual(known);
-  const { value } = await cluster.admin.query('bank', { name: 'totals' });
+  const { value } = await cluster.admin.query('keyed', { name: 'totals' });
   expect(value).toMatchObject({ accounts: count });
 });
 
 test('a broker that restarts in the middle costs a delivery nothing but time', async () => {
-  const cluster = await startCluster();
+  const cluster = shared();
   await cluster.createGroup({ name: 'c', kind: 'counter' });
   const url = cluster.nodes.map(({ adminUrl }) => adminUrl).join(',');
   const command = new CommandProcess(['deliver', 'c', '-', '--json', '--url', url]);

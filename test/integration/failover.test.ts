@@ -1,12 +1,15 @@
 /** Nodes that die, one after the other, while clients keep delivering. */
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { startCluster } from '../support/cluster.js';
+import { clusterOfFile } from '../support/cluster.js';
 import { ledgerCommand, secondOpinion } from '../support/ledger-load.js';
 import { countingCommand, Load, readEvents, settle } from '../support/load.js';
 
+const kinds = resolve('test/support/splitter-kinds.mjs');
+const shared = clusterOfFile({ env: { UNDERSTUDY_KINDS: kinds } });
+
 test('kill -9 of the active under load loses, doubles and leaves unanswered nothing', async () => {
-  const cluster = await startCluster();
+  const cluster = shared();
   const before = await cluster.createGroup({ name: 'bank', kind: 'ledger' });
   const bank = (await cluster.client()).group('bank');
   const load = new Load(bank, { command: ledgerCommand });
@@ -32,45 +35,44 @@ test('kill -9 of the active under load loses, doubles and leaves unanswered noth
 });
 
 test('the last of three members carries on, and all come back to a whole group', async () => {
-  const cluster = await startCluster();
-  const first = await cluster.createGroup({ name: 'c', kind: 'counter' });
-  const load = new Load((await cluster.client()).group('c'), { command: countingCommand });
+  const cluster = shared();
+  const first = await cluster.createGroup({ name: 'last', kind: 'counter' });
+  const load = new Load((await cluster.client()).group('last'), { command: countingCommand });
   await load.more();
   await cluster.activeOf(first).kill();
-  const second = await cluster.after('c', first.epoch);
+  const second = await cluster.after('last', first.epoch);
   await cluster.activeOf(second).kill();
-  const third = await cluster.after('c', second.epoch);
+  const third = await cluster.after('last', second.epoch);
   await load.more();
   // A node that has just started believes in the others for a grace time.
-  const alone = await cluster.group('c', 'alone', ({ health }) => health.healthy === 1);
+  const alone = await cluster.group('last', 'alone', ({ health }) => health.healthy === 1);
   expect(alone).toMatchObject({ health: { total: 3, status: 'degraded' }, reprotected: false });
 
   await cluster.start();
-  const whole = await cluster.whole('c');
+  const whole = await cluster.whole('last');
   await load.more();
-  await settle(load, cluster.admin, 'c');
+  await settle(load, cluster.admin, 'last');
   expect(whole).toMatchObject({ health: { healthy: 3, total: 3, status: 'healthy' } });
   expect(whole.epoch).toBe(third.epoch);
   expect(whole.activeNode).toBe(third.activeNode);
 });
 
 test('five synced events and three more are eight after a kill', async () => {
-  const cluster = await startCluster();
-  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
-  const counter = (await cluster.client()).group('c');
+  const cluster = shared();
+  const before = await cluster.createGroup({ name: 'eight', kind: 'counter' });
+  const counter = (await cluster.client()).group('eight');
   for (let i = 1; i <= 5; i++) await counter.deliver({ by: i });
-  expect(await cluster.admin.sync('c')).toEqual({ through: 5 });
+  expect(await cluster.admin.sync('eight')).toEqual({ through: 5 });
   for (let i = 6; i <= 8; i++) await counter.deliver({ by: i });
   await cluster.activeOf(before).kill();
   const answer = await counter.query('get');
   expect(answer).toMatchObject({ value: { total: 36, count: 8 }, seq: 8, epoch: 2 });
-  const entry = await cluster.epoch('c', 2);
+  const entry = await cluster.epoch('eight', 2);
   expect(entry).toMatchObject({ fromSeq: 8, replayed: 3 });
 });
 
 test('commands of no, one and three events keep their results and seqs across a kill', async () => {
-  const kinds = resolve('test/support/splitter-kinds.mjs');
-  const cluster = await startCluster({ env: { UNDERSTUDY_KINDS: kinds } });
+  const cluster = shared();
   const before = await cluster.createGroup({ name: 's', kind: 'splitter' });
   const splitter = (await cluster.client()).group('s');
   const sizes = [0, 1, 3];

@@ -2,8 +2,10 @@
 import { expect, test } from 'vitest';
 import type { GroupDetail } from '../../cluster/documents.js';
 import { cli } from '../support/cli.js';
-import { type Cluster, startCluster } from '../support/cluster.js';
+import { type Cluster, clusterOfFile, startCluster } from '../support/cluster.js';
 import { until } from '../support/until.js';
+
+const shared = clusterOfFile();
 
 /** The command, asked of the nodes that can answer. */
 async function understudy(cluster: Cluster, ...args: string[]): Promise<string> {
@@ -29,7 +31,7 @@ async function everywhere(
 const isVacant = ({ activeNode, vacancy }: GroupDetail) => activeNode === null && vacancy !== null;
 
 test('a paused group whose active is killed stays without one, says why, and fails over when resumed', async () => {
-  const cluster = await startCluster();
+  const cluster = shared();
   const before = await cluster.createGroup({ name: 'other', kind: 'counter' });
   const place = ['--priorities', 'node-1=1,node-2=2,node-3=3'];
   await understudy(cluster, 'create', 'c', '--kind', 'counter', ...place);
@@ -72,30 +74,30 @@ test('a paused group whose active is killed stays without one, says why, and fai
 });
 
 test('a pause of all groups ends by itself, and until then operators may still fail over', async () => {
-  const cluster = await startCluster();
-  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const cluster = shared();
+  const before = await cluster.createGroup({ name: 'all', kind: 'counter' });
   await understudy(cluster, 'pause', '--all', '--ttl', '1h');
-  await everywhere(cluster, 'c', ({ pause }) => pause?.scope === 'all');
+  await everywhere(cluster, 'all', ({ pause }) => pause?.scope === 'all');
   // A group without any active yet is no failover.
   await cluster.createGroup({ name: 'new', kind: 'counter' });
   await cluster.activeOf(before).kill();
-  await everywhere(cluster, 'c', isVacant);
+  await everywhere(cluster, 'all', isVacant);
 
-  const { id } = await cluster.admin.failover('c');
+  const { id } = await cluster.admin.failover('all');
   const ended = await cluster.admin.operation(id, 10_000);
   expect(ended).toMatchObject({ state: 'done' });
   const although = ended.steps.find(({ name }) => name === 'promoting')?.detail;
   expect(although).toMatch(/although paused by local until .*understudy resume --all/);
-  const second = await cluster.after('c', 1);
+  const second = await cluster.after('all', 1);
 
   await cluster.node(before.activeNode).start();
-  await cluster.whole('c');
+  await cluster.whole('all');
   const { pause } = await cluster.admin.pause(null, { ttlMs: 6000 });
-  await everywhere(cluster, 'c', (group) => group.pause?.until === pause?.until);
+  await everywhere(cluster, 'all', (group) => group.pause?.until === pause?.until);
   await cluster.activeOf(second).kill();
-  await everywhere(cluster, 'c', (group) => isVacant(group) && group.paused);
-  await cluster.after('c', 2);
-  const { startedAt, unavailableMs } = await cluster.epoch('c', 3);
+  await everywhere(cluster, 'all', (group) => isVacant(group) && group.paused);
+  await cluster.after('all', 2);
+  const { startedAt, unavailableMs } = await cluster.epoch('all', 3);
   const openedAtMs = Date.parse(startedAt) + (unavailableMs ?? 0);
   // The node that took the order and those that count it down read one clock, at moments apart.
   expect(openedAtMs).toBeGreaterThan(Date.parse(pause?.until ?? '') - 500);
@@ -103,8 +105,8 @@ test('a pause of all groups ends by itself, and until then operators may still f
 }, 60_000);
 
 test('cordons that are asked for at once are all kept, and a cordoned node still takes over from another', async () => {
-  const cluster = await startCluster();
-  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const cluster = shared();
+  const before = await cluster.createGroup({ name: 'cordoned', kind: 'counter' });
   await Promise.all(cluster.nodes.map((node) => cluster.adminOf(node).cordon(node.id)));
   await until('every node is cordoned for every other', async () => {
     const seen = await Promise.all(cluster.nodes.map((node) => cluster.adminOf(node).nodes()));
@@ -113,7 +115,7 @@ test('cordons that are asked for at once are all kept, and a cordoned node still
   const refused = cluster.admin.createGroup({ name: 'd', kind: 'counter' });
   await expect(refused).rejects.toMatchObject({ code: 'placement-failed' });
   await cluster.activeOf(before).kill();
-  expect(await cluster.after('c', 1)).toMatchObject({ epoch: 2 });
+  expect(await cluster.after('cordoned', 1)).toMatchObject({ epoch: 2 });
 });
 
 test('a cordoned node gets no lost member, however little it carries, until it is uncordoned', async () => {

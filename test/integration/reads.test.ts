@@ -1,11 +1,11 @@
 /** Reads from any member: what each consistency promises, and what a token carries along (P11). */
 import { connect } from 'nats';
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, expect, onTestFinished, test } from 'vitest';
 import type { GroupDocument } from '../../cluster/documents.js';
 import { createClient } from '../../src/client/client.js';
 import type { GroupClient } from '../../src/client/group.js';
 import type { counter } from '../../src/kinds/counter.js';
-import { type Cluster, startCluster, startSharedCluster } from '../support/cluster.js';
+import { clusterOfFile } from '../support/cluster.js';
 import { CommandProcess } from '../support/command.js';
 import { until } from '../support/until.js';
 
@@ -16,26 +16,20 @@ const standby = { consistency: 'standby' } as const;
 const timeoutMs = 1500;
 const consistencies = ['linearizable', 'local', 'standby'] as const;
 
-let cluster: Cluster;
+const shared = clusterOfFile();
 let count = 0;
 /** A hot group of its own for each test. */
 let group: GroupDocument;
 let name: string;
 
-beforeAll(async () => {
-  cluster = await startSharedCluster();
-});
-
-afterAll(() => cluster.remove());
-
 beforeEach(async () => {
   name = `hot-${++count}`;
-  group = await cluster.createGroup({ name, kind: 'counter', standby: 'hot' });
+  group = await shared().createGroup({ name, kind: 'counter', standby: 'hot' });
 });
 
 /** A client that has seen nothing. */
 async function freshClient(): Promise<Counter> {
-  const client = await createClient({ servers: cluster.broker.url });
+  const client = await createClient({ servers: shared().broker.url });
   onTestFinished(() => client.close(0));
   return client.group<typeof counter>(name);
 }
@@ -78,14 +72,14 @@ test('a token carries what was seen into another process, over NATS, HTTP and th
     expect(seq).toBeGreaterThanOrEqual(n);
     expect(value.total).toBe(seq);
   }
-  const url = cluster.nodes[0]?.adminUrl as string;
+  const url = shared().nodes[0]?.adminUrl as string;
   const delivery = await fetch(`${url}/v1/groups/${name}/events`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: '{"by":1}',
   });
   const token = delivery.headers.get('understudy-token') as string;
-  const other = cluster.nodes[1]?.adminUrl as string;
+  const other = shared().nodes[1]?.adminUrl as string;
   const state = await fetch(`${other}/v1/groups/${name}/state?consistency=standby`, {
     headers: { 'understudy-token': token },
   });
@@ -113,22 +107,23 @@ test.each(consistencies)(
   async (consistency) => {
     await (await freshClient()).deliver({ by: 1 });
     // The same seqs in an epoch that never was, and a seq that never was in an epoch of ours.
-    for (const after of ['1.9.1', '1.1.9']) {
-      const reader = await freshClient();
-      const early = reader.query('get', undefined, { consistency, after, timeoutMs });
-      await expect(early).rejects.toMatchObject({ code: 'not-ready' });
+    const early = ['1.9.1', '1.1.9'].flatMap((after) => {
       const read = { consistency, after, timeoutMs };
-      await expect(cluster.admin.state(name, read)).rejects.toMatchObject({ code: 'not-ready' });
-    }
-    const past = cluster.admin.state(name, { at: 1, after: '1.9.1' });
+      const reading = freshClient().then((reader) => reader.query('get', undefined, read));
+      return [reading, shared().admin.state(name, read)];
+    });
+    // All at once: each waits until its time is over.
+    const refused = { status: 'rejected', reason: { code: 'not-ready' } };
+    expect(await Promise.allSettled(early)).toMatchObject([refused, refused, refused, refused]);
+    const past = shared().admin.state(name, { at: 1, after: '1.9.1' });
     await expect(past).rejects.toMatchObject({ code: 'not-ready' });
-    expect(await cluster.admin.state(name, { at: 1, after: '1.1.1' })).toMatchObject({ seq: 1 });
+    expect(await shared().admin.state(name, { at: 1, after: '1.1.1' })).toMatchObject({ seq: 1 });
   },
 );
 
 test('plain requests: the active answers standby reads too, standbys answer nothing else', async () => {
   await (await freshClient()).deliver({ by: 3 });
-  const connection = await connect({ servers: cluster.broker.url });
+  const connection = await connect({ servers: shared().broker.url });
   onTestFinished(() => connection.close());
   const ask = async (subject: string, body: object) => {
     const answer = await connection.request(subject, JSON.stringify(body), { timeout: 5000 });
@@ -152,10 +147,11 @@ test('plain requests: the active answers standby reads too, standbys answer noth
 });
 
 test('without a standby that holds a state, reads say so and name the way out', async () => {
-  const own = await startCluster({ nodes: 2 });
-  const two = await own.createGroup({ name, kind: 'counter', memberCount: 2, standby: 'hot' });
-  await Promise.all(own.standbysOf(two).map((node) => node.kill()));
-  const alone = (await own.client()).group<typeof counter>(name);
+  const cluster = shared();
+  const spec = { name: 'two', kind: 'counter', memberCount: 2, standby: 'hot' } as const;
+  const two = await cluster.createGroup(spec);
+  await Promise.all(cluster.standbysOf(two).map((node) => node.kill()));
+  const alone = (await cluster.client()).group<typeof counter>('two');
   const nobody = alone.query('get', undefined, { ...standby, timeoutMs: 500 });
   await expect(nobody).rejects.toMatchObject({
     code: 'not-ready',
@@ -165,12 +161,11 @@ test('without a standby that holds a state, reads say so and name the way out', 
 });
 
 test('through a failover no reader goes back in time, and none misses its own writes', async () => {
-  const own = await startCluster();
-  const before = await own.createGroup({ name, kind: 'counter', standby: 'hot' });
+  const cluster = shared();
   const seen: number[][] = [];
   let stopping = false;
   const work = async (consistency: 'local' | 'standby') => {
-    const mine = (await own.client()).group<typeof counter>(name);
+    const mine = (await cluster.client()).group<typeof counter>(name);
     const seqs: number[] = [];
     seen.push(seqs);
     while (!stopping) {
@@ -185,8 +180,8 @@ test('through a failover no reader goes back in time, and none misses its own wr
   const more = (least: number) =>
     until('more reads', () => seen.length === 3 && seen.every(({ length }) => length > least));
   await Promise.race([more(100), workers]);
-  await own.activeOf(before).kill();
-  await own.after(name, before.epoch);
+  await cluster.activeOf(group).kill();
+  await cluster.after(name, group.epoch);
   const most = Math.max(...seen.map(({ length }) => length));
   await Promise.race([more(most + 100), workers]);
   stopping = true;

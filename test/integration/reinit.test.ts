@@ -3,9 +3,12 @@ import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
 import type { GroupDocument, MemberDocument } from '../../cluster/documents.js';
 import type { UnderstudyError } from '../../replication/errors.js';
-import { startCluster } from '../support/cluster.js';
+import { clusterOfFile } from '../support/cluster.js';
 import { CommandProcess } from '../support/command.js';
 import { countingCommand, Load, settle } from '../support/load.js';
+
+const kinds = resolve('test/support/faulty-kinds.mjs');
+const shared = clusterOfFile({ env: { UNDERSTUDY_KINDS: kinds } });
 
 const standbyOf = ({ members, activeIndex }: GroupDocument): MemberDocument =>
   members.find(({ index }) => index !== activeIndex) as MemberDocument;
@@ -16,33 +19,33 @@ const member = ({ members }: GroupDocument, { index }: MemberDocument): MemberDo
 test.each(['warm', 'hot'] as const)(
   'a standby of a %s group begins anew while load runs, as often as it is asked to',
   async (standby) => {
-    const cluster = await startCluster();
-    const before = await cluster.createGroup({ name: 'c', kind: 'counter', standby });
-    const counter = (await cluster.client()).group('c');
+    const cluster = shared();
+    const before = await cluster.createGroup({ name: standby, kind: 'counter', standby });
+    const counter = (await cluster.client()).group(standby);
     const load = new Load(counter, { command: countingCommand });
     await load.more();
     const chosen = standbyOf(before);
     const asked = await Promise.all(
-      cluster.nodes.map((node) => cluster.adminOf(node).reinit('c', chosen.index)),
+      cluster.nodes.map((node) => cluster.adminOf(node).reinit(standby, chosen.index)),
     );
     const [id = ''] = asked.map((operation) => operation.id);
     expect(asked.map((operation) => operation.id)).toEqual([id, id, id]);
     const first = await cluster.admin.operation(id, 20_000);
     await load.more();
-    const again = await cluster.admin.reinit('c', chosen.index);
+    const again = await cluster.admin.reinit(standby, chosen.index);
     const second = await cluster.admin.operation(again.id, 20_000);
     await load.more();
-    const events = await settle(load, cluster.admin, 'c');
+    const events = await settle(load, cluster.admin, standby);
 
     for (const ended of [first, second]) {
-      const target = `c/${chosen.index}`;
+      const target = `${standby}/${chosen.index}`;
       expect(ended).toMatchObject({ kind: 'reinit', target, state: 'done', lastError: null });
       const steps = ended.steps.map(({ name }) => name);
       expect(steps).toEqual(['started', 'forgetting', 'syncing', 'done']);
     }
     expect(second.createdAt > first.createdAt).toBe(true);
-    await cluster.admin.sync('c');
-    const after = await cluster.whole('c');
+    await cluster.admin.sync(standby);
+    const after = await cluster.whole(standby);
     expect(after).toMatchObject({ epoch: before.epoch, activeNode: before.activeNode });
     const synced = { healthy: true, state: 'standby', syncedThrough: events.length, diverged: 0 };
     expect(member(after, chosen)).toMatchObject(synced);
@@ -57,10 +60,12 @@ test.each(['warm', 'hot'] as const)(
 );
 
 test('it is refused for the active, for nobody, and while the node is down', async () => {
-  const cluster = await startCluster();
-  const before = await cluster.createGroup({ name: 'c', kind: 'counter' });
+  const cluster = shared();
+  const before = await cluster.createGroup({ name: 'refused', kind: 'counter' });
   const refusal = async (index: number) =>
-    (await cluster.admin.reinit('c', index).catch((error: unknown) => error)) as UnderstudyError;
+    (await cluster.admin
+      .reinit('refused', index)
+      .catch((error: unknown) => error)) as UnderstudyError;
   const active = await refusal(before.activeIndex as number);
   expect(active).toMatchObject({ code: 'conflict' });
   expect(active.message).toMatch(/switch over first/);
@@ -68,19 +73,18 @@ test('it is refused for the active, for nobody, and while the node is down', asy
   const { index, nodeId } = standbyOf(before);
   await cluster.node(nodeId).kill();
   const isDown = (group: GroupDocument) => group.members[index]?.state === 'unreachable';
-  await cluster.group('c', 'without that member', isDown);
+  await cluster.group('refused', 'without that member', isDown);
   const down = await refusal(index);
   expect(down).toMatchObject({ code: 'not-ready' });
   expect(down.message).toContain(`node ${nodeId} of member ${index} is down`);
-  expect(await cluster.admin.operations()).toEqual([]);
-  const after = await cluster.admin.group('c');
+  const operations = await cluster.admin.operations();
+  expect(operations.filter(({ target }) => target.startsWith('refused/'))).toEqual([]);
+  const after = await cluster.admin.group('refused');
   expect(after).toMatchObject({ epoch: before.epoch, activeIndex: before.activeIndex });
 });
 
 test('it is the way out of quarantine once the kind is mended, and not before', async () => {
-  const cluster = await startCluster({
-    env: { UNDERSTUDY_KINDS: resolve('test/support/faulty-kinds.mjs') },
-  });
+  const cluster = shared();
   // No snapshot on the way, so that the event has to be applied again.
   const sync = { everyEvents: 1_000_000, everyMs: 3_600_000 };
   const spec = { name: 'f', kind: 'faulty', standby: 'hot', sync } as const;

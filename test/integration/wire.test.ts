@@ -8,11 +8,14 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createAdminClient } from '../../src/client/admin.js';
 import { createClient, defineKind, type RunningNode, startNode } from '../../src/index.js';
 import { startTestBroker } from '../support/broker.js';
-import { startCluster } from '../support/cluster.js';
+import { clusterOfFile } from '../support/cluster.js';
 import { until } from '../support/until.js';
 
+const kinds = resolve('examples/kinds.mjs');
+const shared = clusterOfFile({ env: { UNDERSTUDY_KINDS: kinds } });
+
 test('plain NATS requests deliver and query in JSON, across a failover', async () => {
-  const cluster = await startCluster();
+  const cluster = shared();
   const group = await cluster.createGroup({ name: 'counter', kind: 'counter' });
   const connection = await connect({ servers: cluster.broker.url });
   onTestFinished(() => connection.close());
@@ -81,8 +84,7 @@ test('three nodes in one process run a kind of their program, and survive each o
 });
 
 test("the example's kinds load from a file and decide as documented", async () => {
-  const kinds = resolve('examples/kinds.mjs');
-  const cluster = await startCluster({ env: { UNDERSTUDY_KINDS: kinds } });
+  const cluster = shared();
   expect(await cluster.admin.kinds()).toContainEqual({ name: 'seats', version: 1 });
   await cluster.createGroup({ name: 'stalls', kind: 'seats' });
   const stalls = (await cluster.client()).group('stalls');

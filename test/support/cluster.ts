@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, beforeEach, onTestFailed, onTestFinished } from 'vitest';
 import type { GroupDocument, GroupSpec, HistoryEntry } from '../../cluster/documents.js';
 import { type AdminClient, createAdminClient } from '../../src/client/admin.js';
 import { type Client, createClient } from '../../src/client/client.js';
@@ -194,4 +194,25 @@ export async function startSharedCluster(options: ClusterOptions = {}): Promise<
     await cluster.remove();
     throw error;
   }
+}
+
+/**
+ * One cluster for a whole file, to be called at its top. Every node runs when a test begins, and if a test fails, the
+ * nodes' logs are printed. Groups of earlier tests are still there.
+ */
+export function clusterOfFile(options: ClusterOptions = {}): () => Cluster {
+  let cluster: Cluster | undefined;
+  const started = (): Cluster => {
+    if (cluster === undefined) throw new Error('the cluster starts before the first test');
+    return cluster;
+  };
+  beforeAll(async () => {
+    cluster = await startSharedCluster(options);
+  });
+  beforeEach(async () => {
+    onTestFailed(() => started().printLogs());
+    await started().start();
+  });
+  afterAll(() => cluster?.remove());
+  return started;
 }
