@@ -47,10 +47,16 @@ export class CommandProcess {
 
   /** The first match in what it has printed on stdout so far or prints in time. */
   async printed(pattern: RegExp, timeoutMs = 20_000): Promise<RegExpExecArray> {
-    return await until(`stdout has ${pattern}`, () => pattern.exec(this.stdout), timeoutMs).catch(
-      (error: Error) => {
-        throw new Error(`${error.message}\nstdout: ${this.stdout}\nstderr: ${this.stderr}`);
-      },
-    );
+    const what = `stdout has ${pattern}`;
+    const found = until(what, () => pattern.exec(this.stdout), timeoutMs);
+    // Whoever has ended prints nothing any more.
+    const ended = this.exited.then(({ code, signal }) => {
+      const match = pattern.exec(this.stdout);
+      if (match === null) throw new Error(`it ended (${signal ?? code}) before: ${what}`);
+      return match;
+    });
+    return await Promise.race([found, ended]).catch((error: Error) => {
+      throw new Error(`${error.message}\nstdout: ${this.stdout}\nstderr: ${this.stderr}`);
+    });
   }
 }
