@@ -64,7 +64,7 @@ describe('shrinking a failing seed', () => {
     },
   );
 
-  it('runs no more candidates than it may', async () => {
+  it('runs no more candidates than it may', { timeout: 120_000 }, async () => {
     const broken = await breakWith('a deposed active keeps');
     const failing = firstFailing(broken, isLarge);
     const { result, runs } = shrink(failing, broken, 5);
@@ -78,7 +78,9 @@ describe('shrinking a failing seed', () => {
 });
 
 describe('determinism', () => {
-  it('runs every thousandth seed twice and takes a difference for a violation', () => {
+  it('runs every thousandth seed twice and takes a difference for a violation', {
+    timeout: 120_000,
+  }, () => {
     let runs = 0;
     const restless: RunSeed = (seed, how) => {
       runs += 1;
