@@ -61,9 +61,9 @@ const cases: readonly Case[] = (
   (Object.keys(drivers) as Case['who'][]).map((who) => ({ kind, step, who })),
 );
 
-/** Both kinds and both drivers, at the steps at which the group is in somebody's hands. */
+/** Both kinds and both drivers, in the middle of it. */
 const someCases = cases.filter(({ kind, step, who }) =>
-  kind === 'switchover' ? step === 'handing-off' : step === 'promoting' && who === 'a bystander',
+  kind === 'switchover' ? step === 'syncing' : step === 'promoting' && who === 'a bystander',
 );
 
 describe('an operation whose driver is killed', () => {
