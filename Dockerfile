@@ -10,8 +10,7 @@ COPY replication replication
 RUN npm run build && npm prune --omit=dev --ignore-scripts && rm -rf node_modules/@eplightning
 
 FROM node:24-slim
-# Memory in large pages: a state that a node fetches comes in sooner.
-ENV NODE_ENV=production GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules

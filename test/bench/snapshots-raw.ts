@@ -100,13 +100,16 @@ async function read({ count, manner, keep = false }: RawRequest): Promise<RawRea
   return result;
 }
 
-/** An ordered consumer, as the client library sets it up by itself. */
+/** By itself the library asks for 100 messages at a time: of these, that is nearly all that a broker holds for a client. */
+const consumedAtOnce = 32;
+
+/** An ordered consumer, as the client library sets it up. */
 async function consume({ count }: Pick<RawRequest, 'count'>): Promise<RawRead> {
   const consumer = await jetstream(connection).consumers.get(stream);
   return await measured(async () => {
     let sizeBytes = 0;
     let left = count;
-    for await (const { data } of await consumer.consume()) {
+    for await (const { data } of await consumer.consume({ max_messages: consumedAtOnce })) {
       sizeBytes += data.length;
       left -= 1;
       if (left === 0) break;
