@@ -5,7 +5,7 @@
  * so whoever receives it again can tell what it has already decided (P4).
  */
 import { Packr, Unpackr } from 'msgpackr';
-import { plainBytes } from './bytes.js';
+import { joined, plainBytes } from './bytes.js';
 import { type ErrorCode, isErrorCode } from './errors.js';
 import { limits } from './limits.js';
 
@@ -100,15 +100,7 @@ export function unpackRun(run: AnswerRun): CommandAnswer[] {
 
 /** Joins commands encoded one by one into a batch's blob. */
 export function joinCommands(encoded: readonly Uint8Array[]): Uint8Array {
-  let size = 0;
-  for (const bytes of encoded) size += bytes.length;
-  const blob = new Uint8Array(size);
-  let at = 0;
-  for (const bytes of encoded) {
-    blob.set(bytes, at);
-    at += bytes.length;
-  }
-  return blob;
+  return joined(encoded);
 }
 
 /** One command or event as bytes of its own. */

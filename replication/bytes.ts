@@ -31,7 +31,9 @@ export function tagOf(hash: Uint8Array): string {
 }
 
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let sizeBytes = 0;
+  for (const part of parts) sizeBytes += part.length;
+  const bytes = new Uint8Array(sizeBytes);
   let at = 0;
   for (const part of parts) {
     bytes.set(part, at);
